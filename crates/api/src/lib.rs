@@ -1,0 +1,1 @@
+//! Types of every custom resource, their versions and rules.

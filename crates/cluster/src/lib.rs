@@ -1,0 +1,1 @@
+//! A local Kubernetes control plane with simulated nodes, for tests and demos.

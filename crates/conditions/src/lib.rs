@@ -1,0 +1,1 @@
+//! Status conditions: set, roll up, keep transition times.

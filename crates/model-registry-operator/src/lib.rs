@@ -1,0 +1,1 @@
+//! ModelRegistry resources become running, secured registries.

@@ -1,0 +1,1 @@
+//! The loop that every operator runs: observe, plan, apply, prune, status.
