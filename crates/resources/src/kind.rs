@@ -1,0 +1,147 @@
+//! Kinds of objects, by value: what an operator plans, watches and prunes is one list of these.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether objects of a kind live in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// In a namespace.
+    Namespaced,
+    /// One for the whole cluster.
+    Cluster,
+}
+
+/// A kind of Kubernetes object: the group, version and names that its URL is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind {
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// Version within the group.
+    pub version: &'static str,
+    /// CamelCase name of the kind.
+    pub kind: &'static str,
+    /// Lower-case plural, as in the URL.
+    pub plural: &'static str,
+    /// Namespaced or cluster-scoped.
+    pub scope: Scope,
+}
+
+impl Kind {
+    /// A namespaced kind.
+    #[must_use]
+    pub const fn namespaced(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self { group, version, kind, plural, scope: Scope::Namespaced }
+    }
+
+    /// A cluster-scoped kind.
+    #[must_use]
+    pub const fn cluster(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self { group, version, kind, plural, scope: Scope::Cluster }
+    }
+
+    /// `apiVersion` of its objects: `v1`, `apps/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Whether an object that says this `apiVersion` and `kind` is of this kind.
+    #[must_use]
+    pub fn matches(&self, api_version: &str, kind: &str) -> bool {
+        self.kind == kind && self.api_version() == api_version
+    }
+
+    /// Plural with its group, as RBAC and `kubectl` write it: `deployments.apps`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)
+    }
+}
+
+/// `ServiceAccount`.
+pub const SERVICE_ACCOUNT: Kind = Kind::namespaced("", "v1", "ServiceAccount", "serviceaccounts");
+/// `Secret`.
+pub const SECRET: Kind = Kind::namespaced("", "v1", "Secret", "secrets");
+/// `ConfigMap`.
+pub const CONFIG_MAP: Kind = Kind::namespaced("", "v1", "ConfigMap", "configmaps");
+/// `Service`.
+pub const SERVICE: Kind = Kind::namespaced("", "v1", "Service", "services");
+/// `PersistentVolumeClaim`.
+pub const PERSISTENT_VOLUME_CLAIM: Kind =
+    Kind::namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+/// `Pod`.
+pub const POD: Kind = Kind::namespaced("", "v1", "Pod", "pods");
+/// `Namespace`.
+pub const NAMESPACE: Kind = Kind::cluster("", "v1", "Namespace", "namespaces");
+/// `Deployment`.
+pub const DEPLOYMENT: Kind = Kind::namespaced("apps", "v1", "Deployment", "deployments");
+/// `PodDisruptionBudget`.
+pub const POD_DISRUPTION_BUDGET: Kind =
+    Kind::namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
+/// `EndpointSlice`.
+pub const ENDPOINT_SLICE: Kind =
+    Kind::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+/// `NetworkPolicy`.
+pub const NETWORK_POLICY: Kind =
+    Kind::namespaced("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+/// `Role`.
+pub const ROLE: Kind = Kind::namespaced("rbac.authorization.k8s.io", "v1", "Role", "roles");
+/// `RoleBinding`.
+pub const ROLE_BINDING: Kind =
+    Kind::namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings");
+/// `ClusterRoleBinding`.
+pub const CLUSTER_ROLE_BINDING: Kind =
+    Kind::cluster("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings");
+/// OpenShift's `Route`.
+pub const ROUTE: Kind = Kind::namespaced("route.openshift.io", "v1", "Route", "routes");
+/// OpenShift's `Group` of users.
+pub const GROUP: Kind = Kind::cluster("user.openshift.io", "v1", "Group", "groups");
+/// OpenShift's `Ingress` configuration.
+pub const INGRESS_CONFIG: Kind = Kind::cluster("config.openshift.io", "v1", "Ingress", "ingresses");
+/// Gateway API's `HTTPRoute`.
+pub const HTTP_ROUTE: Kind =
+    Kind::namespaced("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");
+/// Gateway API's `ReferenceGrant`.
+pub const REFERENCE_GRANT: Kind =
+    Kind::namespaced("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn core_and_grouped_kinds_write_their_version_and_resource() {
+        assert_eq!(SECRET.api_version(), "v1");
+        assert_eq!(DEPLOYMENT.api_version(), "apps/v1");
+        assert_eq!(SECRET.resource(), "secrets");
+        assert_eq!(DEPLOYMENT.resource(), "deployments.apps");
+        assert!(DEPLOYMENT.matches("apps/v1", "Deployment"));
+        assert!(!DEPLOYMENT.matches("v1", "Deployment"));
+    }
+}

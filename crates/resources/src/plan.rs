@@ -1,0 +1,224 @@
+//! What should exist: the objects that a resource becomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::kind::{Kind, Scope};
+
+/// Objects that a resource becomes, in the order in which they are applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    objects: Vec<Planned>,
+    keep: BTreeSet<(&'static str, String, String)>,
+}
+
+/// What a name that is taken by somebody else's object means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Foreign {
+    /// The resource cannot work without its own object: a condition and an event say so.
+    #[default]
+    Report,
+    /// The other object serves as well (a Group that an administrator made): it is used as it is.
+    Use,
+}
+
+/// What must hold in the cluster for this object to be written.
+///
+/// Content that comes from the cluster itself (a password that was read before) is only
+/// written over the version that it was read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Whatever is there.
+    #[default]
+    None,
+    /// Nothing of this name: otherwise observe again.
+    Absent,
+    /// The object at this resource version: otherwise observe again.
+    Version(String),
+}
+
+/// One object of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Kind, which the component must have declared.
+    pub kind: Kind,
+    /// Namespace, `None` for a cluster-scoped object.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Labels by which an object of this name without an owner reference is known to be ours.
+    /// Empty: only an owner reference to the resource makes it ours.
+    pub identity: BTreeMap<String, String>,
+    /// What an object of somebody else under this name means.
+    pub foreign: Foreign,
+    /// What must hold for the write.
+    pub precondition: Precondition,
+    /// The whole object as it is sent, with `apiVersion` and `kind`, without nulls.
+    pub body: Value,
+}
+
+/// A plan that cannot be written down. These are mistakes in a builder, found by its tests.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The object does not serialise.
+    #[error("{kind} cannot be written as JSON: {source}")]
+    Json {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Cause.
+        source: serde_json::Error,
+    },
+    /// The object has no name, or has no namespace where its kind needs one.
+    #[error("{kind} {name:?} has no name, or a namespace that its scope does not allow")]
+    Address {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name, maybe empty.
+        name: String,
+    },
+}
+
+impl Planned {
+    /// An object of `kind`.
+    pub fn new<K: Serialize + ResourceExt>(kind: Kind, object: &K) -> Result<Self, PlanError> {
+        let mut body = serde_json::to_value(object)
+            .map_err(|source| PlanError::Json { kind: kind.kind, source })?;
+        strip_nulls(&mut body);
+        if let Value::Object(map) = &mut body {
+            map.insert("apiVersion".into(), kind.api_version().into());
+            map.insert("kind".into(), kind.kind.into());
+        }
+        let name = object.meta().name.clone().unwrap_or_default();
+        let namespace = object.namespace();
+        if name.is_empty() || namespace.is_some() != (kind.scope == Scope::Namespaced) {
+            return Err(PlanError::Address { kind: kind.kind, name });
+        }
+        Ok(Self {
+            kind,
+            namespace,
+            name,
+            identity: BTreeMap::new(),
+            foreign: Foreign::default(),
+            precondition: Precondition::default(),
+            body,
+        })
+    }
+
+    /// Ours without an owner reference when it carries these labels.
+    #[must_use]
+    pub fn identified_by<'a>(mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.identity = labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        self
+    }
+
+    /// Somebody else's object under this name is used as it is.
+    #[must_use]
+    pub fn use_foreign(mut self) -> Self {
+        self.foreign = Foreign::Use;
+        self
+    }
+
+    /// Written only when `precondition` holds.
+    #[must_use]
+    pub fn only_if(mut self, precondition: Precondition) -> Self {
+        self.precondition = precondition;
+        self
+    }
+}
+
+impl Plan {
+    /// Adds an object. The order of calls is the order of writes: identities first, workloads last.
+    pub fn push(&mut self, object: Planned) {
+        self.objects.push(object);
+    }
+
+    /// An object that is neither written nor pruned: it holds data that outlives its use.
+    pub fn keep(&mut self, kind: Kind, namespace: &str, name: &str) {
+        self.keep.insert((kind.kind, namespace.to_owned(), name.to_owned()));
+    }
+
+    /// Objects, in order.
+    #[must_use]
+    pub fn objects(&self) -> &[Planned] {
+        &self.objects
+    }
+
+    /// Whether the object is part of the plan, written or kept.
+    #[must_use]
+    pub fn has(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
+        self.objects
+            .iter()
+            .any(|o| o.kind == kind && o.namespace.as_deref() == namespace && o.name == name)
+            || self.keep.contains(&(kind.kind, namespace.unwrap_or_default().to_owned(), name.to_owned()))
+    }
+
+    /// The planned object of this kind and name.
+    #[must_use]
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Planned> {
+        self.objects.iter().find(|o| o.kind == kind && o.name == name)
+    }
+}
+
+/// Removes nulls: in an apply they would ask for a field to be owned and empty.
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, v| !v.is_null());
+            map.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+    use kube::core::ObjectMeta;
+    use serde_json::json;
+
+    use super::*;
+    use crate::kind::{SECRET, SERVICE_ACCOUNT};
+
+    fn account(name: &str, namespace: Option<&str>) -> ServiceAccount {
+        ServiceAccount {
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                namespace: namespace.map(Into::into),
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        }
+    }
+
+    #[test]
+    fn body_has_its_type_and_no_nulls() {
+        let planned = Planned::new(SERVICE_ACCOUNT, &account("a", Some("ns"))).unwrap();
+        assert_eq!(
+            planned.body,
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "ns"}})
+        );
+    }
+
+    #[test]
+    fn an_address_that_the_scope_does_not_allow_is_an_error() {
+        assert!(matches!(
+            Planned::new(SERVICE_ACCOUNT, &account("a", None)),
+            Err(PlanError::Address { .. })
+        ));
+        assert!(matches!(Planned::new(SECRET, &Secret::default()), Err(PlanError::Address { .. })));
+    }
+
+    #[test]
+    fn kept_objects_are_part_of_the_plan() {
+        let mut plan = Plan::default();
+        plan.push(Planned::new(SERVICE_ACCOUNT, &account("a", Some("ns"))).unwrap());
+        plan.keep(SECRET, "ns", "data");
+        assert!(plan.has(SERVICE_ACCOUNT, Some("ns"), "a"));
+        assert!(plan.has(SECRET, Some("ns"), "data"));
+        assert!(!plan.has(SECRET, Some("ns"), "other"));
+    }
+}

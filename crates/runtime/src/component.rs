@@ -1,0 +1,178 @@
+//! What an operator says about one kind of resource. Everything else is the runtime's.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use jiff::Timestamp;
+use kube::{CustomResourceExt, Resource, core::ObjectMeta};
+use resources::{Kind, Plan};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::inputs::Inputs;
+use crate::outcome::Outcome;
+
+/// One kind of custom resource and how it becomes objects.
+///
+/// `observe` reads, `plan` and `status` are pure: the same resource and observation give the
+/// same objects, with a cluster or without.
+pub trait Component: Send + Sync + 'static {
+    /// The custom resource.
+    type Resource: CustomResourceExt
+        + Resource<DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync;
+    /// What the plan depends on that is not in the resource.
+    type Observation: Send + Sync;
+    /// The resource's `status`.
+    type Status: Serialize;
+    /// What can go wrong before anything is written.
+    type Error: Failure;
+
+    /// Facts that never change.
+    const IDENTITY: Identity;
+
+    /// Every kind that a plan may hold or a status may look at. What is planned, watched and
+    /// pruned comes from this one list.
+    fn kinds(&self) -> &[Watched];
+
+    /// Which resource an object belongs to, by its labels. An owner reference is looked at before.
+    fn owner(&self, kind: Kind, meta: &ObjectMeta) -> Option<Owner>;
+
+    /// Reads what the plan depends on.
+    fn observe<I: Inputs>(
+        &self,
+        resource: &Self::Resource,
+        inputs: &I,
+    ) -> impl Future<Output = Result<Self::Observation, Self::Error>> + Send;
+
+    /// The objects that should exist.
+    fn plan(
+        &self,
+        resource: &Self::Resource,
+        observation: &Self::Observation,
+    ) -> Result<Plan, Self::Error>;
+
+    /// What the user is told.
+    fn status<I: Inputs>(
+        &self,
+        resource: &Self::Resource,
+        attempt: &Attempt<'_, Self>,
+        inputs: &I,
+    ) -> Self::Status;
+
+    /// When the plan changes without any event: a certificate's renewal.
+    fn due(&self, _observation: &Self::Observation) -> Option<Timestamp> {
+        None
+    }
+
+    /// Events for people that a successful pass makes. `attempt` says what was written.
+    fn events(&self, _resource: &Self::Resource, _attempt: &Attempt<'_, Self>) -> Vec<Note> {
+        Vec::new()
+    }
+}
+
+/// Facts about a component that the runtime needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Name in metrics, logs and events: `modelregistry`.
+    pub name: &'static str,
+    /// Controller name in events, as the Go operator reports it.
+    pub reporter: &'static str,
+    /// Field manager of every apply.
+    pub field_manager: &'static str,
+    /// Managers whose fields become ours when their object is taken over.
+    pub predecessors: &'static [&'static str],
+    /// Finalizer on the resource.
+    pub finalizer: &'static str,
+    /// Annotation that stops a resource when its value is `paused`.
+    pub pause_annotation: &'static str,
+}
+
+/// A kind that a component plans or looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// The kind.
+    pub kind: Kind,
+    /// Label selector of the watch; empty for all objects.
+    pub selector: &'static str,
+    /// How much of an object is kept in memory.
+    pub detail: Detail,
+    /// Whether plans may hold it: what is not owned is never written and never pruned.
+    pub owned: bool,
+    /// The API may be missing; it is used when it appears.
+    pub optional: bool,
+}
+
+/// How much of a watched object is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Metadata: enough to see drift and deletion.
+    Metadata,
+    /// The members named by these JSON pointers beside `metadata` without managed fields,
+    /// for the status. `""` keeps all.
+    Fields(&'static [&'static str]),
+}
+
+/// The resource that an object belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Namespace of the resource; `None` where the labels do not say: every resource of the name.
+    pub namespace: Option<String>,
+    /// Name of the resource.
+    pub name: String,
+}
+
+/// One pass over a resource, as far as it came.
+#[derive(Debug)]
+pub struct Attempt<'a, C: Component + ?Sized> {
+    /// What was read.
+    pub observation: Option<&'a C::Observation>,
+    /// What was planned.
+    pub plan: Option<&'a Plan>,
+    /// Why it ended before anything was written.
+    pub failure: Option<&'a C::Error>,
+    /// What the writes did.
+    pub outcome: &'a Outcome,
+    /// The annotation stops this resource.
+    pub paused: bool,
+    /// Rules that the operator's service account lacks, as `verb resource.group`.
+    pub missing_rules: &'a [String],
+    /// Time of this pass.
+    pub now: Timestamp,
+}
+
+/// An error of observe, validate or plan.
+pub trait Failure: std::error::Error + Send + Sync + 'static {
+    /// Reason of the condition and the event, and label of the metric: CamelCase.
+    fn reason(&self) -> &'static str;
+
+    /// What happens next.
+    fn next(&self) -> Next;
+}
+
+/// What happens after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing until something changes: the user's turn.
+    Wait,
+    /// Again after a while, growing with jitter up to a cap.
+    Retry,
+    /// Again at this distance.
+    After(Duration),
+}
+
+/// An event for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// `Warning` instead of `Normal`.
+    pub warning: bool,
+    /// CamelCase reason.
+    pub reason: &'static str,
+    /// What was being done: CamelCase verb.
+    pub action: &'static str,
+    /// The sentence.
+    pub message: String,
+}

@@ -1,0 +1,75 @@
+//! What a resource may read: the cluster, or the documents given to `render`.
+
+use std::{future::Future, sync::Arc};
+
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+use resources::Kind;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::capabilities::Capabilities;
+
+/// What a resource may read, besides itself.
+///
+/// A namespaced object is only ever read in the resource's own namespace. What was read is
+/// remembered as a reference: when it changes, the resource is looked at again.
+pub trait Inputs: Send + Sync {
+    /// An object that the resource refers to; `None` when it is not there.
+    fn get(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Arc<Value>>, InputError>> + Send;
+
+    /// The watched part of an object that belongs to the resource, from memory.
+    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value>;
+
+    /// The watched parts of all objects of `kind` that belong to the resource, by name.
+    fn children(&self, kind: Kind) -> Vec<Value>;
+
+    /// Metadata of all resources of this kind that have this name, in any namespace in scope:
+    /// for names that the whole cluster shares.
+    fn namesakes(&self, name: &str) -> Vec<ObjectMeta>;
+
+    /// What the cluster offers.
+    fn capabilities(&self) -> Arc<Capabilities>;
+
+    /// Time of this pass.
+    fn now(&self) -> Timestamp;
+
+    /// [`Inputs::child`], as its type.
+    fn child_as<K: DeserializeOwned>(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<K> {
+        self.child(kind, namespace, name).and_then(|value| serde_json::from_value(value).ok())
+    }
+
+    /// [`Inputs::children`], as their type.
+    fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
+        self.children(kind).into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
+    }
+}
+
+/// An object could not be read. That it does not exist is not an error.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum InputError {
+    /// The operator may not read it.
+    #[error("reading {kind} {name} is forbidden: the operator lacks `get {resource}`")]
+    Forbidden {
+        /// Kind.
+        kind: &'static str,
+        /// `plural.group`.
+        resource: String,
+        /// Name.
+        name: String,
+    },
+    /// The API server did not answer as it should.
+    #[error("reading {kind} {name} failed: {message}")]
+    Unavailable {
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+        /// Its sentence.
+        message: String,
+    },
+}
