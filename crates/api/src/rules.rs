@@ -1,0 +1,79 @@
+//! The CEL rules of the schemas, in one place.
+//!
+//! The messages are interface: clients show them and tests of users compare them.
+
+use serde_json::{Value, json};
+
+/// One rule that the API server evaluates on the object that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The CEL expression; `self` is the object.
+    pub rule: &'static str,
+    /// What the user reads when the expression is false.
+    pub message: &'static str,
+}
+
+/// `spec` of v1beta1.
+pub const SPEC: &[Rule] = &[
+    Rule {
+        rule: "!(has(self.oauthProxy) && has(self.kubeRBACProxy))",
+        message: "Cannot use both oauthProxy and kubeRBACProxy",
+    },
+    Rule {
+        rule: "!(has(self.authentication) && self.authentication == 'None' && (has(self.kubeRBACProxy) || has(self.oauthProxy)))",
+        message: "authentication None contradicts kubeRBACProxy and oauthProxy; remove authentication to keep the proxy, or remove the proxy",
+    },
+];
+
+/// `spec` of v1alpha1.
+pub const SPEC_V1ALPHA1: &[Rule] = &[Rule {
+    rule: "!(has(self.istio) && has(self.oauthProxy))",
+    message: "Cannot use both istio and oauthProxy",
+}];
+
+/// `spec.oauthProxy` and `spec.kubeRBACProxy`.
+pub const PROXY: &[Rule] = &[Rule {
+    rule: "has(self.tlsCertificateSecret) == has(self.tlsKeySecret)",
+    message: "tlsCertificateSecret and tlsKeySecret MUST be set together",
+}];
+
+/// `spec.postgres` of v1beta1.
+///
+/// Where a value may be absent the rule asks `has()` first. A rule without it is an
+/// evaluation error when the key is absent, and the user reads "no such key" instead of
+/// the message.
+pub const POSTGRES: &[Rule] = &[
+    Rule {
+        rule: "has(self.generateDeployment) && self.generateDeployment ? true : ((has(self.host) && size(self.host) > 0) || (has(self.hostAddress) && size(self.hostAddress) > 0))",
+        message: "GenerateDeployment must be set to true if host/hostAddress are not provided",
+    },
+    Rule {
+        rule: "has(self.database) && size(self.database) > 0 ? has(self.username) && size(self.username) > 0 : true",
+        message: "Username must be set if database is specified",
+    },
+    Rule {
+        rule: "!(has(self.generateDeployment) && self.generateDeployment) || ((!has(self.host) || size(self.host) == 0) && (!has(self.hostAddress) || size(self.hostAddress) == 0))",
+        message: "host and hostAddress must not be set when generateDeployment is true",
+    },
+];
+
+/// A PodDisruptionBudget says one of two things, never both.
+pub const DISRUPTION_BUDGET: &[Rule] = &[Rule {
+    rule: "has(self.minAvailable) != has(self.maxUnavailable)",
+    message: "set exactly one of minAvailable and maxUnavailable",
+}];
+
+/// A size of a volume.
+pub const POSITIVE_QUANTITY: &[Rule] = &[Rule {
+    rule: "quantity(string(self)).isGreaterThan(quantity('0'))",
+    message: "size must be greater than zero",
+}];
+
+/// The form that `x-kubernetes-validations` has in a schema.
+#[must_use]
+pub fn extension(rules: &[Rule]) -> Value {
+    rules
+        .iter()
+        .map(|Rule { rule, message }| json!({"rule": rule, "message": message}))
+        .collect()
+}
