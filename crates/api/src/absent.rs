@@ -10,10 +10,14 @@
 macro_rules! absent_is_default {
     ($spec:ident) => {
         impl<'de> ::serde::Deserialize<'de> for $spec {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
                 struct Present($spec);
                 impl<'de> ::serde::Deserialize<'de> for Present {
-                    fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    fn deserialize<D: ::serde::Deserializer<'de>>(
+                        deserializer: D,
+                    ) -> Result<Self, D::Error> {
                         // The inherent function that the derive made, not this trait's.
                         $spec::deserialize(deserializer).map(Self)
                     }

@@ -1,1 +1,86 @@
-//! x
+//! What our schemas have that the schemas of the Go operator have not, and where a rule
+//! reads differently.
+//!
+//! A test compares both. What it finds and is not listed here is a defect, and so is an
+//! entry here that it does not find.
+
+/// A field of ours, with everything beneath it.
+#[derive(Clone, Copy, Debug)]
+pub struct Addition {
+    /// Version and path of the field, as `v1beta1.spec.field`.
+    pub path: &'static str,
+    /// Why it is there.
+    pub reason: &'static str,
+}
+
+/// A CEL rule of ours that is new, or that has the message of a rule of the Go operator
+/// and another expression.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleDifference {
+    /// Version and path of the object that carries the rule.
+    pub path: &'static str,
+    /// Message of the rule.
+    pub message: &'static str,
+    /// Why it is there, or why its expression is another.
+    pub reason: &'static str,
+}
+
+/// Every field of ours that the Go operator does not know. All are optional and have no
+/// default.
+pub const ADDITIONS: &[Addition] = &[
+    Addition {
+        path: "v1alpha1.status.observedGeneration",
+        reason: "clients that wait see which edit the status speaks of",
+    },
+    Addition {
+        path: "v1alpha1.status.url",
+        reason: "users need an address, not a list of host names",
+    },
+    Addition {
+        path: "v1beta1.status.observedGeneration",
+        reason: "clients that wait see which edit the status speaks of",
+    },
+    Addition {
+        path: "v1beta1.status.url",
+        reason: "users need an address, not a list of host names",
+    },
+    Addition {
+        path: "v1beta1.spec.authentication",
+        reason: "on OpenShift the proxy cannot be left out otherwise",
+    },
+    Addition {
+        path: "v1beta1.spec.kubeRBACProxy.authorization",
+        reason: "the public builds of kube-rbac-proxy need another rule, and so does read-only access",
+    },
+    Addition {
+        path: "v1beta1.spec.kubeRBACProxy.resources",
+        reason: "quotas and limit ranges of a namespace may ask for other amounts",
+    },
+    Addition {
+        path: "v1beta1.spec.operand",
+        reason: "replicas, scheduling, pull secrets, labels and environment of the pods",
+    },
+    Addition {
+        path: "v1beta1.spec.postgres.deletionPolicy",
+        reason: "data outlives its resource only where the resource says so",
+    },
+    Addition {
+        path: "v1beta1.spec.postgres.storage",
+        reason: "size and class of the generated database's volume",
+    },
+];
+
+/// Rules that the Go operator does not have, on fields that it has. Rules beneath
+/// [`ADDITIONS`] need no entry.
+pub const ADDED_RULES: &[RuleDifference] = &[RuleDifference {
+    path: "v1beta1.spec",
+    message: "authentication None contradicts kubeRBACProxy and oauthProxy; remove authentication to keep the proxy, or remove the proxy",
+    reason: "refuses only what sets the new field authentication",
+}];
+
+/// Rules whose expression differs, with the message unchanged.
+pub const CHANGED_RULES: &[RuleDifference] = &[RuleDifference {
+    path: "v1beta1.spec.postgres",
+    message: "GenerateDeployment must be set to true if host/hostAddress are not provided",
+    reason: "with neither host nor hostAddress the Go operator's expression ends in the error `no such key`, which refuses the same resources but does not say why",
+}];

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::{rules, schema};
 
 /// One key of a Secret in the namespace of the resource.
-#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 pub struct SecretKeyValue {
     /// Name of the Secret.
     pub name: String,
@@ -20,7 +22,9 @@ pub struct SecretKeyValue {
 }
 
 /// One key of a ConfigMap in the namespace of the resource.
-#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 pub struct ConfigMapKeyValue {
     /// Name of the ConfigMap.
     pub name: String,
@@ -98,6 +102,7 @@ pub struct Storage {
 
 /// What becomes of data when nothing uses it any more.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = schema::described_by_field)]
 pub enum DeletionPolicy {
     /// The data goes with the workload that wrote it.
     #[default]

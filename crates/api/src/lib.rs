@@ -22,6 +22,15 @@ use kube::CustomResourceExt;
 /// v1alpha1 resource would be pruned at its next write.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![schema::structural(modelregistry::v1beta1::ModelRegistry::crd())]
+    vec![schema::structural(
+        modelregistry::v1beta1::ModelRegistry::crd(),
+    )]
 }
 
+/// The definition of ModelRegistry v1alpha1 by itself, for comparison and conversion.
+///
+/// It is not part of [`crds`]; the reason is given there.
+#[must_use]
+pub fn v1alpha1() -> CustomResourceDefinition {
+    schema::structural(modelregistry::v1alpha1::ModelRegistry::crd())
+}

@@ -4,10 +4,11 @@
 //! whose derived schema is weaker than what Kubernetes itself uses get theirs.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps, JSONSchemaPropsOrArray,
-    JSONSchemaPropsOrBool,
+    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
+    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 
 use crate::rules;
 
@@ -28,7 +29,10 @@ fn quantity() -> Schema {
 /// Size of a volume: a quantity above zero.
 pub(crate) fn size(_: &mut SchemaGenerator) -> Schema {
     let mut schema = quantity();
-    schema.insert("x-kubernetes-validations".into(), rules::extension(rules::POSITIVE_QUANTITY));
+    schema.insert(
+        "x-kubernetes-validations".into(),
+        rules::extension(rules::POSITIVE_QUANTITY),
+    );
     schema
 }
 
@@ -144,32 +148,124 @@ pub(crate) fn list_map_by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -
     })
 }
 
+/// Leaves the description to the field that has the type.
+///
+/// Of an optional field, kube's rewriting keeps the description of the type and drops that
+/// of the field, which says what absence means.
+pub(crate) fn described_by_field(schema: &mut Schema) {
+    schema.remove("description");
+}
+
 /// The definition in the form that is served.
 ///
 /// - `spec` is not required: a resource without one has always been accepted.
 /// - No field is nullable. The API server drops an explicit null of such a field before it
 ///   validates, and puts the default in its place where there is one.
+/// - A field that takes a number or a string says so in the form that the API server
+///   checks; the derive leaves the alternatives empty.
 #[must_use]
 pub fn structural(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
     for version in &mut crd.spec.versions {
-        if let Some(root) = root_mut(version) {
-            root.required = None;
-            for top in root.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-                top.default = None;
+        let root = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let Some(root) = root else { continue };
+        root.required = None;
+        root.title = None;
+        let properties = root.properties.get_or_insert_default();
+        properties.insert("apiVersion".into(), described("string", API_VERSION));
+        properties.insert("kind".into(), described("string", KIND));
+        properties.insert("metadata".into(), described("object", METADATA));
+        visit(root, &mut |schema| {
+            schema.nullable = None;
+            if schema.x_kubernetes_int_or_string == Some(true) {
+                schema.any_of = Some(vec![typed("integer"), typed("string")]);
             }
-            visit(root, &mut |schema| schema.nullable = None);
-        }
+        });
     }
     crd
 }
 
-fn root_mut(version: &mut CustomResourceDefinitionVersion) -> Option<&mut JSONSchemaProps> {
-    version.schema.as_mut()?.open_api_v3_schema.as_mut()
+/// A resource as the API server hands it out: an explicit null goes, as no field is
+/// nullable, and an absent field gets its default.
+///
+/// For those who read resources from files; what comes from an API server has been through
+/// this already.
+#[must_use]
+pub fn defaulted(version: &CustomResourceDefinitionVersion, mut resource: Value) -> Value {
+    let root = version
+        .schema
+        .as_ref()
+        .and_then(|schema| schema.open_api_v3_schema.as_ref());
+    if let Some(root) = root {
+        fill(root, &mut resource);
+    }
+    resource
+}
+
+fn fill(schema: &JSONSchemaProps, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let properties = schema.properties.as_ref();
+            let values = match &schema.additional_properties {
+                Some(JSONSchemaPropsOrBool::Schema(values)) => Some(&**values),
+                _ => None,
+            };
+            let schema_of = |name: &str| {
+                properties
+                    .and_then(|properties| properties.get(name))
+                    .or(values)
+            };
+            fields.retain(|name, field| !(field.is_null() && schema_of(name).is_some()));
+            for (name, property) in properties.into_iter().flatten() {
+                if let Some(default) = &property.default {
+                    fields.entry(name).or_insert_with(|| default.0.clone());
+                }
+            }
+            for (name, field) in fields.iter_mut() {
+                if let Some(schema) = schema_of(name) {
+                    fill(schema, field);
+                }
+            }
+        }
+        Value::Array(entries) => {
+            if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+                for entry in entries {
+                    fill(items, entry);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+const API_VERSION: &str = "Group and version of the schema that this object is written in.";
+const KIND: &str = "Kind of this object.";
+const METADATA: &str = "Name, namespace, labels and annotations, as of every object.";
+
+fn typed(name: &str) -> JSONSchemaProps {
+    JSONSchemaProps {
+        type_: Some(name.into()),
+        ..Default::default()
+    }
+}
+
+fn described(name: &str, description: &str) -> JSONSchemaProps {
+    JSONSchemaProps {
+        description: Some(description.into()),
+        ..typed(name)
+    }
 }
 
 fn visit(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaProps)) {
     change(schema);
-    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
         visit(property, change);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {

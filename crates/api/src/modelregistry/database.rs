@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{ConfigMapKeyValue, DeletionPolicy, SecretKeyValue, Storage};
-use crate::rules;
+use crate::{rules, schema};
 
 /// How much a Postgres client insists on TLS.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(transform = schema::described_by_field)]
 pub enum SslMode {
     /// No TLS.
     Disable,
@@ -69,7 +70,8 @@ pub struct Postgres {
     /// password and a volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate_deployment: Option<bool>,
-    /// How much the connection insists on TLS.
+    /// How much the connection insists on TLS, in the words of libpq. With `verify-ca` the
+    /// server's certificate is checked, with `verify-full` its host name too.
     pub ssl_mode: SslMode,
     /// Secret key with the client certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +98,8 @@ pub struct Postgres {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
     /// What becomes of the generated Postgres's volume and password when the registry is
-    /// deleted or `generateDeployment` is switched off. Absent means `Delete`.
+    /// deleted or `generateDeployment` is switched off. `Delete`: they go. `Retain`: they
+    /// stay, until someone deletes them by hand. Absent means `Delete`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

@@ -9,6 +9,7 @@ use crate::schema;
 /// Whether a Route leads from outside the cluster to a port.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = schema::described_by_field)]
 pub enum ServiceRoute {
     /// No Route.
     Disabled,
@@ -38,7 +39,12 @@ pub struct Rest {
 
 impl Default for Rest {
     fn default() -> Self {
-        Self { port: 8080, service_route: ServiceRoute::Disabled, resources: None, image: None }
+        Self {
+            port: 8080,
+            service_route: ServiceRoute::Disabled,
+            resources: None,
+            image: None,
+        }
     }
 }
 
@@ -61,6 +67,10 @@ pub struct Grpc {
 
 impl Default for Grpc {
     fn default() -> Self {
-        Self { port: 9090, resources: None, image: None }
+        Self {
+            port: 9090,
+            resources: None,
+            image: None,
+        }
     }
 }

@@ -3,5 +3,5 @@
 pub mod database;
 pub mod endpoint;
 pub mod proxy;
-//pub mod v1alpha1;
+pub mod v1alpha1;
 pub mod v1beta1;

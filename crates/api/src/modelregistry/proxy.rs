@@ -81,7 +81,11 @@ pub struct KubeRbacProxy {
     /// Image of the proxy. Absent means the one that the operator is configured with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// What the proxy asks the API server about a request. Absent means `Get`.
+    /// What a caller needs to be let in. `Get`: the right to `get` the registry's Service,
+    /// for every request; needs a build of kube-rbac-proxy that reads the verb from its
+    /// configuration. `ByMethod`: the verb of the HTTP method on the Service's virtual
+    /// subresource `api`; works with every build, and lets people read without letting them
+    /// write. Absent means `Get`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
     /// Compute resources of the proxy's container.
@@ -116,6 +120,7 @@ impl Default for KubeRbacProxy {
 
 /// What the proxy asks the API server about a request.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = schema::described_by_field)]
 pub enum Authorization {
     /// Every request needs `get` on the registry's Service. Needs a build of
     /// kube-rbac-proxy that reads the verb from its configuration.
@@ -128,6 +133,7 @@ pub enum Authorization {
 
 /// How a registry decides who may call it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = schema::described_by_field)]
 pub enum Authentication {
     /// By a kube-rbac-proxy in front of it.
     KubeRBACProxy,

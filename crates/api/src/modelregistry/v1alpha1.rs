@@ -1,5 +1,8 @@
 //! `modelregistry.opendatahub.io/v1alpha1`, the version of the Istio era. Deprecated.
 
+// Several printer columns repeat a type and a priority.
+#![allow(clippy::duplicated_attributes)]
+
 use std::collections::BTreeMap;
 
 use kube::CustomResource;
@@ -10,5 +13,241 @@ pub use super::database::MySql;
 use super::database::SslMode;
 pub use super::endpoint::{Grpc, Rest, ServiceRoute};
 pub use super::proxy::OAuthProxy;
+pub use super::v1beta1::ModelRegistryStatus;
 use crate::common::{ConfigMapKeyValue, SecretKeyValue};
 use crate::{rules, schema};
+
+/// What a registry is asked to be, in the words of the Istio era.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[kube(
+    group = "modelregistry.opendatahub.io",
+    version = "v1alpha1",
+    kind = "ModelRegistry",
+    plural = "modelregistries",
+    shortname = "mr",
+    namespaced,
+    storage = false,
+    deprecated = "Version v1alpha1 of the ModelRegistry API is deprecated and will be removed in a future release. Please use v1beta1 instead.",
+    status = "ModelRegistryStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "A registry of machine learning models. Deprecated: use v1beta1.",
+    printcolumn(
+        name = "Available",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Available")].status"#
+    ),
+    printcolumn(
+        name = "Istio",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="IstioAvailable")].status"#,
+        priority = 2
+    ),
+    printcolumn(
+        name = "Gateway",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="GatewayAvailable")].status"#,
+        priority = 2
+    ),
+    printcolumn(
+        name = "OAuthProxy",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="OAuthProxyAvailable")].status"#,
+        priority = 2
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Hosts",
+        type_ = "string",
+        json_path = ".status.hostsStr",
+        priority = 2
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Available")].message"#,
+        priority = 2
+    )
+)]
+#[serde(remote = "Self")]
+#[schemars(extend("x-kubernetes-validations" = rules::extension(rules::SPEC_V1ALPHA1)))]
+pub struct ModelRegistrySpec {
+    /// The REST endpoint.
+    pub rest: Rest,
+    /// The gRPC endpoint.
+    pub grpc: Grpc,
+    /// A Postgres database. A registry needs this or `mysql`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+    /// A MySQL or MariaDB database. A registry needs this or `postgres`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mysql: Option<MySql>,
+    /// Accepted for compatibility. Has no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_database_upgrade: Option<bool>,
+    /// Accepted for compatibility. Has no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downgrade_db_schema_version: Option<i64>,
+    /// Istio in front of the registry, with Authorino to decide who may call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub istio: Option<Istio>,
+    /// The OAuth proxy in front of the registry.
+    #[serde(rename = "oauthProxy", skip_serializing_if = "Option::is_none")]
+    pub oauth_proxy: Option<OAuthProxy>,
+}
+
+absent_is_default!(ModelRegistrySpec);
+
+/// A Postgres database.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Postgres {
+    /// Host name of the database server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// IP address of the database server, used where `host` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<String>,
+    /// Port of the database server.
+    #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// User that the registry connects as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Secret key with the user's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<SecretKeyValue>,
+    /// Name of the database.
+    pub database: String,
+    /// Accepted for compatibility. Has no effect.
+    #[serde(default, rename = "skipDBCreation")]
+    pub skip_db_creation: bool,
+    /// How much the connection insists on TLS.
+    #[serde(default = "ssl_mode")]
+    pub ssl_mode: SslMode,
+    /// Secret key with the client certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_certificate_secret: Option<SecretKeyValue>,
+    /// Secret key with the private key of the client certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_key_secret: Option<SecretKeyValue>,
+    /// Secret key with the passphrase of the private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_password_secret: Option<SecretKeyValue>,
+    /// Secret key with the certificates of the authorities that the server's certificate
+    /// is checked against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_root_certificate_secret: Option<SecretKeyValue>,
+    /// ConfigMap key with the certificates of the authorities that the server's
+    /// certificate is checked against. Wins over `sslRootCertificateSecret`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_root_certificate_config_map: Option<ConfigMapKeyValue>,
+}
+
+const fn postgres_port() -> i32 {
+    5432
+}
+
+const fn ssl_mode() -> SslMode {
+    SslMode::Disable
+}
+
+/// Istio in front of a registry.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Istio {
+    /// Name of the authorization provider in the mesh configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_provider: Option<String>,
+    /// Labels by which Authorino finds the AuthConfig.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub auth_config_labels: BTreeMap<String, String>,
+    /// Audiences that a token may be for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<String>,
+    /// TLS mode of the DestinationRule: DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL.
+    pub tls_mode: String,
+    /// Gateway that leads into the mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
+}
+
+impl Default for Istio {
+    fn default() -> Self {
+        Self {
+            auth_provider: None,
+            auth_config_labels: BTreeMap::new(),
+            audiences: Vec::new(),
+            tls_mode: "ISTIO_MUTUAL".into(),
+            gateway: None,
+        }
+    }
+}
+
+/// The Istio gateway of a registry.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// Domain of the external host names. Absent means the cluster's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = schema::DOMAIN))]
+    pub domain: Option<String>,
+    /// Value of the label `istio` of the ingress gateway's pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub istio_ingress: Option<String>,
+    /// Name of the mesh's control plane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<String>,
+    /// The gateway's server for REST.
+    pub rest: GatewayServer,
+    /// The gateway's server for gRPC.
+    pub grpc: GatewayServer,
+}
+
+/// One server of a gateway.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GatewayServer {
+    /// Port of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub port: Option<i32>,
+    /// Whether an OpenShift Route leads to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_route: Option<ServiceRoute>,
+    /// TLS of the server. Absent means plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<GatewayTls>,
+}
+
+/// TLS of one server of a gateway.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GatewayTls {
+    /// Whose certificates are checked.
+    pub mode: GatewayTlsMode,
+    /// Name of the Secret with the certificate, in the namespace of the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_name: Option<String>,
+}
+
+/// Whose certificates a gateway checks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schemars(transform = schema::described_by_field)]
+pub enum GatewayTlsMode {
+    /// Only the server has one.
+    #[default]
+    Simple,
+    /// Client and server have one.
+    Mutual,
+    /// Client and server have one, both made by Istio.
+    IstioMutual,
+    /// The server has one, the client may have one.
+    OptionalMutual,
+}

@@ -1,5 +1,8 @@
 //! `modelregistry.opendatahub.io/v1beta1`, the version that is stored.
 
+// Several printer columns repeat a type and a priority.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -35,8 +38,17 @@ use crate::{rules, schema};
         json_path = r#".status.conditions[?(@.type=="KubeRBACProxyAvailable")].status"#,
         priority = 2
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Hosts", type_ = "string", json_path = ".status.hostsStr", priority = 2),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Hosts",
+        type_ = "string",
+        json_path = ".status.hostsStr",
+        priority = 2
+    ),
     printcolumn(
         name = "Status",
         type_ = "string",
@@ -70,8 +82,9 @@ pub struct ModelRegistrySpec {
     /// The authenticating proxy in front of the registry.
     #[serde(rename = "kubeRBACProxy", skip_serializing_if = "Option::is_none")]
     pub kube_rbac_proxy: Option<KubeRbacProxy>,
-    /// How the registry decides who may call it. Absent means the proxy on OpenShift, and
-    /// elsewhere the proxy if `kubeRBACProxy` is given.
+    /// How the registry decides who may call it. `KubeRBACProxy`: by the proxy in front of
+    /// it. `None`: it does not, and whoever reaches its Service may read and write. Absent
+    /// means the proxy on OpenShift, and elsewhere the proxy if `kubeRBACProxy` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
     /// How the registry's pods run.

@@ -1,0 +1,276 @@
+//! Our schemas beside those of the Go operator, as recorded.
+//!
+//! The recordings are no part of the project. Where they are not there, the test says so
+//! and passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Once;
+
+use api::additions::{ADDED_RULES, ADDITIONS, CHANGED_RULES};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde_json::{Map, Value, json};
+
+const RECORDED: &str = "crds/modelregistry.opendatahub.io_modelregistries.yaml";
+
+static NOTICE: Once = Once::new();
+
+/// `COMPAT_DIR`, or `../shared/compat` beside the workspace.
+fn compat_dir() -> PathBuf {
+    std::env::var_os("COMPAT_DIR").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat"),
+        PathBuf::from,
+    )
+}
+
+fn recorded() -> Option<Value> {
+    let folder = compat_dir();
+    if !folder.is_dir() {
+        // Written past the capture of the test harness, so that nothing is skipped silently.
+        NOTICE.call_once(|| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "compat: folder not there, schema comparison not run"
+            );
+        });
+        return None;
+    }
+    let text = std::fs::read_to_string(folder.join(RECORDED))
+        .expect("the recorded definition can be read");
+    Some(serde_saphyr::from_str(&text).expect("the recorded definition is YAML"))
+}
+
+fn ours(crd: &CustomResourceDefinition) -> Value {
+    serde_json::to_value(crd).expect("a definition is JSON")
+}
+
+fn version<'a>(crd: &'a Value, name: &str) -> &'a Value {
+    let versions = crd["spec"]["versions"]
+        .as_array()
+        .expect("a definition has versions");
+    versions
+        .iter()
+        .find(|version| version["name"] == name)
+        .expect("the version is there")
+}
+
+/// What a comparison found.
+#[derive(Default)]
+struct Findings {
+    /// Recorded, and absent or different here.
+    lost: Vec<String>,
+    /// Here, and not recorded.
+    added: BTreeSet<String>,
+    /// Path and message of rules that are here and not recorded.
+    added_rules: BTreeSet<(String, String)>,
+    /// Path and message of rules whose expression differs.
+    changed_rules: BTreeSet<(String, String)>,
+}
+
+impl Findings {
+    fn schema(&mut self, path: &str, recorded: &Value, ours: &Value) {
+        let (Some(theirs), Some(here)) = (recorded.as_object(), ours.as_object()) else {
+            self.lost.push(format!("{path}: {recorded} became {ours}"));
+            return;
+        };
+        let keys: BTreeSet<_> = theirs
+            .keys()
+            .chain(here.keys())
+            .map(String::as_str)
+            .collect();
+        for key in keys {
+            let (theirs, here) = (&recorded[key], &ours[key]);
+            match key {
+                "description" => {}
+                "properties" => self.properties(path, theirs, here),
+                "items" | "additionalProperties" => self.schema(&format!("{path}[]"), theirs, here),
+                "x-kubernetes-validations" => self.rules(path, theirs, here),
+                "required" => self.equal(path, key, &set(theirs), &set(here)),
+                "minimum" | "maximum" => {
+                    self.equal(path, key, &json!(theirs.as_f64()), &json!(here.as_f64()))
+                }
+                _ => self.equal(path, key, theirs, here),
+            }
+        }
+    }
+
+    fn equal(&mut self, path: &str, key: &str, recorded: &Value, ours: &Value) {
+        if recorded != ours {
+            self.lost
+                .push(format!("{path}: {key} was {recorded} and is {ours}"));
+        }
+    }
+
+    fn properties(&mut self, path: &str, recorded: &Value, ours: &Value) {
+        let none = Map::new();
+        let recorded = recorded.as_object().unwrap_or(&none);
+        let ours = ours.as_object().unwrap_or(&none);
+        for (name, theirs) in recorded {
+            let path = format!("{path}.{name}");
+            match ours.get(name) {
+                Some(here) => self.schema(&path, theirs, here),
+                None => self.lost.push(format!("{path}: absent")),
+            }
+        }
+        let added = ours.keys().filter(|name| !recorded.contains_key(*name));
+        self.added
+            .extend(added.map(|name| format!("{path}.{name}")));
+    }
+
+    fn rules(&mut self, path: &str, recorded: &Value, ours: &Value) {
+        let (recorded, ours) = (by_message(recorded), by_message(ours));
+        for (message, rule) in &recorded {
+            match ours.get(message) {
+                None => self.lost.push(format!("{path}: no rule says {message:?}")),
+                Some(here) if here != rule => {
+                    self.changed_rules.insert((path.into(), message.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let added = ours
+            .keys()
+            .filter(|message| !recorded.contains_key(*message));
+        self.added_rules
+            .extend(added.map(|message| (path.into(), message.clone())));
+    }
+}
+
+fn set(value: &Value) -> Value {
+    let mut names: Vec<_> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    names.sort_unstable();
+    json!(names)
+}
+
+/// Rule by message, in which nothing else may be set.
+fn by_message(rules: &Value) -> BTreeMap<String, String> {
+    let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+    let rules = rules.as_array().into_iter().flatten();
+    rules
+        .map(|rule| {
+            let keys: Vec<_> = rule
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| key.as_str())
+                .collect();
+            assert_eq!(
+                keys,
+                ["message", "rule"],
+                "a rule says more than is compared: {rule}"
+            );
+            (text(rule, "message"), text(rule, "rule"))
+        })
+        .collect()
+}
+
+fn compare() -> Option<Findings> {
+    let recorded = recorded()?;
+    let mut findings = Findings::default();
+    let served = api::crds();
+    let [v1beta1] = served.as_slice() else {
+        panic!("one definition is served")
+    };
+    for (name, crd) in [("v1beta1", v1beta1), ("v1alpha1", &api::v1alpha1())] {
+        let crd = ours(crd);
+        let (theirs, here) = (version(&recorded, name), version(&crd, name));
+        findings.schema(
+            name,
+            &theirs["schema"]["openAPIV3Schema"],
+            &here["schema"]["openAPIV3Schema"],
+        );
+        for key in [
+            "additionalPrinterColumns",
+            "deprecated",
+            "deprecationWarning",
+            "served",
+            "storage",
+            "subresources",
+        ] {
+            findings.equal(name, key, &theirs[key], &here[key]);
+        }
+        for key in ["group", "names", "scope"] {
+            findings.equal(name, key, &recorded["spec"][key], &crd["spec"][key]);
+        }
+        findings.equal(
+            name,
+            "metadata.name",
+            &recorded["metadata"]["name"],
+            &crd["metadata"]["name"],
+        );
+    }
+    Some(findings)
+}
+
+#[test]
+fn every_recorded_field_is_here_and_means_the_same() {
+    let Some(findings) = compare() else { return };
+    assert!(
+        findings.lost.is_empty(),
+        "lost or changed:\n{}",
+        findings.lost.join("\n")
+    );
+}
+
+#[test]
+fn every_addition_is_listed_and_every_entry_is_used() {
+    let Some(findings) = compare() else { return };
+    let listed: BTreeSet<_> = ADDITIONS
+        .iter()
+        .map(|addition| addition.path.to_owned())
+        .collect();
+    assert_eq!(findings.added, listed);
+    assert_eq!(listed.len(), ADDITIONS.len(), "an addition is listed twice");
+    assert!(ADDITIONS.iter().all(|addition| !addition.reason.is_empty()));
+}
+
+#[test]
+fn every_difference_of_a_rule_is_listed_and_every_entry_is_used() {
+    let Some(findings) = compare() else { return };
+    for (found, listed) in [
+        (findings.added_rules, ADDED_RULES),
+        (findings.changed_rules, CHANGED_RULES),
+    ] {
+        let entries: BTreeSet<_> = listed
+            .iter()
+            .map(|rule| (rule.path.to_owned(), rule.message.to_owned()))
+            .collect();
+        assert_eq!(found, entries);
+        assert!(listed.iter().all(|rule| !rule.reason.is_empty()));
+    }
+}
+
+/// The comparison itself can fail.
+#[test]
+fn a_difference_is_found() {
+    let recorded = json!({"type": "object", "properties": {"port": {"type": "integer", "default": 1, "maximum": 5}}});
+    let cases = [
+        (json!({"type": "object"}), "v.port: absent"),
+        (
+            json!({"type": "object", "properties": {"port": {"type": "integer", "default": 2, "maximum": 5.0}}}),
+            "v.port: default was 1 and is 2",
+        ),
+        (
+            json!({"type": "object", "properties": {"port": {"type": "integer", "default": 1, "maximum": 6}}}),
+            "v.port: maximum was 5.0 and is 6.0",
+        ),
+    ];
+    for (ours, expected) in cases {
+        let mut findings = Findings::default();
+        findings.schema("v", &recorded, &ours);
+        assert_eq!(findings.lost, [expected]);
+    }
+    let mut findings = Findings::default();
+    findings.schema(
+        "v",
+        &json!({"properties": {}}),
+        &json!({"properties": {"new": {}}}),
+    );
+    assert_eq!(findings.added, BTreeSet::from(["v.new".to_owned()]));
+}
