@@ -1,1 +1,55 @@
-//! A local Kubernetes control plane with simulated nodes, for tests and demos.
+//! A real Kubernetes control plane on a machine that has Rust and Go and nothing else, with
+//! simulated nodes. For tests, demos and measurements; never a dependency of an operator.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cluster::Error> {
+//! let cluster = cluster::shared(cluster::Platform::Kubernetes)?; // one per test binary
+//! let namespace = cluster.namespace("demo").await?;              // one per test
+//! let client = cluster.client()?;                                // as a cluster admin
+//! cluster::apply_yaml(&client, &namespace, "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! What is real: etcd, API server with RBAC and default admission, controller manager, scheduler.
+//! What is played: nodes, volumes and the end of Jobs by kwok, the start of pods by [`sim`], and on
+//! [`Platform::OpenShift`] a stand-in for what OpenShift adds ([`standin`]).
+
+mod access;
+mod audit;
+mod control_plane;
+mod error;
+mod kubeconfig;
+mod pki;
+mod process;
+pub mod sim;
+pub mod standin;
+pub mod tools;
+
+use std::sync::OnceLock;
+
+pub use access::{apply, apply_yaml, available, create_namespace, eventually, gone, objects};
+pub use audit::{AuditLog, Record};
+pub use control_plane::{Cluster, Options, Platform};
+pub use error::Error;
+pub use kubeconfig::{read_config, service_account_kubeconfig};
+pub use standin::StandIn;
+
+/// The one cluster of this process and platform, started by whoever asks first. It ends with the
+/// process. Blocks the thread while it starts, which takes about 3 s.
+pub fn shared(platform: Platform) -> Result<&'static Cluster, Error> {
+    static KUBERNETES: OnceLock<Result<Cluster, String>> = OnceLock::new();
+    static OPENSHIFT: OnceLock<Result<Cluster, String>> = OnceLock::new();
+    let cell = match platform {
+        Platform::Kubernetes => &KUBERNETES,
+        Platform::OpenShift => &OPENSHIFT,
+    };
+    cell.get_or_init(|| {
+        Cluster::start(&Options {
+            platform,
+            ..Options::default()
+        })
+        .map_err(|error| error.to_string())
+    })
+    .as_ref()
+    .map_err(|message| Error::Shared(message.clone()))
+}

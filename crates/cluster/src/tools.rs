@@ -1,0 +1,231 @@
+//! The programs of a control plane, built from Go modules that are pinned here.
+//!
+//! A machine needs Go and nothing else. The programs land in a user cache directory that is named
+//! after a hash of what they are built from, so a changed pin builds anew and an old checkout keeps
+//! finding its own.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+
+/// The Kubernetes version that the pinned module builds.
+pub const KUBERNETES_VERSION: &str = "v1.35.4";
+
+const KUBERNETES: Module = Module {
+    name: "kubernetes",
+    go_mod: include_str!("../tools/kubernetes/go.mod"),
+    go_sum: include_str!("../tools/kubernetes/go.sum"),
+    tools_go: include_str!("../tools/kubernetes/tools.go"),
+    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.35.4 \
+              -X k8s.io/component-base/version.gitMajor=1 \
+              -X k8s.io/component-base/version.gitMinor=35",
+};
+
+const KWOK: Module = Module {
+    name: "kwok",
+    go_mod: include_str!("../tools/kwok/go.mod"),
+    go_sum: include_str!("../tools/kwok/go.sum"),
+    tools_go: include_str!("../tools/kwok/tools.go"),
+    ldflags: "-s -w",
+};
+
+/// Name, module and package of every tool. The first three are what `KUBEBUILDER_ASSETS` holds.
+const TOOLS: [(&str, &Module, &str); 6] = [
+    ("etcd", &KUBERNETES, "go.etcd.io/etcd/server/v3"),
+    (
+        "kube-apiserver",
+        &KUBERNETES,
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+    ),
+    ("kubectl", &KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
+    (
+        "kube-controller-manager",
+        &KUBERNETES,
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+    ),
+    (
+        "kube-scheduler",
+        &KUBERNETES,
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+    ),
+    ("kwok", &KWOK, "sigs.k8s.io/kwok/cmd/kwok"),
+];
+
+/// How many of [`TOOLS`] `KUBEBUILDER_ASSETS` replaces.
+const IN_ASSETS: usize = 3;
+
+/// A pinned Go module and how to build from it.
+struct Module {
+    name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    tools_go: &'static str,
+    ldflags: &'static str,
+}
+
+impl Module {
+    /// The directory of this module's programs: its name and a hash of all that decides them.
+    fn directory(&self, cache: &Path) -> PathBuf {
+        let mut hash = Sha256::new();
+        for part in [self.go_mod, self.go_sum, self.tools_go, self.ldflags] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(std::env::consts::OS);
+        hash.update(std::env::consts::ARCH);
+        let hex: String = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        cache.join("tools").join(format!("{}-{hex}", self.name))
+    }
+}
+
+/// Where the programs of a control plane are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    pub(crate) etcd: PathBuf,
+    pub(crate) apiserver: PathBuf,
+    pub(crate) controller_manager: PathBuf,
+    pub(crate) scheduler: PathBuf,
+    pub(crate) kwok: PathBuf,
+    /// `kubectl`, of the same version as the API server.
+    pub kubectl: PathBuf,
+}
+
+/// This project's cache directory: `$MODELOPS_CACHE`, else `modelops` in `$XDG_CACHE_HOME` or
+/// `~/.cache`.
+pub fn cache_dir() -> Result<PathBuf, Error> {
+    let var = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let dir = var("MODELOPS_CACHE")
+        .or_else(|| var("XDG_CACHE_HOME").map(|cache| cache.join("modelops")))
+        .or_else(|| var("HOME").map(|home| home.join(".cache/modelops")))
+        .ok_or_else(|| {
+            Error::io("finding a cache directory: set MODELOPS_CACHE or HOME")(
+                std::io::ErrorKind::NotFound.into(),
+            )
+        })?;
+    std::path::absolute(&dir).map_err(Error::io(dir.display().to_string()))
+}
+
+/// Builds what is missing and says where everything is. Concurrent callers wait for one another,
+/// also across processes. Progress goes to standard error.
+pub fn ensure() -> Result<Tools, Error> {
+    let cache = cache_dir()?;
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
+    let locate = |name: &str| -> PathBuf {
+        let place = TOOLS.iter().position(|(tool, ..)| *tool == name);
+        match (
+            &assets,
+            place.and_then(|index| TOOLS.get(index).map(|tool| (index, tool))),
+        ) {
+            (Some(assets), Some((index, _))) if index < IN_ASSETS => assets.join(name),
+            (_, Some((_, (_, module, _)))) => module.directory(&cache).join(name),
+            (_, None) => PathBuf::from(name),
+        }
+    };
+    let missing = || TOOLS.iter().filter(|(name, ..)| !locate(name).exists());
+    if missing().next().is_some() {
+        fs::create_dir_all(&cache).map_err(Error::io(cache.display().to_string()))?;
+        let lock = cache.join("tools.lock");
+        let lock = File::create(&lock).map_err(Error::io(lock.display().to_string()))?;
+        lock.lock()
+            .map_err(Error::io("waiting for another build of the tools"))?;
+        // Looked at again: whoever held the lock may have built them.
+        for (name, module, package) in missing() {
+            build(name, module, package, &locate(name))?;
+        }
+    }
+    Ok(Tools {
+        etcd: locate("etcd"),
+        apiserver: locate("kube-apiserver"),
+        controller_manager: locate("kube-controller-manager"),
+        scheduler: locate("kube-scheduler"),
+        kwok: locate("kwok"),
+        kubectl: locate("kubectl"),
+    })
+}
+
+/// Builds one program beside its place and renames it there, so that a half-built one is never run.
+fn build(tool: &'static str, module: &Module, package: &str, target: &Path) -> Result<(), Error> {
+    let Some(dir) = target.parent().filter(|_| !from_assets(target)) else {
+        return Err(Error::Build {
+            tool,
+            output: format!(
+                "{} does not exist, though KUBEBUILDER_ASSETS says so",
+                target.display()
+            ),
+        });
+    };
+    let source = dir.join("src");
+    fs::create_dir_all(&source).map_err(Error::io(source.display().to_string()))?;
+    for (file, text) in [
+        ("go.mod", module.go_mod),
+        ("go.sum", module.go_sum),
+        ("tools.go", module.tools_go),
+    ] {
+        fs::write(source.join(file), text).map_err(Error::io(file))?;
+    }
+    let started = Instant::now();
+    eprint!("building {tool} … ");
+    // A prompt of progress without a line end needs the flush; losing it loses nothing else.
+    let _ = std::io::stderr().flush();
+    let unfinished = target.with_extension("unfinished");
+    let output = Command::new("go")
+        .args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            module.ldflags,
+            "-o",
+        ])
+        .arg(&unfinished)
+        .arg(package)
+        .current_dir(&source)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NoGo,
+            _ => Error::io("running go")(error),
+        })?;
+    if !output.status.success() {
+        eprintln!("failed");
+        return Err(Error::Build {
+            tool,
+            output: tail(&String::from_utf8_lossy(&output.stderr), 20),
+        });
+    }
+    fs::rename(&unfinished, target).map_err(Error::io(target.display().to_string()))?;
+    eprintln!("{:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn from_assets(target: &Path) -> bool {
+    std::env::var_os("KUBEBUILDER_ASSETS")
+        .is_some_and(|assets| !assets.is_empty() && target.parent() == Some(Path::new(&assets)))
+}
+
+/// The last `lines` lines of a text.
+pub(crate) fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all.get(all.len().saturating_sub(lines)..)
+        .unwrap_or_default()
+        .join("\n")
+}
