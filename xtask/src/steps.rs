@@ -1,0 +1,1 @@
+//! Steps of a longer task, each with its seconds.
