@@ -161,6 +161,8 @@ pub(crate) fn described_by_field(schema: &mut Schema) {
 /// - `spec` is not required: a resource without one has always been accepted.
 /// - No field is nullable. The API server drops an explicit null of such a field before it
 ///   validates, and puts the default in its place where there is one.
+/// - A number of 32 bits has its bounds. The API server does not check the format, and one
+///   resource that does not fit the type keeps the whole list from being read.
 /// - A field that takes a number or a string says so in the form that the API server
 ///   checks; the derive leaves the alternatives empty.
 #[must_use]
@@ -177,9 +179,14 @@ pub fn structural(mut crd: CustomResourceDefinition) -> CustomResourceDefinition
         let properties = root.properties.get_or_insert_default();
         properties.insert("apiVersion".into(), described("string", API_VERSION));
         properties.insert("kind".into(), described("string", KIND));
-        properties.insert("metadata".into(), described("object", METADATA));
+        // The API server refuses a description here: it has its own.
+        properties.insert("metadata".into(), typed("object"));
         visit(root, &mut |schema| {
             schema.nullable = None;
+            if schema.format.as_deref() == Some("int32") {
+                schema.minimum.get_or_insert(i32::MIN.into());
+                schema.maximum.get_or_insert(i32::MAX.into());
+            }
             if schema.x_kubernetes_int_or_string == Some(true) {
                 schema.any_of = Some(vec![typed("integer"), typed("string")]);
             }
@@ -243,7 +250,6 @@ fn fill(schema: &JSONSchemaProps, value: &mut Value) {
 
 const API_VERSION: &str = "Group and version of the schema that this object is written in.";
 const KIND: &str = "Kind of this object.";
-const METADATA: &str = "Name, namespace, labels and annotations, as of every object.";
 
 fn typed(name: &str) -> JSONSchemaProps {
     JSONSchemaProps {

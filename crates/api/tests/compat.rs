@@ -2,6 +2,7 @@
 //!
 //! The recordings are no part of the project. Where they are not there, the test says so
 //! and passes.
+#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -88,7 +89,7 @@ impl Findings {
                 "x-kubernetes-validations" => self.rules(path, theirs, here),
                 "required" => self.equal(path, key, &set(theirs), &set(here)),
                 "minimum" | "maximum" => {
-                    self.equal(path, key, &json!(theirs.as_f64()), &json!(here.as_f64()))
+                    self.equal(path, key, &json!(theirs.as_f64()), &json!(here.as_f64()));
                 }
                 _ => self.equal(path, key, theirs, here),
             }

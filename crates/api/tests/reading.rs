@@ -1,4 +1,5 @@
 //! What clients send reads as what they mean.
+#![cfg(test)]
 
 use api::modelregistry::v1alpha1;
 use api::modelregistry::v1beta1::{
@@ -215,4 +216,45 @@ fn every_field_survives_a_round_trip() {
         assert_eq!(serde_json::to_value(read(&spec)).expect("it writes"), spec);
     }
     assert_eq!(fields, 18, "each database with everything else");
+}
+
+/// What the schema admits, the types read: one number that does not fit would keep the
+/// whole list of resources from being read.
+#[test]
+fn every_number_of_32_bits_is_bounded() {
+    let mut bounded = 0;
+    for crd in api::crds().into_iter().chain([api::v1alpha1()]) {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).expect("JSON");
+        bounded += bounds("", &schema);
+    }
+    assert!(bounded > 10, "{bounded} numbers were looked at");
+}
+
+fn bounds(path: &str, value: &Value) -> usize {
+    let mut found = 0;
+    if value["format"] == "int32" {
+        let bound = |key: &str| value[key].as_f64().unwrap_or(f64::NAN);
+        assert!(
+            bound("minimum") >= f64::from(i32::MIN),
+            "{path} has no minimum"
+        );
+        assert!(
+            bound("maximum") <= f64::from(i32::MAX),
+            "{path} has no maximum"
+        );
+        found += 1;
+    }
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value))
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| ("[]".to_owned(), item)).collect(),
+        _ => Vec::new(),
+    };
+    found
+        + inner
+            .into_iter()
+            .map(|(name, value)| bounds(&format!("{path}.{name}"), value))
+            .sum::<usize>()
 }
