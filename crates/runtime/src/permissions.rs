@@ -1,0 +1,452 @@
+//! What the operator's service account may do, asked once at the start, and what it should be
+//! allowed to do, declared in code.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Mutex, PoisonError, RwLock},
+};
+
+use k8s_openapi::api::{
+    authorization::v1::{
+        ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
+    },
+    rbac::v1::{ClusterRole, PolicyRule},
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use resources::Kind;
+
+/// A review is asked for a namespace. For the whole cluster this one is named, which holds no
+/// RoleBinding: what is allowed in it is allowed everywhere. It need not exist.
+const ANYWHERE: &str = "rules-of-the-whole-cluster";
+
+/// One verb on one resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule {
+    /// `get`, `list`, `watch`, `create`, `patch`, `update`, `delete`, ….
+    pub verb: &'static str,
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// Plural, with the subresource after a slash: `modelregistries/status`.
+    pub resource: &'static str,
+}
+
+impl Rule {
+    /// This verb on a kind.
+    #[must_use]
+    pub const fn on(verb: &'static str, kind: Kind) -> Self {
+        Self {
+            verb,
+            group: kind.group,
+            resource: kind.plural,
+        }
+    }
+}
+
+/// `patch groups.user.openshift.io`, `get pods/log`, `patch modelregistries.example.org/status`:
+/// as `kubectl auth can-i` takes it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (plural, subresource) = match self.resource.split_once('/') {
+            Some((plural, subresource)) => (plural, Some(subresource)),
+            None => (self.resource, None),
+        };
+        write!(f, "{} {plural}", self.verb)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        if let Some(subresource) = subresource {
+            write!(f, "/{subresource}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the service account may do.
+#[derive(Debug, Default)]
+pub struct Permissions {
+    reviews: RwLock<Vec<Review>>,
+    forbidden: Mutex<BTreeSet<String>>,
+}
+
+/// What is allowed in one namespace.
+#[derive(Clone, Debug)]
+struct Review {
+    rules: Vec<ResourceRule>,
+    /// The authorizer cannot list every rule, so the absence of one says nothing.
+    incomplete: bool,
+}
+
+impl Permissions {
+    /// Nothing is known: everything counts as allowed until the server says no.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::default()
+    }
+
+    /// Asks the API server: once for the whole cluster, or once for each namespace in scope.
+    pub async fn load(client: &Client, namespaces: &[String]) -> kube::Result<Self> {
+        let permissions = Self::unknown();
+        permissions.reload(client, namespaces).await?;
+        Ok(permissions)
+    }
+
+    /// Asks again, for rights that were given since, and forgets what was refused before.
+    pub async fn reload(&self, client: &Client, namespaces: &[String]) -> kube::Result<()> {
+        let api: Api<SelfSubjectRulesReview> = Api::all(client.clone());
+        let anywhere = [ANYWHERE.to_owned()];
+        let namespaces = if namespaces.is_empty() {
+            &anywhere
+        } else {
+            namespaces
+        };
+        let reviews = futures::future::try_join_all(namespaces.iter().map(|namespace| {
+            let api = api.clone();
+            async move {
+                let question = SelfSubjectRulesReview {
+                    spec: SelfSubjectRulesReviewSpec {
+                        namespace: Some(namespace.clone()),
+                    },
+                    ..SelfSubjectRulesReview::default()
+                };
+                let answer = api.create(&PostParams::default(), &question).await?;
+                Ok::<_, kube::Error>(Review::from(answer.status.unwrap_or_default()))
+            }
+        }))
+        .await?;
+        *self.reviews.write().unwrap_or_else(PoisonError::into_inner) = reviews;
+        self.forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        Ok(())
+    }
+
+    /// Whether the rule is given for every name, in every namespace in scope.
+    #[must_use]
+    pub fn allows(&self, rule: &Rule) -> bool {
+        self.allows_name(rule, None)
+    }
+
+    /// Whether the rule is given for the object of this name.
+    #[must_use]
+    pub fn allows_named(&self, rule: &Rule, name: &str) -> bool {
+        self.allows_name(rule, Some(name))
+    }
+
+    fn allows_name(&self, rule: &Rule, name: Option<&str>) -> bool {
+        self.reviews
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .all(|review| review.allows(rule, name))
+    }
+
+    /// The server refused a request. Returns whether this is news, so that it is logged once.
+    pub fn note_forbidden(&self, rule: &Rule) -> bool {
+        let news = self
+            .forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(rule.to_string());
+        if news {
+            tracing::warn!(
+                rule = %rule,
+                "the API server refused a request: add this rule to the operator's role"
+            );
+        }
+        news
+    }
+
+    /// Which of these rules are missing, and what the server refused, sorted.
+    #[must_use]
+    pub fn missing(&self, needed: &[Rule]) -> Vec<String> {
+        let mut missing = self
+            .forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        missing.extend(
+            needed
+                .iter()
+                .filter(|rule| !self.allows(rule))
+                .map(Rule::to_string),
+        );
+        missing.into_iter().collect()
+    }
+}
+
+impl From<SubjectRulesReviewStatus> for Review {
+    fn from(status: SubjectRulesReviewStatus) -> Self {
+        Self {
+            rules: status.resource_rules,
+            incomplete: status.incomplete,
+        }
+    }
+}
+
+impl Review {
+    fn allows(&self, rule: &Rule, name: Option<&str>) -> bool {
+        self.incomplete || self.rules.iter().any(|given| gives(given, rule, name))
+    }
+}
+
+/// Whether one rule of a role gives what is needed, as the RBAC authorizer decides it.
+fn gives(given: &ResourceRule, rule: &Rule, name: Option<&str>) -> bool {
+    let any = |values: &Option<Vec<String>>, wanted: &str| {
+        values
+            .iter()
+            .flatten()
+            .any(|value| value == "*" || value == wanted)
+    };
+    // `*/scale` gives the subresource of every resource; `*` gives every subresource as well.
+    let resource = any(&given.resources, rule.resource)
+        || rule
+            .resource
+            .split_once('/')
+            .is_some_and(|(_, subresource)| {
+                given
+                    .resources
+                    .iter()
+                    .flatten()
+                    .any(|value| value.strip_prefix("*/") == Some(subresource))
+            });
+    let named = match given.resource_names.as_deref() {
+        None | Some([]) => true,
+        Some(names) => name.is_some_and(|name| names.iter().any(|given| given == name)),
+    };
+    resource
+        && named
+        && any(&given.api_groups, rule.group)
+        && given
+            .verbs
+            .iter()
+            .any(|verb| verb == "*" || verb == rule.verb)
+}
+
+/// One line of what an operator should be allowed to do, with the reason that a reader of the
+/// role asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RbacRule {
+    /// API groups, `""` for core.
+    pub groups: &'static [&'static str],
+    /// Plurals and subresources.
+    pub resources: &'static [&'static str],
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// Only objects of these names; empty for all.
+    pub names: &'static [&'static str],
+    /// Why the operator needs it.
+    pub reason: &'static str,
+}
+
+impl RbacRule {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub fn to_policy_rule(&self) -> PolicyRule {
+        let strings = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+        PolicyRule {
+            api_groups: Some(strings(self.groups)),
+            resources: Some(strings(self.resources)),
+            verbs: strings(self.verbs),
+            resource_names: (!self.names.is_empty()).then(|| strings(self.names)),
+            ..PolicyRule::default()
+        }
+    }
+}
+
+/// Every verb on every resource that the declaration gives. Rules for named objects are left
+/// out: [`Permissions::missing`] asks for all names.
+#[must_use]
+pub fn rules_of(declared: &[RbacRule]) -> Vec<Rule> {
+    declared
+        .iter()
+        .filter(|declared| declared.names.is_empty())
+        .flat_map(|declared| {
+            declared.groups.iter().flat_map(move |&group| {
+                declared.resources.iter().flat_map(move |&resource| {
+                    declared.verbs.iter().map(move |&verb| Rule {
+                        verb,
+                        group,
+                        resource,
+                    })
+                })
+            })
+        })
+        .collect()
+}
+
+/// The ClusterRole of a declaration, rules in the order of the declaration.
+#[must_use]
+pub fn to_cluster_role(name: &str, declared: &[RbacRule]) -> ClusterRole {
+    ClusterRole {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        rules: Some(declared.iter().map(RbacRule::to_policy_rule).collect()),
+        ..ClusterRole::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resources::kind::GROUP;
+
+    fn given(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> ResourceRule {
+        let strings = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+        ResourceRule {
+            api_groups: Some(strings(groups)),
+            resources: Some(strings(resources)),
+            verbs: strings(verbs),
+            resource_names: (!names.is_empty()).then(|| strings(names)),
+        }
+    }
+
+    fn permissions(rules: Vec<ResourceRule>, incomplete: bool) -> Permissions {
+        Permissions {
+            reviews: RwLock::new(vec![Review { rules, incomplete }]),
+            ..Permissions::default()
+        }
+    }
+
+    const PATCH_STATUS: Rule = Rule {
+        verb: "patch",
+        group: "example.org",
+        resource: "things/status",
+    };
+
+    #[test]
+    fn what_the_go_operators_role_lacks_is_named() {
+        let verbs = ["create", "delete", "get", "list", "update", "watch"];
+        let permissions = permissions(
+            vec![given(&["user.openshift.io"], &["groups"], &verbs, &[])],
+            false,
+        );
+        assert!(permissions.allows(&Rule::on("update", GROUP)));
+        let needed = [Rule::on("patch", GROUP), Rule::on("get", GROUP)];
+        assert_eq!(
+            permissions.missing(&needed),
+            ["patch groups.user.openshift.io"]
+        );
+    }
+
+    #[test]
+    fn stars_and_subresources_follow_the_authorizer() {
+        let cases: [(&[&str], bool); 6] = [
+            (&["*"], true),
+            (&["*/status"], true),
+            (&["things/*"], false),
+            (&["things"], false),
+            (&["things/status"], true),
+            (&["*/scale"], false),
+        ];
+        for (resources, expected) in cases {
+            let permissions = permissions(vec![given(&["*"], resources, &["*"], &[])], false);
+            assert_eq!(permissions.allows(&PATCH_STATUS), expected, "{resources:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_one_name_is_not_a_rule_for_all() {
+        let permissions = permissions(
+            vec![given(
+                &["example.org"],
+                &["things/status"],
+                &["patch"],
+                &["a"],
+            )],
+            false,
+        );
+        assert!(!permissions.allows(&PATCH_STATUS));
+        assert!(permissions.allows_named(&PATCH_STATUS, "a"));
+        assert!(!permissions.allows_named(&PATCH_STATUS, "b"));
+    }
+
+    #[test]
+    fn an_incomplete_review_and_none_at_all_forbid_nothing() {
+        assert!(permissions(Vec::new(), true).allows(&PATCH_STATUS));
+        assert!(Permissions::unknown().allows(&PATCH_STATUS));
+        assert!(!permissions(Vec::new(), false).allows(&PATCH_STATUS));
+    }
+
+    #[test]
+    fn every_namespace_in_scope_must_allow_it() {
+        let allowed = Review {
+            rules: vec![given(&["*"], &["*"], &["*"], &[])],
+            incomplete: false,
+        };
+        let refused = Review {
+            rules: Vec::new(),
+            incomplete: false,
+        };
+        let permissions = Permissions {
+            reviews: RwLock::new(vec![allowed, refused]),
+            ..Permissions::default()
+        };
+        assert!(!permissions.allows(&PATCH_STATUS));
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_and_stays_in_the_list() {
+        let permissions = Permissions::unknown();
+        assert!(permissions.note_forbidden(&PATCH_STATUS));
+        assert!(!permissions.note_forbidden(&PATCH_STATUS));
+        assert_eq!(
+            permissions.missing(&[]),
+            ["patch things.example.org/status"]
+        );
+    }
+
+    #[test]
+    fn a_declaration_becomes_a_role_and_the_rules_to_ask_for() {
+        const DECLARED: &[RbacRule] = &[
+            RbacRule {
+                groups: &[""],
+                resources: &["services", "pods/log"],
+                verbs: &["get", "list"],
+                names: &[],
+                reason: "children",
+            },
+            RbacRule {
+                groups: &["config.openshift.io"],
+                resources: &["ingresses"],
+                verbs: &["get"],
+                names: &["cluster"],
+                reason: "domain",
+            },
+        ];
+        let role = serde_json::to_value(to_cluster_role("manager-role", DECLARED)).unwrap();
+        assert_eq!(
+            role,
+            serde_json::json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "manager-role"},
+                "rules": [
+                    {"apiGroups": [""], "resources": ["services", "pods/log"], "verbs": ["get", "list"]},
+                    {
+                        "apiGroups": ["config.openshift.io"],
+                        "resources": ["ingresses"],
+                        "resourceNames": ["cluster"],
+                        "verbs": ["get"],
+                    },
+                ],
+            })
+        );
+        let rules: Vec<String> = rules_of(DECLARED).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            rules,
+            [
+                "get services",
+                "list services",
+                "get pods/log",
+                "list pods/log"
+            ]
+        );
+    }
+}
