@@ -68,9 +68,14 @@ pub trait Component: Send + Sync + 'static {
         None
     }
 
-    /// Events for people that a successful pass makes. `attempt` says what was written.
+    /// Events for people that a pass makes. `attempt` says what was written and what failed.
     fn events(&self, _resource: &Self::Resource, _attempt: &Attempt<'_, Self>) -> Vec<Note> {
         Vec::new()
+    }
+
+    /// The last event, before the finalizer goes.
+    fn farewell(&self, _resource: &Self::Resource) -> Option<Note> {
+        None
     }
 }
 

@@ -39,13 +39,22 @@ pub trait Inputs: Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// [`Inputs::child`], as its type.
-    fn child_as<K: DeserializeOwned>(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<K> {
-        self.child(kind, namespace, name).and_then(|value| serde_json::from_value(value).ok())
+    fn child_as<K: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<K> {
+        self.child(kind, namespace, name)
+            .and_then(|value| serde_json::from_value(value).ok())
     }
 
     /// [`Inputs::children`], as their type.
     fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
-        self.children(kind).into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
+        self.children(kind)
+            .into_iter()
+            .filter_map(|value| serde_json::from_value(value).ok())
+            .collect()
     }
 }
 

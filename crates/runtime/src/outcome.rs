@@ -20,7 +20,7 @@ pub struct Outcome {
 }
 
 /// An object that was written, or was to be.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// Kind.
     pub kind: Kind,

@@ -1,0 +1,422 @@
+//! Writes: what a plan asks for and the cluster does not have yet, and nothing else.
+
+use std::{sync::Arc, time::Instant};
+
+use kube::core::ObjectMeta;
+use resources::{Foreign, Plan, Planned, Precondition, merge};
+use serde_json::Value;
+use tracing::{debug, info};
+
+use super::{
+    Engine,
+    memory::{Applied, RootKey, Seen, wanted},
+    objects::{RequestError, Written},
+    ownership,
+};
+use crate::{
+    component::Component,
+    outcome::{Failed, Outcome, Target},
+    permissions::Rule,
+};
+
+/// What one write did.
+enum Step {
+    Created,
+    Updated,
+    Unchanged,
+    /// The name is held by an object of somebody else.
+    Foreign,
+    /// The cluster has changed since it was observed.
+    Stale,
+}
+
+/// The resource that is written for.
+#[derive(Clone, Copy)]
+pub(super) struct For<'a> {
+    pub(super) key: &'a RootKey,
+    pub(super) uid: &'a str,
+}
+
+impl<C: Component> Engine<C> {
+    /// Makes the cluster agree with the plan: writes in the plan's order, then prunes.
+    ///
+    /// One object that cannot be written does not keep the others from it.
+    pub(super) async fn make_so(&self, root: For<'_>, plan: &Plan) -> Outcome {
+        let mut outcome = Outcome::default();
+        for object in plan.objects() {
+            let target = target_of(object);
+            match self.write(root, object, &target).await {
+                Ok(Step::Created) => outcome.created.push(target),
+                Ok(Step::Updated) => outcome.updated.push(target),
+                Ok(Step::Unchanged) => {}
+                Ok(Step::Foreign) => match object.foreign {
+                    Foreign::Report => outcome.foreign.push(target),
+                    Foreign::Use => {}
+                },
+                Ok(Step::Stale) => outcome.stale = true,
+                Err(failed) => outcome.failed.push(*failed),
+            }
+        }
+        self.prune(root, plan, &mut outcome).await;
+        outcome
+    }
+
+    async fn write(
+        &self,
+        root: For<'_>,
+        object: &Planned,
+        target: &Target,
+    ) -> Result<Step, Box<Failed>> {
+        let wanted = wanted(object);
+        let (seen, applied) = self.with_memory(|memory| {
+            (
+                memory.seen(target).cloned(),
+                memory.root(root.key).applied.get(target).cloned(),
+            )
+        });
+        match seen {
+            None => self.create(root, object, target, wanted).await,
+            // It comes back when it is gone: its deletion is an event.
+            Some(seen) if seen.deleting => Ok(Step::Unchanged),
+            Some(seen) if !seen.belongs_to(root.uid, &object.identity) => Ok(Step::Foreign),
+            Some(seen) => {
+                if let Some(before) = &applied
+                    && before.uid == seen.uid
+                    && before.wanted == wanted
+                {
+                    if before.digest == seen.ownership.digest {
+                        return Ok(Step::Unchanged);
+                    }
+                    if !self.with_memory(|memory| memory.root(root.key).may_repair(Instant::now()))
+                    {
+                        return Err(Box::new(Failed {
+                            target: target.clone(),
+                            missing_rule: None,
+                            message: "somebody else keeps changing fields of this object that the \
+                                      operator sets: find the other writer in its managedFields"
+                                .to_owned(),
+                        }));
+                    }
+                }
+                self.update(root, object, target, wanted, seen, applied)
+                    .await
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        root: For<'_>,
+        object: &Planned,
+        target: &Target,
+        wanted: u64,
+    ) -> Result<Step, Box<Failed>> {
+        if matches!(object.precondition, Precondition::Version(_)) {
+            return Ok(Step::Stale);
+        }
+        self.allowed("create", target)?;
+        match self.objects.create(object).await {
+            Ok(written) => {
+                debug!(%target, "created");
+                self.remember(root, target, wanted, &written);
+                Ok(Step::Created)
+            }
+            Err(error) if error.is_already_exists() => {
+                self.meet(root, object, target, wanted).await
+            }
+            Err(error) => Err(self.failed("create", target, &error)),
+        }
+    }
+
+    /// The name is taken by an object that the watch has not shown: somebody else's, or ours
+    /// without the labels that we watch by.
+    async fn meet(
+        &self,
+        root: For<'_>,
+        object: &Planned,
+        target: &Target,
+        wanted: u64,
+    ) -> Result<Step, Box<Failed>> {
+        self.allowed("get", target)?;
+        let live = self
+            .objects
+            .get(target)
+            .await
+            .map_err(|error| self.failed("get", target, &error))?;
+        let Some(live) = live else {
+            return Ok(Step::Stale);
+        };
+        let meta = meta_of(&live);
+        let roots = vec![root.key.clone()];
+        let seen = Self::seen(&meta, None, roots);
+        if !seen.belongs_to(root.uid, &object.identity) {
+            return Ok(Step::Foreign);
+        }
+        if seen.deleting {
+            return Ok(Step::Unchanged);
+        }
+        if object.precondition == Precondition::Absent {
+            return Ok(Step::Stale);
+        }
+        self.update(root, object, target, wanted, seen, None).await
+    }
+
+    async fn update(
+        &self,
+        root: For<'_>,
+        object: &Planned,
+        target: &Target,
+        wanted: u64,
+        seen: Seen,
+        applied: Option<Applied>,
+    ) -> Result<Step, Box<Failed>> {
+        if object.precondition == Precondition::Absent {
+            return Ok(Step::Stale);
+        }
+        let first_look = applied.is_none();
+        let mut moved_to = None;
+        if seen.ownership.must_move() {
+            self.allowed("get", target)?;
+            let live = self
+                .objects
+                .get(target)
+                .await
+                .map_err(|error| self.failed("get", target, &error))?;
+            let Some(live) = live else {
+                return Ok(Step::Stale);
+            };
+            let meta = meta_of(&live);
+            if first_look && !seen.ownership.inherited && merge::contains(&live, &object.body) {
+                // Ours from before a restart, and as it should be.
+                self.remember(
+                    root,
+                    target,
+                    wanted,
+                    &Written {
+                        meta,
+                        whole: Some(Arc::new(live)),
+                    },
+                );
+                return Ok(Step::Unchanged);
+            }
+            if let Precondition::Version(read) = &object.precondition
+                && meta.resource_version.as_ref() != Some(read)
+            {
+                return Ok(Step::Stale);
+            }
+            self.allowed("patch", target)?;
+            match self.take_over(target, &meta).await {
+                Ok(version) => moved_to = version,
+                Err(error) if error.is_conflict() || error.is_not_found() => {
+                    return Ok(Step::Stale);
+                }
+                Err(error) => return Err(self.failed("patch", target, &error)),
+            }
+        }
+        self.allowed("patch", target)?;
+        let version = match &object.precondition {
+            // Moving ownership made a new version of the same content.
+            Precondition::Version(read) => moved_to.as_ref().or(Some(read)),
+            Precondition::None | Precondition::Absent => None,
+        };
+        match self
+            .objects
+            .apply(object, version.map(String::as_str))
+            .await
+        {
+            Ok(written) => {
+                let same = written.meta.resource_version.as_deref() == Some(seen.version.as_str());
+                self.remember(root, target, wanted, &written);
+                if same {
+                    return Ok(Step::Unchanged);
+                }
+                if applied.is_some_and(|a| a.uid == seen.uid && a.wanted == wanted) {
+                    info!(%target, "drift repaired");
+                    self.metrics
+                        .drift_repaired(C::IDENTITY.name, target.kind.kind);
+                }
+                Ok(Step::Updated)
+            }
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(Step::Stale),
+            Err(error) => Err(self.failed("patch", target, &error)),
+        }
+    }
+
+    /// Moves ownership to our manager. Returns the version that this made.
+    async fn take_over(
+        &self,
+        target: &Target,
+        meta: &ObjectMeta,
+    ) -> Result<Option<String>, RequestError> {
+        let identity = C::IDENTITY;
+        let Some(fields) = ownership::moved(meta, identity.field_manager, identity.predecessors)
+        else {
+            return Ok(None);
+        };
+        let fields = serde_json::to_value(fields)?;
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        let moved = self
+            .objects
+            .set_managed_fields(target, version, &fields)
+            .await?;
+        info!(%target, "field ownership taken over");
+        Ok(moved.resource_version)
+    }
+
+    /// Deletes what an earlier plan made and this one does not.
+    async fn prune(&self, root: For<'_>, plan: &Plan, outcome: &mut Outcome) {
+        let superfluous: Vec<(Target, String)> = self.with_memory(|memory| {
+            memory
+                .of_root(root.key)
+                .filter(|(target, seen)| {
+                    !seen.deleting
+                        && self.is_prunable(root, target, seen)
+                        && !plan.has(target.kind, target.namespace.as_deref(), &target.name)
+                })
+                .map(|(target, seen)| (target.clone(), seen.uid.clone()))
+                .collect()
+        });
+        for (target, uid) in superfluous {
+            match self.delete(root, &target, &uid).await {
+                Ok(()) => outcome.pruned.push(target),
+                Err(failed) => outcome.failed.push(*failed),
+            }
+        }
+    }
+
+    /// Deletes what the garbage collector cannot follow, before the resource goes. Returns what
+    /// is left.
+    pub(super) async fn part_with(&self, root: For<'_>) -> Vec<Failed> {
+        let mine: Vec<(Target, String)> = self.with_memory(|memory| {
+            memory
+                .of_root(root.key)
+                .filter(|(target, seen)| {
+                    seen.controller.is_none() && self.is_prunable(root, target, seen)
+                })
+                .map(|(target, seen)| (target.clone(), seen.uid.clone()))
+                .collect()
+        });
+        let mut left = Vec::new();
+        for (target, uid) in mine {
+            if let Err(failed) = self.delete(root, &target, &uid).await {
+                left.push(*failed);
+            }
+        }
+        left
+    }
+
+    /// Ours to delete: controlled by the resource; or out of reach of owner references and
+    /// labelled as the resource's.
+    fn is_prunable(&self, root: For<'_>, target: &Target, seen: &Seen) -> bool {
+        let owned = self
+            .component
+            .kinds()
+            .iter()
+            .any(|w| w.kind == target.kind && w.owned);
+        owned
+            && match &seen.controller {
+                Some(uid) => uid == root.uid,
+                None => {
+                    target.namespace != root.key.namespace
+                        && (seen.roots.contains(root.key) || self.is_only_one(root.key))
+                }
+            }
+    }
+
+    /// Whether no other resource in the cluster has this name.
+    fn is_only_one(&self, key: &RootKey) -> bool {
+        self.root_keys()
+            .iter()
+            .filter(|other| other.name == key.name)
+            .count()
+            <= 1
+    }
+
+    async fn delete(&self, root: For<'_>, target: &Target, uid: &str) -> Result<(), Box<Failed>> {
+        self.allowed("delete", target)?;
+        self.objects
+            .delete(target, uid)
+            .await
+            .map_err(|error| self.failed("delete", target, &error))?;
+        debug!(%target, "deleted");
+        self.with_memory(|memory| memory.root(root.key).applied.remove(target));
+        Ok(())
+    }
+
+    /// Takes in the answer to a write, so that its own event wakes nobody.
+    fn remember(&self, root: For<'_>, target: &Target, wanted: u64, written: &Written) {
+        let seen = Self::seen(&written.meta, None, Vec::new());
+        let digest = seen.ownership.digest;
+        let uid = seen.uid.clone();
+        self.with_memory(|memory| {
+            let (part, roots) = memory
+                .seen(target)
+                .filter(|before| before.uid == uid)
+                .map_or_else(
+                    || (None, self.roots_of(target.kind, &written.meta)),
+                    |before| (before.part.clone(), before.roots.clone()),
+                );
+            memory.observe(
+                target,
+                Seen {
+                    part,
+                    roots,
+                    ..seen
+                },
+            );
+            memory.exists(target, true);
+            if let Some(whole) = &written.whole {
+                memory.wrote_input(target, whole);
+            }
+            memory.root(root.key).applied.insert(
+                target.clone(),
+                Applied {
+                    wanted,
+                    uid,
+                    digest,
+                },
+            );
+        });
+    }
+
+    /// The rules known from the start, so that what is forbidden is not even tried.
+    fn allowed(&self, verb: &'static str, target: &Target) -> Result<(), Box<Failed>> {
+        if self.permissions.allows(&Rule::on(verb, target.kind)) {
+            return Ok(());
+        }
+        let rule = format!("{verb} {}", target.kind.resource());
+        Err(Box::new(Failed {
+            target: target.clone(),
+            message: format!("the operator's service account lacks the rule `{rule}`"),
+            missing_rule: Some(rule),
+        }))
+    }
+
+    fn failed(&self, verb: &'static str, target: &Target, error: &RequestError) -> Box<Failed> {
+        let missing_rule = error.is_forbidden().then(|| {
+            let rule = Rule::on(verb, target.kind);
+            self.permissions.note_forbidden(&rule);
+            rule.to_string()
+        });
+        Box::new(Failed {
+            target: target.clone(),
+            missing_rule,
+            message: error.sentence(),
+        })
+    }
+}
+
+fn target_of(object: &Planned) -> Target {
+    Target {
+        kind: object.kind,
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    }
+}
+
+fn meta_of(object: &Value) -> ObjectMeta {
+    object
+        .get("metadata")
+        .and_then(|meta| serde_json::from_value(meta.clone()).ok())
+        .unwrap_or_default()
+}

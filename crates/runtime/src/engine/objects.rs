@@ -1,0 +1,253 @@
+//! Requests for objects of any kind. Only what the loop needs comes back.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Request;
+use kube::{
+    Client,
+    core::params::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{DynamicObject, ObjectMeta, PartialObjectMeta, request::Request as Build},
+};
+use resources::{
+    Kind, Planned, Scope,
+    kind::{CONFIG_MAP, SECRET},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::outcome::Target;
+
+/// Longest that one request may take, all attempts included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+
+/// Requests for objects of any kind, with one field manager.
+pub(super) struct Objects {
+    client: Client,
+    manager: &'static str,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    /// The server refused, or its answer was no Kubernetes answer.
+    #[error("{0}")]
+    Kube(#[from] kube::Error),
+    /// The request could not be written.
+    #[error("the request could not be built: {0}")]
+    Build(#[from] kube::core::request::Error),
+    /// The body could not be written.
+    #[error("the body could not be written: {0}")]
+    Body(#[from] serde_json::Error),
+    /// No answer in time.
+    #[error("no answer within {} s", REQUEST_LIMIT.as_secs())]
+    Timeout,
+}
+
+impl RequestError {
+    fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_not_found)
+    }
+
+    pub(super) fn is_already_exists(&self) -> bool {
+        self.status()
+            .is_some_and(kube::core::Status::is_already_exists)
+    }
+
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_conflict)
+    }
+
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_forbidden)
+    }
+
+    /// The server's sentence, without its status code and details.
+    pub(super) fn sentence(&self) -> String {
+        self.status()
+            .map_or_else(|| self.to_string(), |status| status.message.clone())
+    }
+}
+
+/// What the server answered to a write.
+pub(super) struct Written {
+    pub(super) meta: ObjectMeta,
+    /// The object, for kinds that resources read as inputs: what we wrote is not read again.
+    pub(super) whole: Option<Arc<Value>>,
+}
+
+type Answer<T> = Result<T, RequestError>;
+
+impl Objects {
+    pub(super) fn new(client: Client, manager: &'static str) -> Self {
+        Self { client, manager }
+    }
+
+    /// Creates the object; fails with `AlreadyExists` when the name is taken.
+    pub(super) async fn create(&self, object: &Planned) -> Answer<Written> {
+        let params = PostParams {
+            field_manager: Some(self.manager.to_owned()),
+            dry_run: false,
+        };
+        let request = Build::new(collection(object.kind, object.namespace.as_deref()))
+            .create(&params, serde_json::to_vec(&object.body)?)?;
+        self.write(request, object.kind).await
+    }
+
+    /// The whole object, or `None`.
+    pub(super) async fn get(&self, target: &Target) -> Answer<Option<Value>> {
+        let request = Build::new(collection(target.kind, target.namespace.as_deref()))
+            .get(&target.name, &GetParams::default())?;
+        match self.send(request).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// Applies `body` with force. `version` guards content that was read before.
+    pub(super) async fn apply(&self, object: &Planned, version: Option<&str>) -> Answer<Written> {
+        let mut body = object.body.clone();
+        if let (Some(version), Some(meta)) = (
+            version,
+            body.get_mut("metadata").and_then(Value::as_object_mut),
+        ) {
+            meta.insert("resourceVersion".into(), version.into());
+        }
+        let request = Build::new(collection(object.kind, object.namespace.as_deref())).patch(
+            &object.name,
+            &PatchParams::apply(self.manager).force(),
+            &Patch::Apply(&body),
+        )?;
+        self.write(request, object.kind).await
+    }
+
+    /// Replaces the managed fields of the object, if it still is at `version`.
+    pub(super) async fn set_managed_fields(
+        &self,
+        target: &Target,
+        version: &str,
+        fields: &Value,
+    ) -> Answer<ObjectMeta> {
+        let patch: json_patch::Patch = serde_json::from_value(json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ]))?;
+        let request = Build::new(collection(target.kind, target.namespace.as_deref())).patch(
+            &target.name,
+            &PatchParams::default(),
+            &Patch::Json::<()>(patch),
+        )?;
+        self.send_for_meta(request).await
+    }
+
+    /// Merges `body` into the object, or into its status, and returns the object.
+    pub(super) async fn merge<K: DeserializeOwned>(
+        &self,
+        target: &Target,
+        subresource: Option<&str>,
+        body: &Value,
+    ) -> Answer<K> {
+        let params = PatchParams {
+            field_manager: Some(self.manager.to_owned()),
+            ..PatchParams::default()
+        };
+        let build = Build::new(collection(target.kind, target.namespace.as_deref()));
+        let request = match subresource {
+            Some(name) => {
+                build.patch_subresource(name, &target.name, &params, &Patch::Merge(body))?
+            }
+            None => build.patch(&target.name, &params, &Patch::Merge(body))?,
+        };
+        self.send(request).await
+    }
+
+    /// Deletes the object with this uid in the background. Gone already, or another one of the
+    /// same name by now, counts as done.
+    pub(super) async fn delete(&self, target: &Target, uid: &str) -> Answer<()> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        let request = Build::new(collection(target.kind, target.namespace.as_deref()))
+            .delete(&target.name, &params)?;
+        match self.send::<Value>(request).await {
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    }
+
+    async fn write(&self, request: Request<Vec<u8>>, kind: Kind) -> Answer<Written> {
+        if kind == SECRET || kind == CONFIG_MAP {
+            let whole: Value = self.send(request).await?;
+            let meta = serde_json::from_value(whole.get("metadata").cloned().unwrap_or_default())?;
+            return Ok(Written {
+                meta,
+                whole: Some(Arc::new(whole)),
+            });
+        }
+        Ok(Written {
+            meta: self.send_for_meta(request).await?,
+            whole: None,
+        })
+    }
+
+    async fn send_for_meta(&self, request: Request<Vec<u8>>) -> Answer<ObjectMeta> {
+        self.send::<PartialObjectMeta<DynamicObject>>(request)
+            .await
+            .map(|answer| answer.metadata)
+    }
+
+    async fn send<K: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Answer<K> {
+        tokio::time::timeout(REQUEST_LIMIT, self.client.request(request))
+            .await
+            .map_err(|_| RequestError::Timeout)?
+            .map_err(RequestError::from)
+    }
+}
+
+/// URL of the collection that the object is in.
+fn collection(kind: Kind, namespace: Option<&str>) -> String {
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
+    match (kind.scope, namespace) {
+        (Scope::Namespaced, Some(namespace)) => {
+            format!("{root}/namespaces/{namespace}/{}", kind.plural)
+        }
+        _ => format!("{root}/{}", kind.plural),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, SECRET};
+
+    use super::*;
+
+    #[test]
+    fn collections_have_the_urls_of_the_api() {
+        assert_eq!(
+            collection(SECRET, Some("a")),
+            "/api/v1/namespaces/a/secrets"
+        );
+        assert_eq!(
+            collection(DEPLOYMENT, Some("a")),
+            "/apis/apps/v1/namespaces/a/deployments"
+        );
+        assert_eq!(
+            collection(CLUSTER_ROLE_BINDING, None),
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! Who owns which fields of an object, as the API server keeps it in `metadata.managedFields`.
+//!
+//! Two facts carry the apply loop:
+//! - Whoever changes a field that we own takes it out of our entry. So drift in any field of
+//!   ours shows in the metadata alone, as a changed entry, and so does nobody else's change.
+//! - An apply removes the fields that the same manager applied before and sends no more. What
+//!   was written by a create, or by the Go operator's updates, is not in that set until its
+//!   ownership is moved.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use kube::core::ObjectMeta;
+use serde_json::Value;
+
+const APPLY: &str = "Apply";
+const UPDATE: &str = "Update";
+
+/// What the managed fields of an object say about us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ownership {
+    /// Changes when, and only when, somebody changes a field that we own.
+    pub(super) digest: u64,
+    /// We created the object and never applied it: the fields are ours as an update.
+    pub(super) created_only: bool,
+    /// Fields are held by a predecessor, and become ours before the next apply.
+    pub(super) inherited: bool,
+}
+
+impl Ownership {
+    /// Reads the managed fields of `meta`.
+    pub(super) fn of(meta: &ObjectMeta, manager: &str, predecessors: &[&str]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let mut this = Self::default();
+        for entry in meta
+            .managed_fields
+            .iter()
+            .flatten()
+            .filter(|entry| entry.subresource.is_none())
+        {
+            let holder = entry.manager.as_deref().unwrap_or_default();
+            let update = entry.operation.as_deref() == Some(UPDATE);
+            if holder == manager {
+                entry.operation.hash(&mut hasher);
+                if let Some(FieldsV1(fields)) = &entry.fields_v1 {
+                    fields.to_string().hash(&mut hasher);
+                }
+                this.created_only |= update;
+            } else if update && predecessors.contains(&holder) {
+                this.inherited = true;
+            }
+        }
+        this.digest = hasher.finish();
+        this
+    }
+
+    /// Whether ownership has to be moved before an apply can remove fields.
+    pub(super) fn must_move(self) -> bool {
+        self.created_only || self.inherited
+    }
+}
+
+/// The managed fields of `meta` after everything that `manager` created and `predecessors`
+/// wrote became one applied set of `manager`; `None` when there is nothing to move.
+///
+/// Entries of subresources stay: they are not part of what is applied.
+pub(super) fn moved(
+    meta: &ObjectMeta,
+    manager: &str,
+    predecessors: &[&str],
+) -> Option<Vec<ManagedFieldsEntry>> {
+    let is_applied = |entry: &ManagedFieldsEntry| {
+        entry.subresource.is_none()
+            && entry.operation.as_deref() == Some(APPLY)
+            && entry.manager.as_deref() == Some(manager)
+    };
+    let is_moved = |entry: &ManagedFieldsEntry| {
+        let holder = entry.manager.as_deref().unwrap_or_default();
+        entry.subresource.is_none()
+            && entry.operation.as_deref() == Some(UPDATE)
+            && (holder == manager || predecessors.contains(&holder))
+    };
+    let entries = meta.managed_fields.as_deref().unwrap_or_default();
+    let first = entries.iter().find(|entry| is_moved(entry))?;
+    let mut ours = entries
+        .iter()
+        .find(|entry| is_applied(entry))
+        .unwrap_or(first)
+        .clone();
+    ours.manager = Some(manager.to_owned());
+    ours.operation = Some(APPLY.to_owned());
+    let mut fields = Value::Object(serde_json::Map::new());
+    for entry in entries
+        .iter()
+        .filter(|entry| is_applied(entry) || is_moved(entry))
+    {
+        if let Some(FieldsV1(more)) = &entry.fields_v1 {
+            unite(&mut fields, more);
+        }
+    }
+    ours.fields_v1 = Some(FieldsV1(fields));
+    let others = entries
+        .iter()
+        .filter(|entry| !is_applied(entry) && !is_moved(entry))
+        .cloned();
+    Some(std::iter::once(ours).chain(others).collect())
+}
+
+/// Adds the field set `more` to `set`.
+fn unite(set: &mut Value, more: &Value) {
+    if let (Value::Object(set), Value::Object(more)) = (set, more) {
+        for (field, below) in more {
+            unite(
+                set.entry(field.clone())
+                    .or_insert_with(|| Value::Object(serde_json::Map::new())),
+                below,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads better with json! at the call"
+    )]
+    fn meta(entries: Value) -> ObjectMeta {
+        serde_json::from_value(json!({ "managedFields": entries })).unwrap()
+    }
+
+    fn entry(manager: &str, operation: &str, fields: &Value) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1",
+               "fieldsType": "FieldsV1", "fieldsV1": fields})
+    }
+
+    #[test]
+    fn drift_shows_in_our_entry_and_nobody_elses() {
+        let ours = entry("us", "Apply", &json!({"f:data": {"f:a": {}, "f:b": {}}}));
+        let before = meta(json!([ours]));
+        let other = entry(
+            "kubectl",
+            "Update",
+            &json!({"f:metadata": {"f:annotations": {"f:x": {}}}}),
+        );
+        let beside = meta(json!([ours, other]));
+        let taken = meta(json!([
+            entry("us", "Apply", &json!({"f:data": {"f:a": {}}})),
+            entry("kubectl", "Update", &json!({"f:data": {"f:b": {}}})),
+        ]));
+        let digest = |meta| Ownership::of(meta, "us", &[]).digest;
+        assert_eq!(digest(&before), digest(&beside));
+        assert_ne!(digest(&before), digest(&taken));
+        assert_ne!(digest(&before), digest(&meta(json!([]))));
+    }
+
+    #[test]
+    fn what_was_created_or_inherited_becomes_one_applied_set() {
+        let status = json!({"manager": "old", "operation": "Update", "apiVersion": "v1",
+            "subresource": "status", "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {}}});
+        let kubectl = entry("kubectl", "Update", &json!({"f:data": {"f:c": {}}}));
+        let before = meta(json!([
+            entry("us", "Update", &json!({"f:data": {"f:a": {}}})),
+            kubectl,
+            entry("old", "Update", &json!({"f:data": {"f:b": {}}})),
+            status,
+        ]));
+        let ownership = Ownership::of(&before, "us", &["old"]);
+        assert!(ownership.created_only && ownership.inherited && ownership.must_move());
+        let after = moved(&before, "us", &["old"]).unwrap();
+        assert_eq!(
+            serde_json::to_value(&after).unwrap(),
+            json!([
+                entry("us", "Apply", &json!({"f:data": {"f:a": {}, "f:b": {}}})),
+                kubectl,
+                status
+            ])
+        );
+        let after = ObjectMeta {
+            managed_fields: Some(after),
+            ..ObjectMeta::default()
+        };
+        assert!(!Ownership::of(&after, "us", &["old"]).must_move());
+        assert_eq!(moved(&after, "us", &["old"]), None);
+    }
+}

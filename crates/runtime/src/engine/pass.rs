@@ -1,0 +1,337 @@
+//! One pass over one resource: observe, plan, apply, status.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, runtime::controller::Action};
+use resources::{Plan, merge};
+use serde_json::{Value, json};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Engine, PASS_LIMIT, again, apply::For, key_of, memory::RootKey, objects::RequestError,
+    reads::ClusterInputs,
+};
+use crate::{
+    component::{Attempt, Component, Failure, Next, Note},
+    metrics::ReconcileResult,
+    outcome::{Outcome, Target},
+};
+
+/// Value of the pause annotation that stops a resource.
+const PAUSED: &str = "paused";
+/// First and longest distance of retries.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mins(5));
+
+/// How a pass ended.
+enum End {
+    /// As planned; to be looked at again at this time even if nothing happens.
+    Done(Option<Duration>),
+    /// The user's turn.
+    Wait,
+    /// The cluster changed meanwhile, or something failed.
+    Retry,
+    /// Again at this distance.
+    After(Duration),
+}
+
+impl<C: Component> Engine<C> {
+    /// One pass, as the queue calls it.
+    pub(super) async fn pass(&self, cached: Arc<C::Resource>) -> Action {
+        let key = key_of(cached.as_ref());
+        let started = Instant::now();
+        let resource = self.newest(&key, cached);
+        let end = match tokio::time::timeout(PASS_LIMIT, self.look(&key, resource)).await {
+            Ok(Ok(end)) => end,
+            Ok(Err(error)) if error.is_conflict() || error.is_not_found() => {
+                debug!(
+                    namespace = key.namespace,
+                    name = key.name,
+                    "changed meanwhile"
+                );
+                End::Retry
+            }
+            Ok(Err(error)) => {
+                error!(
+                    namespace = key.namespace,
+                    name = key.name,
+                    error = error.sentence(),
+                    "pass failed"
+                );
+                End::Retry
+            }
+            Err(_) => {
+                warn!(
+                    namespace = key.namespace,
+                    name = key.name,
+                    "pass took longer than {PASS_LIMIT:?}"
+                );
+                End::Retry
+            }
+        };
+        let (result, after) = self.with_memory(|memory| {
+            let root = memory.root(&key);
+            match end {
+                End::Done(after) => {
+                    root.failures = 0;
+                    let result = if after.is_some() {
+                        ReconcileResult::RequeueAfter
+                    } else {
+                        ReconcileResult::Success
+                    };
+                    (result, after)
+                }
+                End::Wait => (ReconcileResult::Error, None),
+                End::After(after) => (ReconcileResult::Error, Some(after)),
+                End::Retry => {
+                    root.failures = root.failures.saturating_add(1);
+                    (ReconcileResult::Error, Some(backoff(&key, root.failures)))
+                }
+            }
+        });
+        self.metrics
+            .reconciled(C::IDENTITY.name, result, started.elapsed());
+        again(after)
+    }
+
+    async fn look(&self, key: &RootKey, resource: Arc<C::Resource>) -> Result<End, RequestError> {
+        if resource.meta().deletion_timestamp.is_some() {
+            return self.farewell(key, &resource).await;
+        }
+        let now = Timestamp::now();
+        let paused = resource
+            .annotations()
+            .get(C::IDENTITY.pause_annotation)
+            .is_some_and(|v| v == PAUSED);
+        let resource = if paused {
+            resource
+        } else {
+            self.with_finalizer(key, resource).await?
+        };
+        let uid = resource.uid().unwrap_or_default();
+        let inputs = ClusterInputs {
+            engine: self,
+            root: key,
+            now,
+        };
+
+        let mut observation = None;
+        let mut plan: Option<Plan> = None;
+        let mut failure = None;
+        let mut outcome = Outcome::default();
+        if !paused {
+            match self.component.observe(&resource, &inputs).await {
+                Ok(seen) => {
+                    match self.component.plan(&resource, &seen) {
+                        Ok(planned) => plan = Some(planned),
+                        Err(error) => failure = Some(error),
+                    }
+                    observation = Some(seen);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(plan) = &plan {
+            outcome = self.make_so(For { key, uid: &uid }, plan).await;
+            for failed in &outcome.failed {
+                warn!(target = %failed.target, message = failed.message, "not written");
+            }
+        }
+        let missing_rules = self.missing_rules();
+        let attempt = Attempt {
+            observation: observation.as_ref(),
+            plan: plan.as_ref(),
+            failure: failure.as_ref(),
+            outcome: &outcome,
+            paused,
+            missing_rules: &missing_rules,
+            now,
+        };
+        if outcome.stale {
+            // The status would tell of a cluster that is not there any more.
+            return Ok(End::Retry);
+        }
+        let status = self.component.status(&resource, &attempt, &inputs);
+        self.write_status(key, &resource, &uid, &status).await?;
+        self.tell(&resource, &self.component.events(&resource, &attempt));
+
+        if let Some(failure) = &failure {
+            info!(namespace = key.namespace, name = key.name, reason = failure.reason(), error = %failure, "not planned");
+            self.metrics.failed(C::IDENTITY.name, failure.reason());
+            return Ok(match failure.next() {
+                Next::Wait => End::Wait,
+                Next::Retry => End::Retry,
+                Next::After(distance) => End::After(distance),
+            });
+        }
+        if !outcome.is_complete() {
+            return Ok(End::Retry);
+        }
+        self.events.settled(&uid);
+        let due = observation
+            .as_ref()
+            .and_then(|observation| self.component.due(observation));
+        Ok(End::Done(due.map(|due| {
+            Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+        })))
+    }
+
+    async fn with_finalizer(
+        &self,
+        key: &RootKey,
+        resource: Arc<C::Resource>,
+    ) -> Result<Arc<C::Resource>, RequestError> {
+        let ours = C::IDENTITY.finalizer;
+        if resource
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == ours)
+        {
+            return Ok(resource);
+        }
+        let mut finalizers = resource.finalizers().to_vec();
+        finalizers.push(ours.to_owned());
+        self.set_finalizers(key, &resource, &finalizers).await
+    }
+
+    async fn set_finalizers(
+        &self,
+        key: &RootKey,
+        resource: &C::Resource,
+        finalizers: &[String],
+    ) -> Result<Arc<C::Resource>, RequestError> {
+        let patch = json!({"metadata": {
+            "finalizers": finalizers,
+            "resourceVersion": resource.resource_version(),
+        }});
+        Ok(self.wrote_root(self.objects.merge(&self.address(key), None, &patch).await?))
+    }
+
+    /// The resource is being deleted: what the garbage collector cannot follow goes first, then
+    /// the finalizer.
+    async fn farewell(&self, key: &RootKey, resource: &C::Resource) -> Result<End, RequestError> {
+        let ours = C::IDENTITY.finalizer;
+        if !resource
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == ours)
+        {
+            return Ok(End::Wait);
+        }
+        let uid = resource.uid().unwrap_or_default();
+        let left = self.part_with(For { key, uid: &uid }).await;
+        if !left.is_empty() {
+            for failed in &left {
+                error!(target = %failed.target, message = failed.message, "not deleted, so the resource stays");
+            }
+            return Ok(End::Retry);
+        }
+        let others: Vec<String> = resource
+            .finalizers()
+            .iter()
+            .filter(|f| *f != ours)
+            .cloned()
+            .collect();
+        self.tell(resource, self.component.farewell(resource).as_slice());
+        match self.set_finalizers(key, resource, &others).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        self.events.settled(&uid);
+        info!(namespace = key.namespace, name = key.name, "deleted");
+        Ok(End::Done(None))
+    }
+
+    /// One write, and only if something is different.
+    async fn write_status(
+        &self,
+        key: &RootKey,
+        resource: &C::Resource,
+        uid: &str,
+        status: &C::Status,
+    ) -> Result<(), RequestError> {
+        let wanted = without_nulls(serde_json::to_value(status)?);
+        let live = serde_json::to_value(resource)?;
+        let live = live
+            .get("status")
+            .cloned()
+            .map_or_else(|| json!({}), without_nulls);
+        let Some(change) = merge::diff(&live, &wanted) else {
+            return Ok(());
+        };
+        // With the uid, a resource of the same name that was made meanwhile is not touched.
+        let patch = json!({"metadata": {"uid": uid}, "status": change});
+        let written = self
+            .objects
+            .merge(&self.address(key), Some("status"), &patch)
+            .await?;
+        self.wrote_root(written);
+        Ok(())
+    }
+
+    /// Tells people. The recorder drops a warning that was told already.
+    fn tell(&self, resource: &C::Resource, notes: &[Note]) {
+        let regarding = resource.object_ref(&());
+        for note in notes {
+            self.events.publish(&regarding, note);
+        }
+    }
+
+    fn address(&self, key: &RootKey) -> Target {
+        Target {
+            kind: self.root,
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(map) = &mut value {
+        map.retain(|_, value| !value.is_null());
+        for value in map.values_mut() {
+            *value = without_nulls(value.take());
+        }
+    }
+    value
+}
+
+/// Distance of the nth retry in a row: doubling up to a cap, with up to a quarter more so that
+/// many resources that failed together do not come back together.
+fn backoff(key: &RootKey, failures: u32) -> Duration {
+    let (first, longest) = BACKOFF;
+    let doubled = first
+        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
+        .min(longest);
+    let mut hasher = DefaultHasher::new();
+    (key, failures).hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 256).unwrap_or_default();
+    doubled + doubled.saturating_mul(share) / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_grow_to_a_cap_and_spread() {
+        let key = |name: &str| RootKey {
+            namespace: None,
+            name: name.into(),
+        };
+        let mut before = Duration::ZERO;
+        for failures in 1..20 {
+            let distance = backoff(&key("a"), failures);
+            assert!(distance <= BACKOFF.1 + BACKOFF.1 / 4);
+            assert!(distance > before || distance >= BACKOFF.1);
+            before = distance.mul_f32(0.7);
+        }
+        assert!(backoff(&key("a"), u32::MAX) >= BACKOFF.1);
+        assert_ne!(backoff(&key("a"), 20), backoff(&key("b"), 20));
+    }
+}

@@ -1,0 +1,138 @@
+//! Inputs from the cluster: memory first, one request when memory does not know.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt, core::ObjectMeta};
+use resources::{Kind, Scope};
+use serde_json::Value;
+
+use super::{Engine, memory::RootKey};
+use crate::{
+    capabilities::Capabilities,
+    component::Component,
+    inputs::{InputError, Inputs},
+    outcome::Target,
+    permissions::Rule,
+};
+
+/// Inputs of one resource during one pass.
+pub(super) struct ClusterInputs<'a, C: Component> {
+    pub(super) engine: &'a Engine<C>,
+    pub(super) root: &'a RootKey,
+    pub(super) now: Timestamp,
+}
+
+impl<C: Component> ClusterInputs<'_, C> {
+    fn target(&self, kind: Kind, name: &str) -> Target {
+        let namespace = match kind.scope {
+            Scope::Namespaced => self.root.namespace.clone(),
+            Scope::Cluster => None,
+        };
+        Target {
+            kind,
+            namespace,
+            name: name.to_owned(),
+        }
+    }
+
+    fn is_served(&self, kind: Kind) -> bool {
+        let optional = self
+            .engine
+            .component
+            .kinds()
+            .iter()
+            .any(|w| w.kind == kind && w.optional);
+        !optional || self.engine.capabilities.borrow().has(kind)
+    }
+}
+
+impl<C: Component> Inputs for ClusterInputs<'_, C> {
+    async fn get(&self, kind: Kind, name: &str) -> Result<Option<Arc<Value>>, InputError> {
+        let target = self.target(kind, name);
+        if name.is_empty() || !self.is_served(kind) {
+            return Ok(None);
+        }
+        if let Some(known) = self
+            .engine
+            .with_memory(|memory| memory.begin_read(self.root, &target))
+        {
+            return Ok(known.into());
+        }
+        let forbidden = || InputError::Forbidden {
+            kind: kind.kind,
+            resource: kind.resource(),
+            name: name.to_owned(),
+        };
+        if !self.engine.permissions.allows(&Rule::on("get", kind)) {
+            return Err(forbidden());
+        }
+        match self.engine.objects.get(&target).await {
+            Ok(value) => {
+                let value = value.map(Arc::new);
+                self.engine
+                    .with_memory(|memory| memory.end_read(&target, value.clone()));
+                Ok(value)
+            }
+            Err(error) if error.is_forbidden() => {
+                self.engine
+                    .permissions
+                    .note_forbidden(&Rule::on("get", kind));
+                Err(forbidden())
+            }
+            Err(error) => Err(InputError::Unavailable {
+                kind: kind.kind,
+                name: name.to_owned(),
+                message: error.sentence(),
+            }),
+        }
+    }
+
+    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let target = Target {
+            kind,
+            namespace: namespace.map(ToOwned::to_owned),
+            name: name.to_owned(),
+        };
+        self.engine.with_memory(|memory| {
+            let seen = memory.seen(&target)?;
+            seen.roots
+                .iter()
+                .any(|key| key.means(self.root))
+                .then(|| seen.part.as_deref().map(parse))
+                .flatten()
+        })
+    }
+
+    fn children(&self, kind: Kind) -> Vec<Value> {
+        self.engine.with_memory(|memory| {
+            memory
+                .of_root(self.root)
+                .filter(|(target, _)| target.kind == kind)
+                .filter_map(|(_, seen)| seen.part.as_deref().map(parse))
+                .collect()
+        })
+    }
+
+    fn namesakes(&self, name: &str) -> Vec<ObjectMeta> {
+        self.engine
+            .store
+            .state()
+            .iter()
+            .filter(|root| root.name_any() == name)
+            .map(|root| root.meta().clone())
+            .collect()
+    }
+
+    fn capabilities(&self) -> Arc<Capabilities> {
+        self.engine.capabilities.borrow().clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+fn parse(part: &str) -> Value {
+    serde_json::from_str(part).unwrap_or_default()
+}
