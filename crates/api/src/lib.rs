@@ -6,6 +6,8 @@
 #[macro_use]
 mod absent;
 pub mod additions;
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 pub mod codegen;
 pub mod common;
 pub mod modelregistry;

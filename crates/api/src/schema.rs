@@ -4,11 +4,9 @@
 //! whose derived schema is weaker than what Kubernetes itself uses get theirs.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
-    JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
 
 use crate::rules;
 
@@ -183,6 +181,9 @@ pub fn structural(mut crd: CustomResourceDefinition) -> CustomResourceDefinition
         properties.insert("metadata".into(), typed("object"));
         visit(root, &mut |schema| {
             schema.nullable = None;
+            if let Some(description) = &mut schema.description {
+                *description = unwrapped(description);
+            }
             if schema.format.as_deref() == Some("int32") {
                 schema.minimum.get_or_insert(i32::MIN.into());
                 schema.maximum.get_or_insert(i32::MAX.into());
@@ -195,61 +196,26 @@ pub fn structural(mut crd: CustomResourceDefinition) -> CustomResourceDefinition
     crd
 }
 
-/// A resource as the API server hands it out: an explicit null goes, as no field is
-/// nullable, and an absent field gets its default.
-///
-/// For those who read resources from files; what comes from an API server has been through
-/// this already.
-#[must_use]
-pub fn defaulted(version: &CustomResourceDefinitionVersion, mut resource: Value) -> Value {
-    let root = version
-        .schema
-        .as_ref()
-        .and_then(|schema| schema.open_api_v3_schema.as_ref());
-    if let Some(root) = root {
-        fill(root, &mut resource);
-    }
-    resource
-}
-
-fn fill(schema: &JSONSchemaProps, value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            let properties = schema.properties.as_ref();
-            let values = match &schema.additional_properties {
-                Some(JSONSchemaPropsOrBool::Schema(values)) => Some(&**values),
-                _ => None,
-            };
-            let schema_of = |name: &str| {
-                properties
-                    .and_then(|properties| properties.get(name))
-                    .or(values)
-            };
-            fields.retain(|name, field| !(field.is_null() && schema_of(name).is_some()));
-            for (name, property) in properties.into_iter().flatten() {
-                if let Some(default) = &property.default {
-                    fields.entry(name).or_insert_with(|| default.0.clone());
-                }
-            }
-            for (name, field) in fields.iter_mut() {
-                if let Some(schema) = schema_of(name) {
-                    fill(schema, field);
-                }
-            }
-        }
-        Value::Array(entries) => {
-            if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
-                for entry in entries {
-                    fill(items, entry);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 const API_VERSION: &str = "Group and version of the schema that this object is written in.";
 const KIND: &str = "Kind of this object.";
+
+/// A description without the line breaks that its doc comment has in the source. Blank
+/// lines, lists and indented text stay.
+fn unwrapped(description: &str) -> String {
+    let mut text = String::with_capacity(description.len());
+    for line in description.split('\n') {
+        let continues = line.starts_with(|first: char| first.is_alphanumeric() || first == '`');
+        if !text.is_empty() {
+            text.push(if continues && !text.ends_with('\n') {
+                ' '
+            } else {
+                '\n'
+            });
+        }
+        text.push_str(line);
+    }
+    text
+}
 
 fn typed(name: &str) -> JSONSchemaProps {
     JSONSchemaProps {
@@ -279,5 +245,23 @@ fn visit(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaPr
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         visit(items, change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_loses_its_line_breaks_only() {
+        for (written, read) in [
+            ("one\ntwo", "one two"),
+            ("one\n`two`", "one `two`"),
+            ("one\n\ntwo", "one\n\ntwo"),
+            ("one\n- two\n\tthree", "one\n- two\n\tthree"),
+            ("", ""),
+        ] {
+            assert_eq!(unwrapped(written), read);
+        }
     }
 }

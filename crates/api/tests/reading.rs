@@ -1,26 +1,19 @@
 //! What clients send reads as what they mean.
 #![cfg(test)]
 
+mod support;
+
 use api::modelregistry::v1alpha1;
 use api::modelregistry::v1beta1::{
     Authorization, ModelRegistry, ModelRegistrySpec, Rest, ServiceRoute, SslMode,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
-
-fn resource(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "modelregistry.opendatahub.io/v1beta1",
-        "kind": "ModelRegistry",
-        "metadata": {"name": "registry", "namespace": "models"},
-        "spec": spec,
-    })
-}
+use support::{MODEL_REGISTRY, defaulted, resource};
 
 /// As the API server hands it to the operator.
 fn read(spec: &Value) -> ModelRegistrySpec {
-    let crds = api::crds();
-    let resource = api::schema::defaulted(&crds[0].spec.versions[0], resource(spec));
+    let resource = defaulted(&MODEL_REGISTRY, resource(spec));
     let registry: ModelRegistry = serde_json::from_value(resource).expect("it reads");
     registry.spec
 }
@@ -85,7 +78,7 @@ fn types_and_schema_agree_on_defaults() {
     let direct: v1alpha1::ModelRegistry =
         serde_json::from_value(with_identity(&old)).expect("it reads");
     let crd = api::v1alpha1();
-    let defaulted = api::schema::defaulted(&crd.spec.versions[0], with_identity(&old));
+    let defaulted = defaulted(&crd, with_identity(&old));
     assert_eq!(defaulted["spec"]["istio"]["tlsMode"], "ISTIO_MUTUAL");
     assert_eq!(
         defaulted["spec"]["istio"]["gateway"]["rest"]["tls"]["mode"],
@@ -257,4 +250,35 @@ fn bounds(path: &str, value: &Value) -> usize {
             .into_iter()
             .map(|(name, value)| bounds(&format!("{path}.{name}"), value))
             .sum::<usize>()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(256))]
+
+    /// Whatever the API server hands out, the types read it, and lose nothing.
+    #[test]
+    fn whatever_the_schema_admits_reads(spec in api::arbitrary::model_registry_spec(&api::arbitrary::text())) {
+        let served = defaulted(&MODEL_REGISTRY, resource(&spec));
+        let registry: ModelRegistry = serde_json::from_value(served.clone()).expect("it reads");
+        let written = serde_json::to_value(&registry.spec).expect("it writes");
+        assert_eq!(meaning(&written), meaning(&served["spec"]));
+    }
+}
+
+/// The value without empty lists and maps, which mean what absence means, and with every
+/// quantity as text.
+fn meaning(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), meaning(value)));
+            fields
+                .filter(|(_, value)| !value.is_null() && *value != json!([]) && *value != json!({}))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(meaning).collect(),
+        Value::Number(number) => number.to_string().into(),
+        other => other.clone(),
+    }
 }

@@ -1,25 +1,26 @@
 //! The CEL rules, evaluated as an API server does.
 #![cfg(test)]
 
+mod support;
+
+use std::sync::LazyLock;
+
 use kube::core::cel::Validator;
 use serde_json::{Value, json};
+use support::{MODEL_REGISTRY, defaulted, resource};
 
 /// The messages that the schema of v1beta1 has for a spec, after defaulting.
 fn refusals(spec: &Value) -> Vec<String> {
-    let crds = api::crds();
-    let schema = crds[0].spec.versions[0]
-        .schema
-        .as_ref()
-        .and_then(|schema| schema.open_api_v3_schema.as_ref());
-    let schema = serde_json::to_value(schema.expect("a schema")).expect("JSON");
-    let resource = json!({
-        "apiVersion": "modelregistry.opendatahub.io/v1beta1",
-        "kind": "ModelRegistry",
-        "metadata": {"name": "registry"},
-        "spec": spec,
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let version = &MODEL_REGISTRY.spec.versions[0];
+        let schema = version
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.open_api_v3_schema.as_ref());
+        serde_json::to_value(schema.expect("a schema")).expect("JSON")
     });
-    let resource = api::schema::defaulted(&crds[0].spec.versions[0], resource);
-    match Validator::new().validate(&schema, &resource, None) {
+    let resource = defaulted(&MODEL_REGISTRY, resource(spec));
+    match Validator::new().validate(&SCHEMA, &resource, None) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.iter().map(|error| error.message.clone()).collect(),
     }
