@@ -1,1 +1,3 @@
 //! ModelRegistry resources become running, secured registries.
+
+pub mod registry;

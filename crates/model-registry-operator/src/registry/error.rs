@@ -1,0 +1,51 @@
+//! What can go wrong before anything is written.
+
+use resources::PlanError;
+use runtime::{
+    component::{Failure, Next},
+    inputs::InputError,
+};
+
+use super::validate::ValidateError;
+
+/// What can go wrong before anything is written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something that the plan depends on could not be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The resource asks for something that cannot be.
+    #[error(transparent)]
+    Validate(#[from] ValidateError),
+    /// An object could not be written down.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The proxy's certificate could not be made.
+    #[error("the certificate of the proxy cannot be made: {0}")]
+    Certificate(String),
+    /// The system gave no random numbers.
+    #[error("the password of the generated Postgres cannot be made: {0}")]
+    Random(String),
+}
+
+impl Failure for Error {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Input(InputError::Forbidden { .. }) => "MissingRights",
+            Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
+            Self::Validate(error) => error.reason(),
+            Self::Plan(_) => "PlanFailed",
+            Self::Certificate(_) => "CertificateFailed",
+            Self::Random(_) => "RandomFailed",
+        }
+    }
+
+    fn next(&self) -> Next {
+        match self {
+            // A missing rule may be granted at any time, and nothing tells us.
+            Self::Input(_) | Self::Certificate(_) | Self::Random(_) => Next::Retry,
+            // The user's turn; a namesake that goes away is an event.
+            Self::Validate(_) | Self::Plan(_) => Next::Wait,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Kind ModelRegistry.
+
+pub mod config;
+pub mod defaults;
+pub mod error;
+pub mod names;
+pub mod observe;
+pub mod plan;
+pub mod references;
+pub mod status;
+pub mod trouble;
+pub mod validate;
+pub mod values;
+
+use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+use resources::kind::{
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET,
+    SERVICE, SERVICE_ACCOUNT,
+};
+use resources::{Kind, Plan};
+use runtime::component::{Attempt, Component, Detail, Identity, Owner, Watched};
+use runtime::inputs::Inputs;
+
+use config::Config;
+use error::Error;
+use observe::Observation;
+
+/// The component that turns a ModelRegistry into a running registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// What the installation sets.
+    pub config: Config,
+}
+
+/// Labels that every object of ours carries.
+const OURS: &str =
+    "app.kubernetes.io/created-by=model-registry-operator,app.kubernetes.io/part-of=model-registry";
+
+const fn owned(kind: Kind) -> Watched {
+    Watched { kind, selector: OURS, detail: Detail::Metadata, owned: true, optional: false }
+}
+
+const fn optional(kind: Kind) -> Watched {
+    Watched { optional: true, ..owned(kind) }
+}
+
+const KINDS: &[Watched] = &[
+    owned(SERVICE_ACCOUNT),
+    owned(SECRET),
+    owned(CONFIG_MAP),
+    Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(PERSISTENT_VOLUME_CLAIM) },
+    owned(SERVICE),
+    Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(DEPLOYMENT) },
+    owned(NETWORK_POLICY),
+    owned(ROLE),
+    // Bindings that people make carry no label of ours: access by method mirrors them.
+    Watched { selector: "", detail: Detail::Fields(&["/roleRef", "/subjects"]), ..owned(ROLE_BINDING) },
+    owned(CLUSTER_ROLE_BINDING),
+    owned(POD_DISRUPTION_BUDGET),
+    optional(GROUP),
+    Watched { detail: Detail::Fields(&["/spec/host", "/status"]), ..optional(ROUTE) },
+    optional(HTTP_ROUTE),
+    optional(REFERENCE_GRANT),
+    Watched {
+        selector: "component=model-registry",
+        detail: Detail::Fields(&["/spec/containers", "/status"]),
+        owned: false,
+        ..owned(POD)
+    },
+    Watched {
+        selector: "component=model-registry",
+        detail: Detail::Fields(&["/endpoints", "/ports"]),
+        owned: false,
+        ..owned(ENDPOINT_SLICE)
+    },
+];
+
+impl Component for Registry {
+    type Resource = ModelRegistry;
+    type Observation = Observation;
+    type Status = ModelRegistryStatus;
+    type Error = Error;
+
+    const IDENTITY: Identity = Identity {
+        name: "modelregistry",
+        reporter: "modelregistry-controller",
+        field_manager: "model-registry-operator",
+        predecessors: &["manager"],
+        finalizer: "modelregistry.opendatahub.io/finalizer",
+        pause_annotation: "modelregistry.opendatahub.io/reconcile",
+    };
+
+    fn kinds(&self) -> &[Watched] {
+        KINDS
+    }
+
+    fn owner(&self, kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
+        owner(kind, meta)
+    }
+
+    async fn observe<I: Inputs>(&self, resource: &ModelRegistry, inputs: &I) -> Result<Observation, Error> {
+        observe::observe(resource, &self.config, inputs).await
+    }
+
+    fn plan(&self, resource: &ModelRegistry, observation: &Observation) -> Result<Plan, Error> {
+        let validated = validate::validate(resource, observation, &self.config)?;
+        Ok(plan::plan(&validated)?)
+    }
+
+    fn status<I: Inputs>(
+        &self,
+        resource: &ModelRegistry,
+        attempt: &Attempt<'_, Self>,
+        inputs: &I,
+    ) -> ModelRegistryStatus {
+        status::status(self, resource, attempt, inputs)
+    }
+
+    fn due(&self, observation: &Observation) -> Option<Timestamp> {
+        observation.due()
+    }
+}
+
+/// Which registry an object belongs to, by its labels.
+fn owner(kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
+    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
+    let app = label("app")?;
+    let name = match label("component")?.as_str() {
+        "model-registry" => app.as_str(),
+        "model-registry-postgres" => app.strip_suffix(names::POSTGRES)?,
+        _ => return None,
+    };
+    // What is outside of its registry's namespace says where that is, if it was made by us.
+    let namespace = match kind {
+        HTTP_ROUTE | CLUSTER_ROLE_BINDING | GROUP => label(names::NAMESPACE_LABEL).cloned(),
+        _ => meta.namespace.clone(),
+    };
+    Some(Owner { namespace, name: name.to_owned() })
+}
