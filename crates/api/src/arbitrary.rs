@@ -91,13 +91,18 @@ fn string(schema: &JSONSchemaProps, strings: &BoxedStrategy<String>) -> BoxedStr
         .pattern
         .as_deref()
         .map(|pattern| pattern.trim_start_matches('^').trim_end_matches('$'));
-    let matching = pattern
-        .and_then(|pattern| string_regex(pattern).ok())
-        .map(Strategy::boxed);
-    let strings = matching.unwrap_or_else(|| strings.clone());
-    strings
-        .prop_map(move |text| text.chars().take(limit).collect::<String>().into())
-        .boxed()
+    match pattern.and_then(|pattern| string_regex(pattern).ok()) {
+        // Cut off, it might not match any more.
+        Some(matching) => matching
+            .prop_filter_map("too long", move |text| {
+                (text.len() <= limit).then(|| text.into())
+            })
+            .boxed(),
+        None => strings
+            .clone()
+            .prop_map(move |text| text.chars().take(limit).collect::<String>().into())
+            .boxed(),
+    }
 }
 
 fn array(schema: &JSONSchemaProps, strings: &BoxedStrategy<String>) -> BoxedStrategy<Value> {
