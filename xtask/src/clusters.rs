@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use cluster::{Cluster, Options, Platform, tools};
 
 /// How long a start may take once the programs are built.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -79,12 +79,11 @@ impl Module {
         }
         hash.update(std::env::consts::OS);
         hash.update(std::env::consts::ARCH);
-        let hex: String = hash
+        let hex = hash
             .finalize()
             .iter()
             .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         cache.join("tools").join(format!("{}-{hex}", self.name))
     }
 }

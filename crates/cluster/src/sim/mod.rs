@@ -115,14 +115,14 @@ struct World {
     /// The keys of every Secret and ConfigMap.
     sources: HashMap<(Source, Key), Vec<String>>,
     /// Scheduled pods that do not run yet, with what was last said about them.
-    waiting: BTreeMap<Key, (Box<Pod>, Option<Vec<Problem>>)>,
+    waiting: BTreeMap<Key, (Pod, Option<Vec<Problem>>)>,
     /// How many pods have started, for their addresses.
     started: u32,
 }
 
 impl World {
     /// Takes in a change and names the pods that have to be looked at.
-    fn take(&mut self, change: Change) -> Vec<Box<Pod>> {
+    fn take(&mut self, change: Change) -> Vec<Pod> {
         match change {
             Change::Synced => self.synced = self.synced.saturating_add(1),
             Change::Restarted => {}
@@ -141,7 +141,7 @@ impl World {
                 let said = known
                     .filter(|(known, _)| known.uid() == pod.uid())
                     .and_then(|(_, said)| said);
-                self.waiting.insert(key.clone(), (pod, said));
+                self.waiting.insert(key.clone(), (*pod, said));
                 return self.ready_to_judge(|pod| *pod == key);
             }
             Change::Pod(key, _) => {
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Nothing is missing before all three watches have told what there is.
-    fn ready_to_judge(&self, filter: impl Fn(&Key) -> bool) -> Vec<Box<Pod>> {
+    fn ready_to_judge(&self, filter: impl Fn(&Key) -> bool) -> Vec<Pod> {
         if self.synced < 3 {
             return Vec::new();
         }
@@ -200,7 +200,7 @@ fn is_waiting(pod: &Pod) -> bool {
     scheduled && phase == "Pending" && pod.metadata.deletion_timestamp.is_none()
 }
 
-async fn write(client: Client, pod: Box<Pod>, status: serde_json::Value) {
+async fn write(client: Client, pod: Pod, status: serde_json::Value) {
     let api = Api::<Pod>::namespaced(client, &pod.namespace().unwrap_or_default());
     // The uid keeps the status from reaching a pod that was made anew under the name.
     let body = serde_json::json!({"metadata": {"uid": pod.uid()}, "status": status});

@@ -13,10 +13,11 @@ pub enum Source {
 }
 
 impl Source {
-    fn word(self) -> &'static str {
+    /// As in a kubelet's messages about an object, and about a key.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Secret => "secret",
-            Self::ConfigMap => "configmap",
+            Self::Secret => ("secret", "Secret"),
+            Self::ConfigMap => ("configmap", "ConfigMap"),
         }
     }
 }
@@ -73,21 +74,17 @@ pub fn missing<'a>(pod: &Pod, keys: impl Fn(Source, &str) -> Option<&'a [String]
     let mut problems: Vec<Problem> = needs(spec)
         .into_iter()
         .filter_map(|need| {
-            let word = need.source.word();
             let name = &need.name;
             let message = match (keys(need.source, name), &need.key) {
-                (None, _) => format!("{word} \"{name}\" not found"),
-                (Some(keys), Some(key)) if !keys.contains(key) => match need.step {
-                    Step::Mount { .. } => format!("references non-existent {word} key: {key}"),
-                    _ => {
-                        let kind = if need.source == Source::Secret {
-                            "Secret"
-                        } else {
-                            "ConfigMap"
-                        };
+                (None, _) => format!("{} \"{name}\" not found", need.source.words().0),
+                (Some(keys), Some(key)) if !keys.contains(key) => {
+                    let (word, kind) = need.source.words();
+                    if matches!(need.step, Step::Mount { .. }) {
+                        format!("references non-existent {word} key: {key}")
+                    } else {
                         format!("couldn't find key {key} in {kind} {namespace}/{name}")
                     }
-                },
+                }
                 (Some(_), _) => return None,
             };
             Some(Problem {
@@ -285,7 +282,7 @@ mod tests {
 
     /// The messages about a pod spec in a namespace with Secret `s` (key `a`) and ConfigMap `c`
     /// (key `b`).
-    fn messages(spec: Value) -> Vec<String> {
+    fn messages(spec: &Value) -> Vec<String> {
         let pod: Pod =
             serde_json::from_value(json!({"metadata": {"namespace": "n"}, "spec": spec})).unwrap();
         let (a, b) = (["a".to_owned()], ["b".to_owned()]);
@@ -299,7 +296,7 @@ mod tests {
         .collect()
     }
 
-    fn container(fields: Value) -> Value {
+    fn container(fields: &Value) -> Value {
         let mut container = json!({"name": "main", "image": "i"});
         container
             .as_object_mut()
@@ -321,7 +318,7 @@ mod tests {
                 {"name": "e", "emptyDir": {}},
             ],
         });
-        assert_eq!(messages(spec), Vec::<String>::new());
+        assert_eq!(messages(&spec), Vec::<String>::new());
     }
 
     #[test]
@@ -336,7 +333,7 @@ mod tests {
             ]}},
         ]});
         assert_eq!(
-            messages(spec),
+            messages(&spec),
             [
                 "secret \"no\" not found",
                 "references non-existent configmap key: no",
@@ -348,12 +345,12 @@ mod tests {
 
     #[test]
     fn environment_needs_objects_and_keys() {
-        let spec = container(json!({
+        let spec = container(&json!({
             "envFrom": [{"configMapRef": {"name": "none"}}, {"secretRef": {"name": "s"}}],
             "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "z"}}}],
         }));
         assert_eq!(
-            messages(spec),
+            messages(&spec),
             [
                 "configmap \"none\" not found",
                 "couldn't find key z in Secret n/s"
@@ -374,30 +371,30 @@ mod tests {
                 {"name": "3", "configMap": {"name": "c", "optional": true, "items": [{"key": "no", "path": "x"}]}},
             ],
         });
-        assert_eq!(messages(spec), Vec::<String>::new());
+        assert_eq!(messages(&spec), Vec::<String>::new());
     }
 
     #[test]
     fn probes_need_declared_ports() {
         let probe = json!({"httpGet": {"port": "https"}});
         assert_eq!(
-            messages(container(
-                json!({"readinessProbe": probe, "ports": [{"name": "http", "containerPort": 80}]})
+            messages(&container(
+                &json!({"readinessProbe": probe, "ports": [{"name": "http", "containerPort": 80}]})
             )),
             ["Readiness probe errored: couldn't find port \"https\" in container main"]
         );
         assert_eq!(
-            messages(container(
-                json!({"livenessProbe": {"tcpSocket": {"port": "grpc"}}})
+            messages(&container(
+                &json!({"livenessProbe": {"tcpSocket": {"port": "grpc"}}})
             )),
             ["Liveness probe errored: couldn't find port \"grpc\" in container main"]
         );
         let declared =
             json!({"readinessProbe": probe, "ports": [{"name": "https", "containerPort": 80}]});
-        assert_eq!(messages(container(declared)), Vec::<String>::new());
+        assert_eq!(messages(&container(&declared)), Vec::<String>::new());
         assert_eq!(
-            messages(container(
-                json!({"readinessProbe": {"tcpSocket": {"port": 80}}})
+            messages(&container(
+                &json!({"readinessProbe": {"tcpSocket": {"port": 80}}})
             )),
             Vec::<String>::new()
         );

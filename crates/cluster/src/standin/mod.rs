@@ -1,22 +1,116 @@
-//! A stand-in for OpenShift: the APIs that operators look for, as CRDs of our own, and small
-//! controllers that do the two things operators wait for. It is no OpenShift.
-pub(crate) async fn run(_c: kube::Client, _a: &crate::pki::Authority) {
-    std::future::pending::<()>().await
-}
-pub(crate) async fn install(_c: &kube::Client) -> Result<(), crate::Error> {
-    Ok(())
-}
-/// x
-#[derive(Debug, Clone, Copy)]
+//! A stand-in for OpenShift, and always called one: the APIs that operators look for, as minimal
+//! CRDs of our own, and small controllers for the two things that operators wait for. A Route is
+//! admitted, and a Service that asks for a serving certificate gets one. Nothing routes, nothing
+//! checks a user of a Group, and Route and Group are CRDs here, not aggregated APIs.
+
+mod routes;
+mod serving;
+
+use kube::Client;
+
+use crate::pki::Authority;
+use crate::{Error, access};
+
+/// The domain of generated hosts, as in `ingresses.config.openshift.io/cluster`.
+pub const DOMAIN: &str = "apps.example.test";
+
+const OBJECTS: &str = include_str!("../../assets/openshift.yaml");
+
+/// One API of the stand-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StandIn {
-    /// g
+    /// `routes.route.openshift.io`, v1.
+    Route,
+    /// `groups.user.openshift.io`, v1.
+    Group,
+    /// `ingresses.config.openshift.io`, v1.
+    Ingress,
+    /// `apiservers.config.openshift.io`, v1.
+    ApiServer,
+    /// `consolelinks.console.openshift.io`, v1.
+    ConsoleLink,
+    /// `httproutes.gateway.networking.k8s.io`, v1.
+    HttpRoute,
+    /// `gateways.gateway.networking.k8s.io`, v1.
     Gateway,
+    /// `referencegrants.gateway.networking.k8s.io`, v1beta1.
+    ReferenceGrant,
+    /// `backendtlspolicies.gateway.networking.k8s.io`, v1.
+    BackendTlsPolicy,
+    /// `servicemonitors.monitoring.coreos.com`, v1.
+    ServiceMonitor,
+    /// `auths.services.platform.opendatahub.io`, v1alpha1.
+    Auth,
 }
+
 impl StandIn {
-    pub(crate) fn crd(self) -> &'static str {
-        ""
+    /// What [`crate::Platform::OpenShift`] begins with; `BackendTLSPolicy` comes by
+    /// [`crate::Cluster::install`].
+    pub const OPENSHIFT: [Self; 10] = [
+        Self::Route,
+        Self::Group,
+        Self::Ingress,
+        Self::ApiServer,
+        Self::ConsoleLink,
+        Self::HttpRoute,
+        Self::Gateway,
+        Self::ReferenceGrant,
+        Self::ServiceMonitor,
+        Self::Auth,
+    ];
+
+    /// The `CustomResourceDefinition` as YAML.
+    #[must_use]
+    pub fn crd(self) -> &'static str {
+        match self {
+            Self::Route => include_str!("../../assets/crds/routes.yaml"),
+            Self::Group => include_str!("../../assets/crds/groups.yaml"),
+            Self::Ingress => include_str!("../../assets/crds/ingresses.yaml"),
+            Self::ApiServer => include_str!("../../assets/crds/apiservers.yaml"),
+            Self::ConsoleLink => include_str!("../../assets/crds/consolelinks.yaml"),
+            Self::HttpRoute => include_str!("../../assets/crds/httproutes.yaml"),
+            Self::Gateway => include_str!("../../assets/crds/gateways.yaml"),
+            Self::ReferenceGrant => include_str!("../../assets/crds/referencegrants.yaml"),
+            Self::BackendTlsPolicy => include_str!("../../assets/crds/backendtlspolicies.yaml"),
+            Self::ServiceMonitor => include_str!("../../assets/crds/servicemonitors.yaml"),
+            Self::Auth => include_str!("../../assets/crds/auths.yaml"),
+        }
     }
-    pub(crate) fn name(self) -> &'static str {
-        ""
+
+    /// The name of the `CustomResourceDefinition`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Route => "routes.route.openshift.io",
+            Self::Group => "groups.user.openshift.io",
+            Self::Ingress => "ingresses.config.openshift.io",
+            Self::ApiServer => "apiservers.config.openshift.io",
+            Self::ConsoleLink => "consolelinks.console.openshift.io",
+            Self::HttpRoute => "httproutes.gateway.networking.k8s.io",
+            Self::Gateway => "gateways.gateway.networking.k8s.io",
+            Self::ReferenceGrant => "referencegrants.gateway.networking.k8s.io",
+            Self::BackendTlsPolicy => "backendtlspolicies.gateway.networking.k8s.io",
+            Self::ServiceMonitor => "servicemonitors.monitoring.coreos.com",
+            Self::Auth => "auths.services.platform.opendatahub.io",
+        }
     }
+}
+
+/// Installs the APIs side by side, then the objects that every OpenShift cluster has.
+pub(crate) async fn install(client: &Client) -> Result<(), Error> {
+    let crds = StandIn::OPENSHIFT.map(|api| access::apply_yaml(client, "default", api.crd()));
+    futures::future::try_join_all(crds).await?;
+    access::apply_yaml(client, "default", OBJECTS)
+        .await
+        .map(drop)
+}
+
+/// Runs the controllers until dropped.
+pub(crate) async fn run(client: Client, authority: &Authority) {
+    tokio::join!(
+        routes::run(client.clone()),
+        serving::certificates(client.clone(), authority),
+        serving::bundles(client.clone(), authority),
+        serving::namespaces(client, authority),
+    );
 }
