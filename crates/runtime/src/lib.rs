@@ -1,9 +1,17 @@
 //! The loop that every operator runs: observe, plan, apply, prune, status.
 
 pub mod capabilities;
+pub mod client;
 pub mod component;
+pub mod engine;
+pub mod events;
 pub mod inputs;
+pub mod lease;
+pub mod metrics;
+pub mod offline;
 pub mod outcome;
+pub mod permissions;
+pub mod shutdown;
 
 pub use capabilities::Capabilities;
 pub use component::{Attempt, Component, Detail, Failure, Identity, Next, Note, Owner, Watched};

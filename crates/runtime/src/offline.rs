@@ -1,0 +1,195 @@
+//! A cluster made of documents: what `render` and `validate` read instead of an API server.
+
+pub mod admission;
+pub mod documents;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::{Resource, core::ObjectMeta};
+use resources::{Kind, Scope};
+use serde_json::Value;
+
+use crate::capabilities::Capabilities;
+use crate::component::{Component, Owner};
+use crate::inputs::{InputError, Inputs};
+
+/// What sort of cluster the documents are said to be in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Platform {
+    /// Nothing but Kubernetes itself.
+    #[default]
+    Kubernetes,
+    /// Everything that a component looks for.
+    OpenShift,
+}
+
+impl Platform {
+    /// The kinds that such a cluster serves, of those that `component` knows and `more` that it
+    /// looks up.
+    pub fn capabilities<C: Component>(self, component: &C, more: &[Kind]) -> Capabilities {
+        let of_kubernetes = |kind: &Kind| {
+            matches!(kind.group, "" | "apps" | "batch" | "policy" | "autoscaling")
+                || kind.group.ends_with(".k8s.io")
+        };
+        // Gateway API has a group of Kubernetes' and is not part of it.
+        let served = |kind: &Kind| {
+            self == Self::OpenShift
+                || (of_kubernetes(kind) && kind.group != "gateway.networking.k8s.io")
+        };
+        let known = component.kinds().iter().map(|watched| watched.kind);
+        Capabilities::of(known.chain(more.iter().copied()).filter(served))
+    }
+}
+
+/// Documents as one resource sees them.
+#[derive(Clone, Debug)]
+pub struct OfflineInputs {
+    namespace: String,
+    objects: Vec<Arc<Value>>,
+    /// Whether the object at the same place belongs to the resource.
+    owned: Vec<bool>,
+    namesakes: Vec<ObjectMeta>,
+    capabilities: Arc<Capabilities>,
+    now: Timestamp,
+}
+
+impl OfflineInputs {
+    /// `documents` as `resource` sees them: its own namespace, cluster-scoped objects, and
+    /// resources of its kind. A document without a namespace is in that of the resource.
+    pub fn new<C: Component>(
+        component: &C,
+        resource: &C::Resource,
+        documents: &[Value],
+        capabilities: Capabilities,
+        now: Timestamp,
+    ) -> Self {
+        let namespace = resource.meta().namespace.clone().unwrap_or_default();
+        let name = resource.meta().name.clone().unwrap_or_default();
+        let group = C::Resource::group(&());
+        let kind = C::Resource::kind(&());
+        let is_resource = |document: &Value| {
+            text(document, "/kind") == kind
+                && text(document, "/apiVersion")
+                    .rsplit_once('/')
+                    .is_some_and(|(found, _)| found == group)
+        };
+
+        let objects: Vec<_> = documents
+            .iter()
+            .filter(|d| !is_resource(d))
+            .cloned()
+            .map(Arc::new)
+            .collect();
+        let owned = objects
+            .iter()
+            .map(|object| {
+                let meta = meta(object);
+                let by_reference = meta.owner_references.iter().flatten().any(|owner| {
+                    owner.kind == kind
+                        && owner.name == name
+                        && owner.api_version.starts_with(&*group)
+                });
+                let by_label = || {
+                    let kinds = component.kinds().iter().map(|watched| watched.kind);
+                    kinds.filter(|kind| is(object, *kind)).any(|kind| {
+                        component.owner(kind, &meta).is_some_and(
+                            |Owner {
+                                 namespace: owner,
+                                 name: owner_name,
+                             }| {
+                                owner_name == name && owner.is_none_or(|owner| owner == namespace)
+                            },
+                        )
+                    })
+                };
+                by_reference || by_label()
+            })
+            .collect();
+        let others = documents
+            .iter()
+            .filter(|d| is_resource(d))
+            .map(meta)
+            .filter(|other| {
+                other.name.as_deref() == Some(&name)
+                    && other.namespace.as_deref().unwrap_or(&namespace) != namespace
+            });
+        let namesakes = others.chain([resource.meta().clone()]).collect();
+        Self {
+            namespace,
+            objects,
+            owned,
+            namesakes,
+            capabilities: Arc::new(capabilities),
+            now,
+        }
+    }
+
+    fn find(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<&Arc<Value>> {
+        self.objects.iter().find(|object| {
+            is(object, kind)
+                && text(object, "/metadata/name") == name
+                && self.namespace_of(object, kind) == namespace
+        })
+    }
+
+    fn namespace_of<'a>(&'a self, object: &'a Value, kind: Kind) -> Option<&'a str> {
+        match (kind.scope, text(object, "/metadata/namespace")) {
+            (Scope::Cluster, _) => None,
+            (Scope::Namespaced, "") => Some(&self.namespace),
+            (Scope::Namespaced, namespace) => Some(namespace),
+        }
+    }
+}
+
+impl Inputs for OfflineInputs {
+    async fn get(&self, kind: Kind, name: &str) -> Result<Option<Arc<Value>>, InputError> {
+        let namespace = (kind.scope == Scope::Namespaced).then_some(self.namespace.as_str());
+        Ok(self.find(kind, namespace, name).cloned())
+    }
+
+    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value> {
+        self.find(kind, namespace, name)
+            .map(|object| Value::clone(object))
+    }
+
+    fn children(&self, kind: Kind) -> Vec<Value> {
+        let owned = self
+            .objects
+            .iter()
+            .zip(&self.owned)
+            .filter(|(object, owned)| **owned && is(object, kind));
+        owned.map(|(object, _)| Value::clone(object)).collect()
+    }
+
+    fn namesakes(&self, _name: &str) -> Vec<ObjectMeta> {
+        self.namesakes.clone()
+    }
+
+    fn capabilities(&self) -> Arc<Capabilities> {
+        Arc::clone(&self.capabilities)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+fn is(object: &Value, kind: Kind) -> bool {
+    kind.matches(text(object, "/apiVersion"), text(object, "/kind"))
+}
+
+fn meta(object: &Value) -> ObjectMeta {
+    object
+        .get("metadata")
+        .cloned()
+        .and_then(|meta| serde_json::from_value(meta).ok())
+        .unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
