@@ -17,7 +17,13 @@ impl Capabilities {
         Self {
             served: kinds
                 .into_iter()
-                .map(|k| (k.group.to_owned(), k.version.to_owned(), k.plural.to_owned()))
+                .map(|k| {
+                    (
+                        k.group.to_owned(),
+                        k.version.to_owned(),
+                        k.plural.to_owned(),
+                    )
+                })
                 .collect(),
         }
     }
@@ -25,7 +31,7 @@ impl Capabilities {
     /// Whether objects of this kind can be written and watched.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
-        self.served.contains(&(kind.group.to_owned(), kind.version.to_owned(), kind.plural.to_owned()))
+        self.serves(kind.group, kind.version, kind.plural)
     }
 
     /// Whether the cluster serves anything of this group.
@@ -34,11 +40,53 @@ impl Capabilities {
         self.served.iter().any(|(g, _, _)| g == group)
     }
 
-    /// Replaces what is known of one group.
-    pub fn set_group(&mut self, group: &str, kinds: impl IntoIterator<Item = (String, String)>) {
-        self.served.retain(|(g, _, _)| g != group);
+    /// Whether the cluster serves anything of this version of a group.
+    #[must_use]
+    pub fn has_version(&self, group: &str, version: &str) -> bool {
+        self.served
+            .iter()
+            .any(|(g, v, _)| g == group && v == version)
+    }
+
+    /// Whether the cluster serves this plural.
+    #[must_use]
+    pub fn serves(&self, group: &str, version: &str, plural: &str) -> bool {
+        self.served
+            .contains(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// Replaces what is known of one version of a group by these plurals.
+    pub fn set_version(
+        &mut self,
+        group: &str,
+        version: &str,
+        plurals: impl IntoIterator<Item = String>,
+    ) {
+        self.served
+            .retain(|(g, v, _)| !(g == group && v == version));
         self.served.extend(
-            kinds.into_iter().map(|(version, plural)| (group.to_owned(), version, plural)),
+            plurals
+                .into_iter()
+                .map(|plural| (group.to_owned(), version.to_owned(), plural)),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resources::kind::{DEPLOYMENT, GROUP, ROUTE};
+
+    #[test]
+    fn what_one_version_serves_is_replaced_alone() {
+        let mut served = Capabilities::of([ROUTE, GROUP]);
+        assert!(served.has(ROUTE) && !served.has(DEPLOYMENT));
+        served.set_version("route.openshift.io", "v1", []);
+        assert!(!served.has(ROUTE) && served.has(GROUP));
+        assert!(!served.has_group("route.openshift.io"));
+        served.set_version("route.openshift.io", "v2", ["routes".to_owned()]);
+        assert!(!served.has(ROUTE) && served.has_group("route.openshift.io"));
+        assert!(served.has_version("route.openshift.io", "v2"));
+        assert!(!served.has_version("route.openshift.io", "v1"));
     }
 }
