@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use kube::{CustomResourceExt, Resource, core::ObjectMeta};
 use resources::{Kind, Plan};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::inputs::Inputs;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Target};
 
 /// One kind of custom resource and how it becomes objects.
 ///
@@ -38,8 +39,9 @@ pub trait Component: Send + Sync + 'static {
     /// pruned comes from this one list.
     fn kinds(&self) -> &[Watched];
 
-    /// Which resource an object belongs to, by its labels. An owner reference is looked at before.
-    fn owner(&self, kind: Kind, meta: &ObjectMeta) -> Option<Owner>;
+    /// Which resource an object belongs to, by its labels or by the kept `part` of it (null when
+    /// only metadata is watched). A controller reference is looked at before.
+    fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner>;
 
     /// Reads what the plan depends on.
     fn observe<I: Inputs>(
@@ -70,6 +72,12 @@ pub trait Component: Send + Sync + 'static {
 
     /// Events for people that a pass makes. `attempt` says what was written and what failed.
     fn events(&self, _resource: &Self::Resource, _attempt: &Attempt<'_, Self>) -> Vec<Note> {
+        Vec::new()
+    }
+
+    /// Objects that several resources share, and that go with the last of them: asked when the
+    /// resource is deleted. One of these that is not there is passed over.
+    fn parting<I: Inputs>(&self, _resource: &Self::Resource, _inputs: &I) -> Vec<Target> {
         Vec::new()
     }
 

@@ -284,9 +284,9 @@ impl<C: Component> Engine<C> {
         }
     }
 
-    /// Deletes what the garbage collector cannot follow, before the resource goes. Returns what
-    /// is left.
-    pub(super) async fn part_with(&self, root: For<'_>) -> Vec<Failed> {
+    /// Deletes what the garbage collector cannot follow, and what goes with the last of several,
+    /// before the resource goes. Returns what is left.
+    pub(super) async fn part_with(&self, root: For<'_>, shared: &[Target]) -> Vec<Failed> {
         let mine: Vec<(Target, String)> = self.with_memory(|memory| {
             memory
                 .of_root(root.key)
@@ -294,6 +294,11 @@ impl<C: Component> Engine<C> {
                     seen.controller.is_none() && self.is_prunable(root, target, seen)
                 })
                 .map(|(target, seen)| (target.clone(), seen.uid.clone()))
+                .chain(shared.iter().filter_map(|target| {
+                    memory
+                        .seen(target)
+                        .map(|seen| (target.clone(), seen.uid.clone()))
+                }))
                 .collect()
         });
         let mut left = Vec::new();
@@ -353,7 +358,12 @@ impl<C: Component> Engine<C> {
                 .seen(target)
                 .filter(|before| before.uid == uid)
                 .map_or_else(
-                    || (None, self.roots_of(target.kind, &written.meta)),
+                    || {
+                        (
+                            None,
+                            self.roots_of(target.kind, &written.meta, &Value::Null),
+                        )
+                    },
                     |before| (before.part.clone(), before.roots.clone()),
                 );
             memory.observe(

@@ -223,7 +223,13 @@ impl<C: Component> Engine<C> {
             return Ok(End::Wait);
         }
         let uid = resource.uid().unwrap_or_default();
-        let left = self.part_with(For { key, uid: &uid }).await;
+        let inputs = ClusterInputs {
+            engine: self,
+            root: key,
+            now: Timestamp::now(),
+        };
+        let shared = self.component.parting(resource, &inputs);
+        let left = self.part_with(For { key, uid: &uid }, &shared).await;
         if !left.is_empty() {
             for failed in &left {
                 error!(target = %failed.target, message = failed.message, "not deleted, so the resource stays");

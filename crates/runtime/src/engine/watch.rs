@@ -142,7 +142,7 @@ impl<C: Component> Engine<C> {
             Detail::Metadata => {
                 let api = api::<PartialObjectMeta<DynamicObject>>(client, watched.kind, namespace);
                 let stream = watcher(api, config).default_backoff().map(|event| {
-                    event.map(|event| map_event(event, |object| (object.metadata, None)))
+                    event.map(|event| map_event(event, |object| (object.metadata, Value::Null)))
                 });
                 self.consume(watched, namespace, stream, count).await;
             }
@@ -152,7 +152,7 @@ impl<C: Component> Engine<C> {
                     event.map(|event| {
                         map_event(event, |object| {
                             let part = part_of(&object, fields);
-                            (object.metadata, Some(part))
+                            (object.metadata, part)
                         })
                     })
                 });
@@ -165,7 +165,7 @@ impl<C: Component> Engine<C> {
         &self,
         watched: Watched,
         namespace: Option<&str>,
-        stream: impl futures::Stream<Item = watcher::Result<Event<(ObjectMeta, Option<Box<str>>)>>>,
+        stream: impl futures::Stream<Item = watcher::Result<Event<(ObjectMeta, Value)>>>,
         count: &mut impl FnMut(),
     ) {
         futures::pin_mut!(stream);
@@ -176,7 +176,7 @@ impl<C: Component> Engine<C> {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply((meta, part))) => {
                     let target = target_of(watched.kind, &meta);
-                    self.shown(watched, &target, &meta, part);
+                    self.shown(watched, &target, &meta, &part);
                     listed.insert(target);
                 }
                 Ok(Event::InitDone) => {
@@ -188,7 +188,7 @@ impl<C: Component> Engine<C> {
                     count();
                 }
                 Ok(Event::Apply((meta, part))) => {
-                    self.shown(watched, &target_of(watched.kind, &meta), &meta, part);
+                    self.shown(watched, &target_of(watched.kind, &meta), &meta, &part);
                 }
                 Ok(Event::Delete((meta, _))) => {
                     let target = target_of(watched.kind, &meta);
@@ -214,11 +214,12 @@ impl<C: Component> Engine<C> {
     }
 
     /// An object as a watch shows it.
-    fn shown(&self, watched: Watched, target: &Target, meta: &ObjectMeta, part: Option<Box<str>>) {
-        let roots = self.roots_of(watched.kind, meta);
+    fn shown(&self, watched: Watched, target: &Target, meta: &ObjectMeta, part: &Value) {
+        let roots = self.roots_of(watched.kind, meta, part);
+        let part = (!part.is_null()).then(|| part.to_string().into_boxed_str());
         let mut woken = Vec::new();
         self.with_memory(|memory| {
-            if !roots.is_empty() || memory.seen(target).is_some() {
+            if !roots.is_empty() || !watched.selector.is_empty() || memory.seen(target).is_some() {
                 woken.extend(memory.observe(target, Self::seen(meta, part, roots)));
             }
             memory.exists(target, true);
@@ -260,7 +261,7 @@ impl<C: Component> Engine<C> {
     }
 
     /// Whose object it is: its controller's, else what its labels say.
-    pub(super) fn roots_of(&self, kind: Kind, meta: &ObjectMeta) -> Vec<RootKey> {
+    pub(super) fn roots_of(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Vec<RootKey> {
         let controller = meta
             .owner_references
             .iter()
@@ -279,7 +280,7 @@ impl<C: Component> Engine<C> {
                 name: controller.name.clone(),
             }];
         }
-        let Some(owner) = self.component.owner(kind, meta) else {
+        let Some(owner) = self.component.owner(kind, meta, part) else {
             return Vec::new();
         };
         let namespace = owner.namespace.filter(|_| self.root_is_namespaced());
@@ -323,7 +324,7 @@ pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// The members of an object that a status looks at, with the metadata that tells objects apart.
-fn part_of(object: &DynamicObject, fields: &[&str]) -> Box<str> {
+fn part_of(object: &DynamicObject, fields: &[&str]) -> Value {
     let meta = &object.metadata;
     let mut kept = Map::new();
     let slim = ObjectMeta {
@@ -350,7 +351,7 @@ fn part_of(object: &DynamicObject, fields: &[&str]) -> Box<str> {
             put(&mut kept, pointer, value.clone());
         }
     }
-    kept.to_string().into_boxed_str()
+    kept
 }
 
 /// Sets the member at a JSON pointer, making the objects on the way.
@@ -382,11 +383,7 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {}}}, "status": {"replicas": 1}
         }))
         .unwrap();
-        let part: Value = serde_json::from_str(&part_of(
-            &object,
-            &["/status", "/spec/replicas", "/spec/absent"],
-        ))
-        .unwrap();
+        let part: Value = part_of(&object, &["/status", "/spec/replicas", "/spec/absent"]);
         assert_eq!(
             part,
             json!({"metadata": {"name": "a", "uid": "1"}, "spec": {"replicas": 1}, "status": {"replicas": 1}})

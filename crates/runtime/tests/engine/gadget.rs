@@ -1,0 +1,265 @@
+//! A small component: enough of everything that the loop promises.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, Secret},
+        rbac::v1::{ClusterRoleBinding, RoleRef},
+    },
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{CustomResource, Resource, ResourceExt, core::ObjectMeta};
+use resources::{
+    Kind, Plan, Planned,
+    kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, SECRET},
+};
+use runtime::{Attempt, Component, Detail, Failure, Identity, Inputs, Next, Owner, Watched};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[kube(
+    group = "test.example.org",
+    version = "v1",
+    kind = "Gadget",
+    plural = "gadgets",
+    namespaced,
+    status = "GadgetStatus"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GadgetSpec {
+    pub value: String,
+    pub second: bool,
+    pub binding: bool,
+    pub input: Option<String>,
+    pub refuse: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GadgetStatus {
+    pub observed_generation: Option<i64>,
+    pub input: Option<String>,
+    #[serde(default)]
+    pub foreign: Vec<String>,
+    #[serde(default)]
+    pub failed: Vec<String>,
+    pub failure: Option<String>,
+    #[serde(default)]
+    pub paused: bool,
+}
+
+pub struct Gadgets;
+
+#[derive(Debug, thiserror::Error)]
+pub enum GadgetError {
+    #[error("spec.refuse is set")]
+    Refused,
+    #[error(transparent)]
+    Input(#[from] runtime::InputError),
+    #[error(transparent)]
+    Plan(#[from] resources::PlanError),
+}
+
+impl Failure for GadgetError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused => "Refused",
+            Self::Input(_) => "InputUnavailable",
+            Self::Plan(_) => "PlanInvalid",
+        }
+    }
+
+    fn next(&self) -> Next {
+        match self {
+            Self::Input(_) => Next::Retry,
+            Self::Refused | Self::Plan(_) => Next::Wait,
+        }
+    }
+}
+
+pub struct GadgetObservation {
+    input: Option<String>,
+}
+
+const OURS: &str = "app.kubernetes.io/created-by=gadget-operator";
+
+const KINDS: &[Watched] = &[
+    Watched {
+        kind: CONFIG_MAP,
+        selector: "",
+        detail: Detail::Metadata,
+        owned: true,
+        optional: false,
+    },
+    Watched {
+        kind: SECRET,
+        selector: OURS,
+        detail: Detail::Metadata,
+        owned: true,
+        optional: false,
+    },
+    Watched {
+        kind: CLUSTER_ROLE_BINDING,
+        selector: OURS,
+        detail: Detail::Metadata,
+        owned: true,
+        optional: false,
+    },
+];
+
+impl Component for Gadgets {
+    type Resource = Gadget;
+    type Observation = GadgetObservation;
+    type Status = GadgetStatus;
+    type Error = GadgetError;
+
+    const IDENTITY: Identity = Identity {
+        name: "gadget",
+        reporter: "gadget-controller",
+        field_manager: "gadget-operator",
+        predecessors: &["manager"],
+        finalizer: "test.example.org/finalizer",
+        pause_annotation: "test.example.org/reconcile",
+    };
+
+    fn kinds(&self) -> &[Watched] {
+        KINDS
+    }
+
+    fn owner(&self, _: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {
+        let labels = meta.labels.as_ref()?;
+        Some(Owner {
+            namespace: labels.get("gadget-namespace").cloned(),
+            name: labels.get("gadget")?.clone(),
+        })
+    }
+
+    async fn observe<I: Inputs>(
+        &self,
+        gadget: &Gadget,
+        inputs: &I,
+    ) -> Result<GadgetObservation, GadgetError> {
+        let input = match &gadget.spec.input {
+            Some(name) => inputs.get(CONFIG_MAP, name).await?,
+            None => None,
+        };
+        let input = input
+            .as_ref()
+            .and_then(|v| v.pointer("/data/value")?.as_str().map(ToOwned::to_owned));
+        Ok(GadgetObservation { input })
+    }
+
+    fn plan(&self, gadget: &Gadget, observation: &GadgetObservation) -> Result<Plan, GadgetError> {
+        if gadget.spec.refuse {
+            return Err(GadgetError::Refused);
+        }
+        let mut plan = Plan::default();
+        let data = [
+            Some(("value".to_owned(), gadget.spec.value.clone())),
+            observation
+                .input
+                .clone()
+                .map(|input| ("input".to_owned(), input)),
+        ];
+        let config = ConfigMap {
+            metadata: meta(gadget, &gadget.name_any()),
+            data: Some(data.into_iter().flatten().collect()),
+            ..ConfigMap::default()
+        };
+        plan.push(
+            Planned::new(CONFIG_MAP, &config)?
+                .identified_by([("gadget", gadget.name_any().as_str())]),
+        );
+        if gadget.spec.second {
+            let secret = Secret {
+                metadata: meta(gadget, &format!("{}-second", gadget.name_any())),
+                ..Secret::default()
+            };
+            plan.push(Planned::new(SECRET, &secret)?);
+        }
+        if gadget.spec.binding {
+            let mut metadata = meta(gadget, &binding_name(gadget));
+            metadata.namespace = None;
+            metadata.owner_references = None;
+            let binding = ClusterRoleBinding {
+                metadata,
+                role_ref: RoleRef {
+                    api_group: "rbac.authorization.k8s.io".into(),
+                    kind: "ClusterRole".into(),
+                    name: "view".into(),
+                },
+                subjects: None,
+            };
+            let namespace = gadget.namespace().unwrap_or_default();
+            plan.push(
+                Planned::new(CLUSTER_ROLE_BINDING, &binding)?.identified_by([
+                    ("gadget", gadget.name_any().as_str()),
+                    ("gadget-namespace", &namespace),
+                ]),
+            );
+        }
+        Ok(plan)
+    }
+
+    fn status<I: Inputs>(
+        &self,
+        gadget: &Gadget,
+        attempt: &Attempt<'_, Self>,
+        _: &I,
+    ) -> GadgetStatus {
+        GadgetStatus {
+            observed_generation: gadget.metadata.generation,
+            input: attempt.observation.and_then(|o| o.input.clone()),
+            foreign: attempt
+                .outcome
+                .foreign
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            failed: attempt
+                .outcome
+                .failed
+                .iter()
+                .map(|f| f.message.clone())
+                .collect(),
+            failure: attempt.failure.map(ToString::to_string),
+            paused: attempt.paused,
+        }
+    }
+}
+
+pub fn binding_name(gadget: &Gadget) -> String {
+    format!(
+        "{}-{}",
+        gadget.namespace().unwrap_or_default(),
+        gadget.name_any()
+    )
+}
+
+fn meta(gadget: &Gadget, name: &str) -> ObjectMeta {
+    let labels = BTreeMap::from([
+        (
+            "app.kubernetes.io/created-by".to_owned(),
+            "gadget-operator".to_owned(),
+        ),
+        ("gadget".to_owned(), gadget.name_any()),
+        (
+            "gadget-namespace".to_owned(),
+            gadget.namespace().unwrap_or_default(),
+        ),
+    ]);
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: gadget.namespace(),
+        labels: Some(labels),
+        owner_references: Some(vec![OwnerReference {
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+            ..gadget.owner_ref(&()).unwrap_or_default()
+        }]),
+        ..ObjectMeta::default()
+    }
+}
