@@ -46,6 +46,26 @@ pub(crate) struct Up {
     platform: Platform,
 }
 
+impl Name {
+    /// A name that is known to be one.
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl Up {
+    /// The options of a task that needs a cluster of its own.
+    pub(crate) fn new(name: Name, provider: Provider, platform: Platform) -> Self {
+        Self {
+            name,
+            provider: Some(provider),
+            platform,
+        }
+    }
+}
+
 /// Who runs the cluster.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(crate) enum Provider {
@@ -96,7 +116,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 }
 
 /// Starts the cluster if it does not run and gives its kubeconfig.
-fn up(options: &Up) -> Result<PathBuf> {
+pub(crate) fn up(options: &Up) -> Result<PathBuf> {
     let provider = match options.provider {
         Some(provider) => provider,
         None => detect(),
@@ -192,7 +212,7 @@ fn local(options: &Up) -> Result<PathBuf> {
     let dir = directory(&options.name)?;
     let kubeconfig = dir.join("kubeconfig");
     let name = &options.name.name;
-    if UnixStream::connect(dir.join("control")).is_ok() {
+    if is_up(&options.name)? {
         let platform = std::fs::read_to_string(dir.join("platform")).unwrap_or_default();
         ensure!(
             platform == options.platform.to_string(),
@@ -245,6 +265,11 @@ fn local(options: &Up) -> Result<PathBuf> {
     Ok(kubeconfig)
 }
 
+/// Whether a local cluster of this name runs.
+pub(crate) fn is_up(name: &Name) -> Result<bool> {
+    Ok(UnixStream::connect(directory(name)?.join("control")).is_ok())
+}
+
 /// Runs a local cluster until somebody connects to its `control` socket and says so, or a signal.
 fn hold(options: &Up) -> Result<()> {
     let dir = directory(&options.name)?;
@@ -285,7 +310,8 @@ async fn until_told(socket: &Path) -> Result<Option<tokio::net::UnixStream>> {
     }
 }
 
-fn down(name: &Name) -> Result<()> {
+/// Stops a cluster and removes its directory.
+pub(crate) fn down(name: &Name) -> Result<()> {
     let dir = directory(name)?;
     if let Ok(kind_name) = std::fs::read_to_string(dir.join("kind")) {
         let status = Process::new("kind")

@@ -1,0 +1,144 @@
+//! `setup`, `lint` and `test`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use cluster::tools;
+
+use crate::codegen;
+use crate::steps::{Steps, cargo, root, run, test as cargo_test};
+
+/// A checker that is built from its crate, at this version.
+struct Checker {
+    krate: &'static str,
+    version: &'static str,
+    program: &'static str,
+}
+
+const DENY: Checker = Checker {
+    krate: "cargo-deny",
+    version: "0.20.2",
+    program: "cargo-deny",
+};
+const TYPOS: Checker = Checker {
+    krate: "typos-cli",
+    version: "1.52.0",
+    program: "typos",
+};
+
+impl Checker {
+    /// Where it is, built before if need be. Without optimisation, because it is built more often
+    /// than it runs.
+    fn ensure(&self) -> Result<PathBuf> {
+        let dir = tools::cache_dir()?
+            .join("tools")
+            .join(format!("{}-{}", self.krate, self.version));
+        let program = dir.join("bin").join(self.program);
+        if !program.exists() {
+            eprintln!("building {} {} (once)", self.krate, self.version);
+            let install = [
+                "install",
+                self.krate,
+                "--version",
+                self.version,
+                "--locked",
+                "--debug",
+                "--quiet",
+                "--root",
+            ];
+            let mut command = cargo(&install);
+            // Not in this workspace's target directory: other flags there rebuild the workspace.
+            command
+                .arg(&dir)
+                .arg("--target-dir")
+                .arg(dir.join("target"))
+                .env_remove("CARGO_TARGET_DIR");
+            run(&mut command)?;
+            std::fs::remove_dir_all(dir.join("target"))
+                .context("removing what was only needed to build")?;
+        }
+        Ok(program)
+    }
+}
+
+/// Builds what the other tasks need; `full` fetches every dependency, too, so that no task after
+/// it asks the network.
+pub(crate) fn setup(full: bool) -> Result<()> {
+    tools::ensure()?;
+    DENY.ensure()?;
+    TYPOS.ensure()?;
+    if full {
+        run(&mut cargo(&["fetch", "--locked"]))?;
+    }
+    Ok(())
+}
+
+/// Looks at the sources without running them. `full` asks the network, too.
+pub(crate) fn lint(full: bool) -> Result<()> {
+    let mut steps = Steps::new();
+    lint_steps(&mut steps, full);
+    steps.finish()
+}
+
+fn lint_steps(steps: &mut Steps, full: bool) {
+    steps.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])));
+    steps.step("spelling", || {
+        run(Command::new(TYPOS.ensure()?).current_dir(root()))
+    });
+    steps.step("dependencies", || deny(&["bans", "licenses", "sources"]));
+    if full {
+        steps.step("advisories", || deny(&["advisories"]));
+    }
+    steps.step("clippy", || {
+        run(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    steps.step("generated files", || codegen::run(true));
+}
+
+fn deny(checks: &[&str]) -> Result<()> {
+    let mut command = Command::new(DENY.ensure()?);
+    command
+        .args([
+            "--all-features",
+            "--log-level",
+            "error",
+            "check",
+            "--hide-inclusion-graph",
+        ])
+        .args(checks);
+    run(command.current_dir(root()))
+}
+
+/// Everything that must hold before a change goes in. The tests come last, so that their closing
+/// lines are what one sees. `full` adds the tests that are marked `ignored` for their time.
+pub(crate) fn test(full: bool) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.step("setup", || setup(full));
+    lint_steps(&mut steps, full);
+    let recorded = std::env::var_os("COMPAT_DIR")
+        .map_or_else(|| root().join("../shared/compat"), PathBuf::from);
+    if !recorded.is_dir() {
+        eprintln!(
+            "not run: the comparison with recorded behaviour, because {} is not there\n",
+            recorded.display()
+        );
+    }
+    let all = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    steps.step("tests", || cargo_test(&all));
+    if full {
+        steps.step("slow tests", || {
+            cargo_test(&[all.as_slice(), &["--", "--ignored"]].concat())
+        });
+    }
+    steps.finish()
+}
