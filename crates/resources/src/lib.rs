@@ -6,8 +6,13 @@
 pub mod certificates;
 pub mod kind;
 pub mod merge;
+pub mod meta;
 pub mod names;
+pub mod network;
 pub mod plan;
+pub mod postgres;
+pub mod proxy;
+pub mod workload;
 
 pub use kind::{Kind, Scope};
 pub use plan::{Foreign, Plan, PlanError, Planned, Precondition};

@@ -71,6 +71,16 @@ pub enum PlanError {
         /// Cause.
         source: serde_json::Error,
     },
+    /// Something in the object cannot be written down.
+    #[error("{kind} {name} cannot be written: {message}")]
+    Content {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Cause.
+        message: String,
+    },
     /// The object has no name, or has no namespace where its kind needs one.
     #[error("{kind} {name:?} has no name, or a namespace that its scope does not allow")]
     Address {

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
+use resources::proxy::HEALTH_PORT;
 use resources::names::{DataKey, HostLabel, LabelValue, NameError, ObjectName, ServiceName};
 
 use super::config::{Config, Gateway};
@@ -194,6 +195,8 @@ pub struct Generated {
     pub credentials: Option<Credentials>,
     /// Hash of the credentials.
     pub credentials_hash: Option<String>,
+    /// There is a volume already.
+    pub has_volume: bool,
     /// Size of the volume.
     pub size: String,
     /// Storage class of the volume, where it is chosen.
@@ -213,7 +216,7 @@ pub enum LeftData {
     Kept,
     /// It is kept and outlives the registry.
     Retained,
-    /// It is being deleted, as asked for.
+    /// It is gone or going, as asked for. Whether there ever was any is not known.
     Deleted,
 }
 
@@ -457,7 +460,7 @@ impl Reader {
         let users = self.derived(&name, "name of the group of users", "", "-users");
         let postgres = self.generated(&name, resource, spec, observation);
         let proxy = match &spec.kube_rbac_proxy {
-            Some(proxy) => Some(self.proxy(&name, &namespace_text, proxy, spec, observation)?),
+            Some(proxy) => Some(self.proxy(&name, proxy, spec, observation)?),
             None => None,
         };
         let route = (proxy.is_none()
@@ -678,6 +681,7 @@ impl Reader {
             image: image?,
             credentials_hash: observation.credentials.as_ref().map(trouble::credentials_hash),
             credentials: observation.credentials.clone(),
+            has_volume: live.is_some(),
             size: volume_size(storage.and_then(|s| s.size.as_ref()), live),
             storage_class,
             retain,
@@ -689,7 +693,6 @@ impl Reader {
     fn proxy(
         &mut self,
         name: &RegistryName,
-        namespace: &str,
         proxy: &KubeRbacProxy,
         spec: &ModelRegistrySpec,
         observation: &Observation,
@@ -742,7 +745,6 @@ impl Reader {
                 users: observation.users.clone(),
             }),
         };
-        let _ = namespace;
         Some(Proxy {
             port: port?,
             image: image?,
@@ -760,8 +762,6 @@ impl Reader {
     }
 }
 
-/// Port of the proxy's own health endpoint.
-pub const HEALTH_PORT: i32 = 8888;
 
 impl Database {
     fn set_bundle(&mut self, spec: &ModelRegistrySpec, observation: &Observation, config_map: ObjectName) {
@@ -811,14 +811,15 @@ fn left_data(
     spec: &ModelRegistrySpec,
     observation: &Observation,
 ) -> Option<LeftData> {
-    if spec.postgres.as_ref().is_some_and(Postgres::is_generated) || observation.volume.is_none() {
+    if spec.postgres.as_ref().is_some_and(Postgres::is_generated) {
         return None;
     }
-    Some(match resource.spec.postgres.as_ref().and_then(|postgres| postgres.deletion_policy) {
-        None => LeftData::Kept,
-        Some(DeletionPolicy::Retain) => LeftData::Retained,
-        Some(DeletionPolicy::Delete) => LeftData::Deleted,
-    })
+    match resource.spec.postgres.as_ref().and_then(|postgres| postgres.deletion_policy) {
+        Some(DeletionPolicy::Delete) => Some(LeftData::Deleted),
+        _ if observation.volume.is_none() => None,
+        Some(DeletionPolicy::Retain) => Some(LeftData::Retained),
+        None => Some(LeftData::Kept),
+    }
 }
 
 /// Only where somebody can get to it: through the gateway, or by a host name that is known.

@@ -1,0 +1,131 @@
+//! Who the registry's pods are, and who may use the registry.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use kube::core::{DynamicObject, ObjectMeta};
+use resources::kind::{GROUP, ROLE, ROLE_BINDING, SERVICE_ACCOUNT};
+use resources::meta::{annotated, pairs};
+use resources::{Plan, PlanError, Planned};
+use serde_json::json;
+
+use super::metadata::{clusterwide, derived, identity, own};
+use crate::registry::validate::{ByMethod, Derived, Validated};
+
+/// API group of roles and their subjects.
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
+
+pub(super) fn identities(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    let account = ServiceAccount { metadata: own(registry), ..ServiceAccount::default() };
+    plan.push(Planned::new(SERVICE_ACCOUNT, &account)?);
+    plan.push(Planned::new(ROLE, &user_role(registry))?);
+    if registry.platform.groups {
+        plan.push(group(registry)?);
+    }
+    plan.push(Planned::new(ROLE_BINDING, &users(registry))?);
+    if let Some(by_method) = registry.proxy.as_ref().and_then(|proxy| proxy.by_method.as_ref()) {
+        plan.push(Planned::new(ROLE, &api_role(registry, by_method))?);
+        plan.push(Planned::new(ROLE, &viewer_role(registry, by_method))?);
+        plan.push(Planned::new(ROLE_BINDING, &mirror(registry, by_method))?);
+    }
+    Ok(())
+}
+
+fn rule(registry: &Validated, resource: &str, verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec![String::new()]),
+        resources: Some(vec![resource.to_owned()]),
+        resource_names: Some(vec![registry.name.as_str().to_owned()]),
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    }
+}
+
+fn role(registry: &Validated, name: &Derived, texts: [String; 2], rules: Vec<PolicyRule>) -> Role {
+    let [display, description] = texts;
+    let annotations = pairs([
+        ("openshift.io/display-name", display.as_str()),
+        ("openshift.io/description", description.as_str()),
+    ]);
+    Role { metadata: annotated(derived(registry, name), annotations), rules: Some(rules) }
+}
+
+/// Exactly two rules: who hands out this Role must hold all of it, and clients that do so hold
+/// these two.
+fn user_role(registry: &Validated) -> Role {
+    let name = registry.name.as_str();
+    let rules = vec![rule(registry, "services", &["get"]), rule(registry, "endpoints", &["get"])];
+    let texts = [format!("Registry User {name}"), format!("Can access Model Registry {name}")];
+    role(registry, &registry.user_role, texts, rules)
+}
+
+/// The subresource does not exist: granting it gives nothing else.
+fn api_role(registry: &Validated, by_method: &ByMethod) -> Role {
+    let name = registry.name.as_str();
+    let rules = vec![rule(registry, "services/api", &["get", "create", "update", "patch", "delete"])];
+    let texts = [
+        format!("Registry API {name}"),
+        format!("Can read and write the contents of Model Registry {name}"),
+    ];
+    role(registry, &by_method.api, texts, rules)
+}
+
+/// Also finds the registry, as users do.
+fn viewer_role(registry: &Validated, by_method: &ByMethod) -> Role {
+    let name = registry.name.as_str();
+    let rules = vec![
+        rule(registry, "services/api", &["get"]),
+        rule(registry, "services", &["get"]),
+        rule(registry, "endpoints", &["get"]),
+    ];
+    let texts = [
+        format!("Registry Viewer {name}"),
+        format!("Can read the contents of Model Registry {name}"),
+    ];
+    role(registry, &by_method.viewer, texts, rules)
+}
+
+fn users_group(registry: &Validated) -> Subject {
+    Subject {
+        api_group: Some(RBAC.into()),
+        kind: "Group".into(),
+        name: registry.users.object.to_string(),
+        namespace: None,
+    }
+}
+
+fn binding(metadata: ObjectMeta, role: &Derived, subjects: Vec<Subject>) -> RoleBinding {
+    RoleBinding {
+        metadata,
+        role_ref: RoleRef {
+            api_group: RBAC.into(),
+            kind: "Role".into(),
+            name: role.object.to_string(),
+        },
+        subjects: Some(subjects),
+    }
+}
+
+/// On every platform: the group may come from any identity provider.
+fn users(registry: &Validated) -> RoleBinding {
+    binding(derived(registry, &registry.users), &registry.user_role, vec![users_group(registry)])
+}
+
+/// Whoever may use the registry may use it by every method.
+fn mirror(registry: &Validated, by_method: &ByMethod) -> RoleBinding {
+    let mut subjects = by_method.users.clone();
+    let group = users_group(registry);
+    if !subjects.contains(&group) {
+        subjects.insert(0, group);
+    }
+    binding(derived(registry, &by_method.api), &by_method.api, subjects)
+}
+
+/// Without members: those are an administrator's. A Group that is already there serves as it is.
+fn group(registry: &Validated) -> Result<Planned, PlanError> {
+    let group = DynamicObject {
+        types: None,
+        metadata: clusterwide(registry, &registry.users),
+        data: json!({}),
+    };
+    Ok(Planned::new(GROUP, &group)?.identified_by(identity(registry)).use_foreign())
+}

@@ -1,0 +1,111 @@
+//! The registry's own pods.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::ObjectMeta;
+use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
+use resources::meta::{Pairs, annotated};
+use resources::workload::{
+    Timing, disruption_budget, http_probe, matching, overlay, restricted_container, restricted_pod, tcp_probe,
+};
+use resources::{Plan, PlanError, Planned};
+
+use super::database::{Access, access};
+use super::metadata::{own, pod_labels};
+use super::proxy::sidecar;
+use crate::registry::names::INPUTS_HASH;
+use crate::registry::validate::Validated;
+
+/// Name of the server's container.
+pub const SERVER: &str = "rest-container";
+/// Name of the server's port.
+const PORT: &str = "http-api";
+/// Group of the files in volumes on plain Kubernetes, which chooses none: they are readable by
+/// their group, and the images' users are not root.
+const FS_GROUP: i64 = 65532;
+
+pub(super) fn deployment(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    if let Some(budget) = &registry.operand.pod_disruption_budget {
+        let budget = disruption_budget(own(registry), pod_labels(registry), budget);
+        plan.push(Planned::new(POD_DISRUPTION_BUDGET, &budget)?);
+    }
+    let deployment = Deployment {
+        metadata: own(registry),
+        spec: Some(DeploymentSpec {
+            replicas: Some(registry.operand.replicas.unwrap_or(1)),
+            revision_history_limit: Some(0),
+            selector: matching(pod_labels(registry)),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".into()),
+                // The old pod serves until the new one does.
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: None,
+                }),
+            }),
+            template: template(registry),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    };
+    plan.push(Planned::new(DEPLOYMENT, &deployment)?);
+    Ok(())
+}
+
+fn template(registry: &Validated) -> PodTemplateSpec {
+    let mut annotations = Pairs::from([("openshift.io/required-scc".into(), "restricted-v2".into())]);
+    if let Some(hash) = &registry.inputs_hash {
+        annotations.insert(INPUTS_HASH.into(), hash.clone());
+    }
+    let labels = ObjectMeta { labels: Some(pod_labels(registry)), ..ObjectMeta::default() };
+    let mut access = access(&registry.database);
+    let mut volumes = std::mem::take(&mut access.volumes);
+    let mut containers = vec![server(registry, access)];
+    if let Some(proxy) = registry.proxy.as_ref().map(|proxy| sidecar(registry, proxy)) {
+        containers.push(proxy.container());
+        volumes.extend(proxy.volumes());
+    }
+    let fs_group = (!registry.platform.openshift && !volumes.is_empty()).then_some(FS_GROUP);
+    let mut template = PodTemplateSpec {
+        metadata: Some(annotated(labels, annotations)),
+        spec: Some(PodSpec {
+            containers,
+            security_context: Some(restricted_pod(fs_group)),
+            service_account_name: Some(registry.name.as_str().to_owned()),
+            volumes: Some(volumes).filter(|volumes| !volumes.is_empty()),
+            ..PodSpec::default()
+        }),
+    };
+    overlay(&mut template, &registry.operand, SERVER);
+    template
+}
+
+fn server(registry: &Validated, database: Access) -> Container {
+    let mut args = vec!["--hostname=0.0.0.0".into(), format!("--port={}", registry.rest.port)];
+    args.extend(database.args);
+    // Alive means that the server listens, which it does not before it has its database: it tries
+    // for about five minutes. A database that goes away later makes it unready, never restarted.
+    let started = Timing { delay: 5, period: 5, timeout: 5, failures: 120 };
+    let alive = Timing { delay: 30, period: 10, timeout: 5, failures: 3 };
+    let ready = Timing { delay: 5, period: 10, timeout: 5, failures: 3 };
+    Container {
+        name: SERVER.into(),
+        image: Some(registry.rest.image.to_string()),
+        command: Some(vec!["/model-registry".into(), "proxy".into()]),
+        args: Some(args),
+        env: Some(database.env),
+        ports: Some(vec![ContainerPort {
+            container_port: registry.rest.port.number(),
+            name: Some(PORT.into()),
+            ..ContainerPort::default()
+        }]),
+        startup_probe: Some(tcp_probe(PORT, started)),
+        liveness_probe: Some(tcp_probe(PORT, alive)),
+        readiness_probe: Some(http_probe("HTTP", "/readyz/health", PORT, ready)),
+        resources: Some(registry.rest.resources.clone()),
+        security_context: Some(restricted_container()),
+        volume_mounts: Some(database.mounts).filter(|mounts| !mounts.is_empty()),
+        ..Container::default()
+    }
+}

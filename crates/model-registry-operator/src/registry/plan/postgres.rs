@@ -1,0 +1,112 @@
+//! The Postgres that the operator runs, and its data.
+
+use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
+use resources::meta::{Pairs, pairs};
+use resources::postgres::{FS_GROUP, Postgres};
+use resources::{Plan, PlanError, Planned};
+
+use super::metadata::{pod_labels, postgres_labels, postgres_pod_labels};
+use crate::registry::names::{self, CREDENTIALS_BASELINE};
+use crate::registry::validate::{Generated, LeftData, Validated};
+
+/// Maps that the builder borrows.
+struct Parts {
+    labels: Pairs,
+    pods: Pairs,
+    endpoints: Pairs,
+    clients: Pairs,
+    annotations: Pairs,
+    pod_annotations: Pairs,
+}
+
+impl Parts {
+    fn of(registry: &Validated, generated: &Generated) -> Self {
+        let name = generated.name.as_str();
+        let (annotations, pod_annotations) = annotations(generated);
+        Self {
+            labels: postgres_labels(name),
+            pods: postgres_pod_labels(registry, name),
+            endpoints: pairs([("app", registry.name.as_str()), ("app.kubernetes.io/name", name)]),
+            clients: pod_labels(registry),
+            annotations,
+            pod_annotations,
+        }
+    }
+
+    fn builder<'a>(&'a self, registry: &'a Validated, generated: &'a Generated) -> Postgres<'a> {
+        let fresh = (!registry.platform.openshift).then_some(FS_GROUP);
+        Postgres {
+            name: &generated.name,
+            namespace: &registry.namespace,
+            labels: &self.labels,
+            pods: &self.pods,
+            endpoints: &self.endpoints,
+            clients: &self.clients,
+            owner: registry.owner.as_ref(),
+            retain: generated.retain,
+            secret: &generated.secret,
+            keys: (names::USERNAME, names::PASSWORD),
+            database: names::GENERATED_DATABASE,
+            image: generated.image.as_str(),
+            volume: &generated.volume,
+            size: &generated.size,
+            storage_class: generated.storage_class.as_ref().map(|class| class.as_str()),
+            // One that runs is not restarted for a group that it got along without.
+            fs_group: generated.live.as_ref().map_or(fresh, |live| live.fs_group),
+            annotations: &self.annotations,
+            pod_annotations: &self.pod_annotations,
+        }
+    }
+}
+
+/// Annotations of the Deployment and of its pods.
+///
+/// A pod template without a hash is the one that the Go operator makes, so that taking over
+/// restarts no database. The Deployment remembers the credentials that its pods were made with;
+/// only others appear in the template.
+fn annotations(generated: &Generated) -> (Pairs, Pairs) {
+    let Some(current) = &generated.credentials_hash else { return (Pairs::new(), Pairs::new()) };
+    let remembered = generated.live.as_ref().and_then(|live| live.baseline.as_ref());
+    let baseline = remembered.unwrap_or(current);
+    let template = if baseline == current {
+        Pairs::new()
+    } else {
+        pairs([(names::INPUTS_HASH, current.as_str())])
+    };
+    (pairs([(CREDENTIALS_BASELINE, baseline.as_str())]), template)
+}
+
+/// The password and the volume, or what is to stay of them.
+pub(super) fn data(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    if let Some(generated) = &registry.postgres {
+        let parts = Parts::of(registry, generated);
+        let postgres = parts.builder(registry, generated);
+        let identity = [("app", generated.name.as_str()), ("component", "model-registry-postgres")];
+        if let Some(credentials) = &generated.credentials {
+            let secret = Planned::new(SECRET, &postgres.secret(credentials.data.clone()))?;
+            plan.push(secret.identified_by(identity).only_if(credentials.precondition.clone()));
+        }
+        if generated.running || generated.has_volume {
+            plan.push(Planned::new(PERSISTENT_VOLUME_CLAIM, &postgres.volume())?.identified_by(identity));
+        }
+    } else if registry.left_data != Some(LeftData::Deleted) {
+        let name = registry.name.as_str();
+        let namespace = registry.namespace.as_str();
+        plan.keep(SECRET, namespace, &format!("{name}{}", names::POSTGRES_CREDENTIALS));
+        plan.keep(PERSISTENT_VOLUME_CLAIM, namespace, &format!("{name}{}", names::POSTGRES_STORAGE));
+    }
+    Ok(())
+}
+
+/// The server, its Service and who may reach it.
+pub(super) fn workload(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    let Some(generated) = registry.postgres.as_ref().filter(|generated| generated.running) else {
+        return Ok(());
+    };
+    let parts = Parts::of(registry, generated);
+    let postgres = parts.builder(registry, generated);
+    plan.push(Planned::new(NETWORK_POLICY, &postgres.network_policy())?);
+    plan.push(Planned::new(SERVICE, &postgres.service())?);
+    plan.push(Planned::new(DEPLOYMENT, &postgres.deployment())?);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What the proxy needs beside its container, and what keeps others from going around it.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
+use resources::certificates::AUTHORITIES;
+use resources::kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, NETWORK_POLICY, SECRET};
+use resources::meta::pairs;
+use resources::network::{ingress, namespaces};
+use resources::proxy::{CONFIG_KEY, ResourceAttributes, Sidecar, config_file};
+use resources::{Plan, PlanError, Planned};
+
+use super::access::RBAC;
+use super::metadata::{called, clusterwide, derived, identity, pod_labels};
+use crate::registry::observe::Certificate;
+use crate::registry::validate::{Proxy, Validated};
+
+pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    let Some(proxy) = &registry.proxy else { return Ok(()) };
+    if let Certificate::Own { serving, precondition } = &proxy.source {
+        let secret = Secret {
+            metadata: called(registry, proxy.certificate.name.as_str()),
+            data: Some(serving.secret.clone()),
+            type_: Some("kubernetes.io/tls".into()),
+            ..Secret::default()
+        };
+        plan.push(Planned::new(SECRET, &secret)?.only_if(precondition.clone()));
+        let authorities = ConfigMap {
+            metadata: called(registry, proxy.authorities.as_str()),
+            data: Some(pairs([(AUTHORITIES, serving.bundle.as_str())])),
+            ..ConfigMap::default()
+        };
+        plan.push(Planned::new(CONFIG_MAP, &authorities)?);
+    }
+    plan.push(Planned::new(CONFIG_MAP, &config_map(registry, proxy)?)?);
+    plan.push(Planned::new(CLUSTER_ROLE_BINDING, &delegator(registry, proxy))?.identified_by(identity(registry)));
+    Ok(())
+}
+
+/// The proxy's container and volumes.
+pub(super) fn sidecar<'a>(registry: &'a Validated, proxy: &'a Proxy) -> Sidecar<'a> {
+    Sidecar {
+        image: proxy.image.as_str(),
+        port: proxy.port.number(),
+        upstream: registry.rest.port.number(),
+        resources: proxy.resources.as_ref(),
+        certificate: (&proxy.certificate.name, &proxy.certificate.key),
+        key: (&proxy.key.name, &proxy.key.key),
+        config: &proxy.config,
+    }
+}
+
+fn config_map(registry: &Validated, proxy: &Proxy) -> Result<ConfigMap, PlanError> {
+    let by_method = proxy.by_method.is_some();
+    let attributes = ResourceAttributes {
+        api_version: "v1",
+        resource: "services",
+        subresource: by_method.then_some("api"),
+        verb: (!by_method).then_some("get"),
+        namespace: registry.namespace.as_str(),
+        name: registry.name.as_str(),
+    };
+    let file = config_file(attributes).map_err(|error| PlanError::Content {
+        kind: CONFIG_MAP.kind,
+        name: proxy.config.to_string(),
+        message: error.to_string(),
+    })?;
+    Ok(ConfigMap {
+        metadata: called(registry, proxy.config.as_str()),
+        data: Some(pairs([(CONFIG_KEY, file.as_str())])),
+        ..ConfigMap::default()
+    })
+}
+
+/// Lets the proxy ask the API server who calls and what they may do.
+fn delegator(registry: &Validated, proxy: &Proxy) -> ClusterRoleBinding {
+    ClusterRoleBinding {
+        metadata: clusterwide(registry, &proxy.delegator),
+        role_ref: RoleRef {
+            api_group: RBAC.into(),
+            kind: "ClusterRole".into(),
+            name: "system:auth-delegator".into(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: registry.name.as_str().to_owned(),
+            namespace: Some(registry.namespace.to_string()),
+            api_group: None,
+        }]),
+    }
+}
+
+/// With a proxy there is always one policy, and none of them admits the server's own port.
+pub(super) fn policies(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    let Some(proxy) = &registry.proxy else { return Ok(()) };
+    let port = proxy.port.number();
+    let policy = match &proxy.route {
+        Some(route) => {
+            let from = vec![
+                namespaces(pairs([("network.openshift.io/policy-group", "ingress")])),
+                namespaces(pairs([("opendatahub.io/generated-namespace", "true")])),
+            ];
+            ingress(derived(registry, &route.policy), pod_labels(registry), port, from)
+        }
+        None => ingress(derived(registry, &proxy.policy), pod_labels(registry), port, Vec::new()),
+    };
+    plan.push(Planned::new(NETWORK_POLICY, &policy)?);
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Ways in from outside the cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::core::{DynamicObject, ObjectMeta};
+use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
+use resources::meta::{namespaced, pairs};
+use resources::{Plan, PlanError, Planned, Precondition};
+use serde_json::{Value, json};
+
+use super::metadata::{MADE_BY_US, clusterwide, derived, identity};
+use crate::registry::names;
+use crate::registry::observe::Grant;
+use crate::registry::validate::{GatewayRoute, ProxyRoute, Validated};
+
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    if let Some(name) = &registry.rest.route {
+        let spec = json!({"to": service(registry), "port": {"targetPort": "http-api"}});
+        plan.push(Planned::new(ROUTE, &object(derived(registry, name), &spec))?);
+    }
+    if let Some(route) = registry.proxy.as_ref().and_then(|proxy| proxy.route.as_ref()) {
+        plan.push(Planned::new(ROUTE, &object(derived(registry, &route.name), &proxy_route(registry, route)))?);
+    }
+    if let Some(gateway) = &registry.gateway {
+        if let Some(grant) = &gateway.grant {
+            reference_grant(registry, gateway, grant, plan)?;
+        }
+        plan.push(http_route(registry, gateway)?);
+    }
+    Ok(())
+}
+
+fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
+    DynamicObject { types: None, metadata, data: json!({"spec": spec}) }
+}
+
+fn service(registry: &Validated) -> Value {
+    json!({"kind": "Service", "name": registry.name.as_str()})
+}
+
+fn proxy_route(registry: &Validated, route: &ProxyRoute) -> Value {
+    json!({
+        "host": route.host.as_ref().map(|host| host.as_str()),
+        "to": service(registry),
+        "port": {"targetPort": "https-api"},
+        "tls": {"termination": "reencrypt"},
+        "wildcardPolicy": "None",
+    })
+}
+
+/// In a namespace of the platform's, so without an owner: labels say whose it is.
+fn http_route(registry: &Validated, route: &GatewayRoute) -> Result<Planned, PlanError> {
+    let port = registry.proxy.as_ref().map_or(registry.rest.port, |proxy| proxy.port);
+    let spec = json!({
+        "parentRefs": [{
+            "group": GATEWAY_API,
+            "kind": "Gateway",
+            "name": route.gateway.name,
+            "namespace": route.gateway.namespace,
+        }],
+        "rules": [{
+            "matches": [{"path": {
+                "type": "PathPrefix",
+                "value": format!("/model-registry/{}/", registry.name.as_str()),
+            }}],
+            "filters": [{"type": "URLRewrite", "urlRewrite": {
+                "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"},
+            }}],
+            "backendRefs": [{
+                "group": "",
+                "kind": "Service",
+                "name": registry.name.as_str(),
+                "namespace": registry.namespace.as_str(),
+                "port": port.number(),
+                "weight": 1,
+            }],
+        }],
+    });
+    let metadata = ObjectMeta {
+        namespace: Some(route.namespace.to_string()),
+        ..clusterwide(registry, &route.name)
+    };
+    Ok(Planned::new(HTTP_ROUTE, &object(metadata, &spec))?.identified_by(identity(registry)))
+}
+
+/// One for all registries of the namespace, each an owner: the garbage collector takes it with
+/// the last of them. One that belongs to nobody serves as it is.
+fn reference_grant(
+    registry: &Validated,
+    route: &GatewayRoute,
+    grant: &Grant,
+    plan: &mut Plan,
+) -> Result<(), PlanError> {
+    let (others, precondition) = match grant {
+        Grant::Given => {
+            plan.keep(REFERENCE_GRANT, registry.namespace.as_str(), names::REFERENCE_GRANT);
+            return Ok(());
+        }
+        Grant::Missing => (Vec::new(), Precondition::Absent),
+        Grant::Shared { owners, version } => (owners.clone(), Precondition::Version(version.clone())),
+    };
+    let own = registry.owner.clone().map(|owner| OwnerReference {
+        controller: None,
+        block_owner_deletion: None,
+        ..owner
+    });
+    let mut owners: Vec<_> =
+        others.into_iter().filter(|other| own.as_ref().is_none_or(|own| own.uid != other.uid)).collect();
+    owners.extend(own);
+    owners.sort_by(|a, b| a.uid.cmp(&b.uid));
+    let mut labels = pairs(MADE_BY_US);
+    labels.extend(pairs([("app.kubernetes.io/managed-by", "model-registry-operator")]));
+    let metadata = ObjectMeta {
+        owner_references: Some(owners).filter(|owners| !owners.is_empty()),
+        ..namespaced(names::REFERENCE_GRANT, registry.namespace.as_str(), labels, None)
+    };
+    let spec = json!({
+        "from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": route.namespace.as_str()}],
+        "to": [{"group": "", "kind": "Service"}],
+    });
+    let planned = Planned::new(REFERENCE_GRANT, &object(metadata, &spec))?;
+    plan.push(planned.identified_by(MADE_BY_US).only_if(precondition));
+    Ok(())
+}
