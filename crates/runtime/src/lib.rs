@@ -1,17 +1,21 @@
 //! The loop that every operator runs: observe, plan, apply, prune, status.
 
+pub mod args;
 pub mod capabilities;
 pub mod client;
 pub mod component;
+pub mod discovery;
 pub mod engine;
 pub mod events;
 pub mod inputs;
 pub mod lease;
+pub mod logging;
 pub mod metrics;
 pub mod offline;
 pub mod outcome;
 pub mod permissions;
 pub mod shutdown;
+pub mod tls;
 
 pub use capabilities::Capabilities;
 pub use component::{Attempt, Component, Detail, Failure, Identity, Next, Note, Owner, Watched};
