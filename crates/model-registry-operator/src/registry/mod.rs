@@ -23,6 +23,7 @@ use resources::kind::{
 use resources::{Kind, Plan};
 use runtime::component::{Attempt, Component, Detail, Identity, Owner, Watched};
 use runtime::inputs::Inputs;
+use serde_json::Value;
 
 use config::Config;
 use error::Error;
@@ -97,8 +98,8 @@ impl Component for Registry {
         KINDS
     }
 
-    fn owner(&self, kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
-        owner(kind, meta)
+    fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
+        owner(kind, meta, part)
     }
 
     async fn observe<I: Inputs>(&self, resource: &ModelRegistry, inputs: &I) -> Result<Observation, Error> {
@@ -124,8 +125,17 @@ impl Component for Registry {
     }
 }
 
-/// Which registry an object belongs to, by its labels.
-fn owner(kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
+/// Which registry an object belongs to, by its labels; a binding of people also by the Role that
+/// it gives.
+fn owner(kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
+    if kind == ROLE_BINDING
+        && let Some(name) = part
+            .pointer("/roleRef/name")
+            .and_then(Value::as_str)
+            .and_then(|role| role.strip_prefix(names::USER_ROLE))
+    {
+        return Some(Owner { namespace: meta.namespace.clone(), name: name.to_owned() });
+    }
     let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
     let app = label("app")?;
     let name = match label("component")?.as_str() {
@@ -139,4 +149,49 @@ fn owner(kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
         _ => meta.namespace.clone(),
     };
     Some(Owner { namespace, name: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(kind: Kind, object: &Value) -> Option<(Option<String>, String)> {
+        let meta = serde_json::from_value(object["metadata"].clone()).unwrap();
+        owner(kind, &meta, object).map(|owner| (owner.namespace, owner.name))
+    }
+
+    fn at(namespace: Option<&str>, name: &str) -> Option<(Option<String>, String)> {
+        Some((namespace.map(Into::into), name.into()))
+    }
+
+    #[test]
+    fn labels_say_whose_an_object_is() {
+        let labels = |app: &str, component: &str| json!({"app": app, "component": component});
+        let own = json!({"metadata": {"namespace": "ns", "labels": labels("a", "model-registry")}});
+        assert_eq!(found(DEPLOYMENT, &own), at(Some("ns"), "a"));
+        let database =
+            json!({"metadata": {"namespace": "ns", "labels": labels("a-postgres", "model-registry-postgres")}});
+        assert_eq!(found(SECRET, &database), at(Some("ns"), "a"));
+        let catalog = json!({"metadata": {"namespace": "ns", "labels": labels("a", "model-catalog")}});
+        assert_eq!(found(DEPLOYMENT, &catalog), None);
+    }
+
+    #[test]
+    fn an_object_elsewhere_belongs_to_the_name_or_to_the_labelled_namespace() {
+        let mut route = json!({"metadata": {"namespace": "gateways",
+            "labels": {"app": "a", "component": "model-registry"}}});
+        assert_eq!(found(HTTP_ROUTE, &route), at(None, "a"));
+        route["metadata"]["labels"][names::NAMESPACE_LABEL] = "ns".into();
+        assert_eq!(found(HTTP_ROUTE, &route), at(Some("ns"), "a"));
+    }
+
+    #[test]
+    fn a_binding_without_labels_belongs_to_the_registry_of_its_role() {
+        let binding = json!({"metadata": {"namespace": "ns"}, "roleRef": {"name": "registry-user-a"}});
+        assert_eq!(found(ROLE_BINDING, &binding), at(Some("ns"), "a"));
+        let other = json!({"metadata": {"namespace": "ns"}, "roleRef": {"name": "view"}});
+        assert_eq!(found(ROLE_BINDING, &other), None);
+    }
 }
