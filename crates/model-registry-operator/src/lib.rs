@@ -1,3 +1,4 @@
 //! ModelRegistry resources become running, secured registries.
 
+pub mod rbac;
 pub mod registry;

@@ -1,0 +1,326 @@
+//! What the operator's service account may do. The manifests are generated from here.
+
+use k8s_openapi::api::rbac::v1::Role;
+use kube::core::{ObjectMeta, TypeMeta};
+use runtime::permissions::RbacRule;
+use serde::Serialize;
+
+/// Name of the Lease: that of the Go operator, so that both never work at once.
+pub const LEASE: &str = "85f368d1.opendatahub.io";
+
+/// Name of the ClusterRole, before the prefix of the installation.
+pub const CLUSTER_ROLE: &str = "manager-role";
+/// Name of the Role for the Lease, before the prefix of the installation.
+pub const LEADER_ROLE: &str = "leader-election-role";
+
+const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+const FOLLOW: &[&str] = &["list", "watch"];
+const READ: &[&str] = &["get", "list", "watch"];
+
+const fn rule(
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    reason: &'static str,
+) -> RbacRule {
+    RbacRule {
+        groups,
+        resources,
+        verbs,
+        names: &[],
+        reason,
+    }
+}
+
+const REGISTRIES: &[&str] = &["modelregistry.opendatahub.io"];
+const CORE: &[&str] = &[""];
+const RBAC: &[&str] = &["rbac.authorization.k8s.io"];
+const GATEWAY: &[&str] = &["gateway.networking.k8s.io"];
+const ROUTE: &[&str] = &["route.openshift.io"];
+
+/// What the operator needs in every namespace that registries are in.
+pub const RULES: &[RbacRule] = &[
+    rule(
+        REGISTRIES,
+        &["modelregistries"],
+        &["list", "watch", "patch"],
+        "The resource itself: it is followed, and gets a finalizer.",
+    ),
+    rule(
+        REGISTRIES,
+        &["modelregistries/status"],
+        &["patch"],
+        "Its status.",
+    ),
+    rule(
+        REGISTRIES,
+        &["modelregistries/finalizers"],
+        &["update"],
+        "Children block its deletion, and OwnerReferencesPermissionEnforcement asks for this right.",
+    ),
+    rule(
+        CORE,
+        &[
+            "configmaps",
+            "persistentvolumeclaims",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ],
+        OWN,
+        "Children of a registry, and the Secrets and ConfigMaps that it refers to.",
+    ),
+    rule(
+        &["apps"],
+        &["deployments"],
+        OWN,
+        "The registry's server and its generated Postgres.",
+    ),
+    rule(
+        &["networking.k8s.io"],
+        &["networkpolicies"],
+        OWN,
+        "The way around the proxy is closed, and the way to the generated Postgres.",
+    ),
+    rule(
+        &["policy"],
+        &["poddisruptionbudgets"],
+        OWN,
+        "Replicas of a registry stay through drains.",
+    ),
+    rule(
+        RBAC,
+        &["clusterrolebindings", "rolebindings", "roles"],
+        OWN,
+        "Who may use a registry, and the proxy's right to ask that.",
+    ),
+    rule(ROUTE, &["routes"], OWN, "The way in on OpenShift."),
+    rule(
+        ROUTE,
+        &["routes/custom-host"],
+        &["create", "update"],
+        "The host of a Route: OpenShift asks for this right when it is given, and when it changes.",
+    ),
+    rule(
+        &["user.openshift.io"],
+        &["groups"],
+        OWN,
+        "The group of a registry's users on OpenShift.",
+    ),
+    rule(
+        GATEWAY,
+        &["httproutes", "referencegrants"],
+        OWN,
+        "The way in through a gateway, and the gateway's right to it.",
+    ),
+    rule(
+        CORE,
+        &["pods"],
+        FOLLOW,
+        "The status says which container does not run, and why.",
+    ),
+    rule(
+        &["discovery.k8s.io"],
+        &["endpointslices"],
+        FOLLOW,
+        "The status says when the registry answers.",
+    ),
+    rule(
+        CORE,
+        &["endpoints"],
+        &["get"],
+        "Never read, but handed out by Role registry-user-NAME: who gives a right must have it.",
+    ),
+    rule(
+        CORE,
+        &["services/api"],
+        &["create", "delete", "get", "patch", "update"],
+        "No such API exists. Handed out by Roles registry-api-NAME and registry-viewer-NAME, \
+         which the proxy asks about with authorization ByMethod.",
+    ),
+    rule(
+        &["authentication.k8s.io"],
+        &["tokenreviews"],
+        &["create"],
+        "Who asks for /metrics; and handed out by ClusterRole system:auth-delegator to proxies.",
+    ),
+    rule(
+        &["authorization.k8s.io"],
+        &["subjectaccessreviews"],
+        &["create"],
+        "Whether that one may; and handed out by ClusterRole system:auth-delegator to proxies.",
+    ),
+    rule(
+        &["apiextensions.k8s.io"],
+        &["customresourcedefinitions"],
+        FOLLOW,
+        "Optional APIs are used when they appear.",
+    ),
+    rule(
+        &["apiregistration.k8s.io"],
+        &["apiservices"],
+        FOLLOW,
+        "OpenShift serves Route and Group through these.",
+    ),
+    rule(
+        &["config.openshift.io"],
+        &["ingresses"],
+        READ,
+        "The domain of OpenShift's applications, for host names.",
+    ),
+    rule(
+        &["events.k8s.io"],
+        &["events"],
+        &["create"],
+        "Events for people.",
+    ),
+];
+
+/// What the operator needs in its own namespace.
+pub const LEADER_RULES: &[RbacRule] = &[
+    rule(
+        &["coordination.k8s.io"],
+        &["leases"],
+        &["create"],
+        "The Lease. A name cannot be asked for in a rule for create.",
+    ),
+    RbacRule {
+        names: &[LEASE],
+        ..rule(
+            &["coordination.k8s.io"],
+            &["leases"],
+            &["get", "update"],
+            "The Lease is renewed, and released on shutdown.",
+        )
+    },
+];
+
+/// The generated manifests: path from the root of the workspace, and content.
+pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
+    Ok(vec![
+        (path("role.yaml"), cluster_role_yaml()?),
+        (path("leader_election_role.yaml"), leader_role_yaml()?),
+    ])
+}
+
+/// The ClusterRole, with the reason above each rule.
+pub fn cluster_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    manifest("ClusterRole", CLUSTER_ROLE, RULES)
+}
+
+/// The Role for the Lease, with the reason above each rule.
+pub fn leader_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    manifest("Role", LEADER_ROLE, LEADER_RULES)
+}
+
+/// A Role without its rules, and a ClusterRole as well: both begin the same way.
+#[derive(Serialize)]
+struct Head {
+    #[serde(flatten)]
+    types: TypeMeta,
+    metadata: ObjectMeta,
+}
+
+fn manifest(
+    kind: &str,
+    name: &str,
+    rules: &[RbacRule],
+) -> Result<String, serde_saphyr::ser::Error> {
+    let api_version = <Role as k8s_openapi::Resource>::API_VERSION;
+    let head = Head {
+        types: TypeMeta {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        },
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+    };
+    let mut text = format!(
+        "{}{}rules:\n",
+        api::codegen::HEADER,
+        serde_saphyr::to_string(&head)?
+    );
+    for rule in rules {
+        let item = serde_saphyr::to_string(&[rule.to_policy_rule()])?;
+        text.push_str("# ");
+        text.push_str(rule.reason);
+        text.push('\n');
+        text.push_str(&item);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use k8s_openapi::api::rbac::v1::ClusterRole;
+    use runtime::component::Component;
+    use runtime::permissions::{Rule, rules_of, to_cluster_role};
+
+    use super::*;
+    use crate::registry::Registry;
+    use crate::registry::config::Config;
+
+    #[test]
+    fn the_manifest_says_what_the_declaration_says() {
+        let role: ClusterRole = serde_saphyr::from_str(&cluster_role_yaml().unwrap()).unwrap();
+        assert_eq!(role, to_cluster_role(CLUSTER_ROLE, RULES));
+        let leader: Role = serde_saphyr::from_str(&leader_role_yaml().unwrap()).unwrap();
+        assert_eq!(
+            leader.rules.unwrap(),
+            to_cluster_role("", LEADER_RULES).rules.unwrap()
+        );
+    }
+
+    #[test]
+    fn the_manifests_are_generated() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (path, content) in manifests().unwrap() {
+            let stored = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
+            assert_eq!(stored, content, "{path} is old: run `cargo xtask codegen`");
+        }
+    }
+
+    #[test]
+    fn every_declared_kind_has_its_verbs_and_no_more() {
+        let registry = Registry {
+            config: Config::from_lookup(|_| None).unwrap(),
+        };
+        let held = rules_of(RULES);
+        for watched in registry.kinds() {
+            let verbs = if watched.owned { OWN } else { FOLLOW };
+            for verb in verbs {
+                let needed = Rule::on(verb, watched.kind);
+                assert!(held.contains(&needed), "{needed} is missing");
+            }
+            if !watched.owned {
+                let given: Vec<&str> = held
+                    .iter()
+                    .filter(|r| r.group == watched.kind.group && r.resource == watched.kind.plural)
+                    .map(|r| r.verb)
+                    .collect();
+                assert_eq!(given, FOLLOW, "{}", watched.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn no_rule_is_for_everything_or_said_twice() {
+        let mut all: Vec<String> = rules_of(RULES).iter().map(ToString::to_string).collect();
+        assert!(all.iter().all(|rule| !rule.contains('*')));
+        let length = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), length);
+        assert!(
+            RULES
+                .iter()
+                .chain(LEADER_RULES)
+                .all(|rule| rule.reason.ends_with('.'))
+        );
+    }
+}
