@@ -12,8 +12,10 @@ pub mod lease;
 pub mod logging;
 pub mod metrics;
 pub mod offline;
+pub mod operator;
 pub mod outcome;
 pub mod permissions;
+pub mod serve;
 pub mod shutdown;
 pub mod tls;
 
