@@ -54,6 +54,12 @@ macro_rules! word {
                 Self(word)
             }
 
+            /// The word, if it is one: for words that a trait hands out as text.
+            #[must_use]
+            pub const fn parse(word: &'static str) -> Option<Self> {
+                if is_camel_case(word, $limit) { Some(Self(word)) } else { None }
+            }
+
             /// The word itself.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

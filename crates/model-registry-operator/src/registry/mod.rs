@@ -21,7 +21,7 @@ use resources::kind::{
     SERVICE, SERVICE_ACCOUNT,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Detail, Identity, Owner, Watched};
+use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -118,6 +118,14 @@ impl Component for Registry {
         inputs: &I,
     ) -> ModelRegistryStatus {
         status::status(self, resource, attempt, inputs)
+    }
+
+    fn events(&self, resource: &ModelRegistry, attempt: &Attempt<'_, Self>) -> Vec<Note> {
+        status::events(resource, attempt)
+    }
+
+    fn farewell(&self, resource: &ModelRegistry) -> Option<Note> {
+        Some(status::farewell(resource))
     }
 
     fn due(&self, observation: &Observation) -> Option<Timestamp> {

@@ -1,0 +1,91 @@
+//! Where a registry can be reached.
+
+use api::modelregistry::v1beta1::{ModelRegistrySpec, ServiceRoute};
+use serde_json::Value;
+
+use super::super::validate::Validated;
+
+/// Port that `https` needs not be told.
+const HTTPS: i32 = 443;
+
+/// Host names, external ones first. `spec` has its defaults.
+pub(super) fn hosts(validated: &Validated, spec: &ModelRegistrySpec) -> Vec<String> {
+    let (name, namespace) = (validated.name.as_str(), validated.namespace.as_str());
+    let gateway = validated
+        .gateway
+        .as_ref()
+        .map(|gateway| gateway_host(&gateway.gateway.domain, name));
+    let proxy = spec
+        .kube_rbac_proxy
+        .as_ref()
+        .filter(|proxy| proxy.service_route == ServiceRoute::Enabled);
+    let domain = proxy
+        .and_then(|proxy| proxy.domain.as_ref())
+        .filter(|domain| !domain.is_empty());
+    let external = domain.map(|domain| format!("{name}-rest.{domain}"));
+    let internal = [
+        format!("{name}.{namespace}.svc.cluster.local"),
+        format!("{name}.{namespace}"),
+        name.to_owned(),
+    ];
+    gateway
+        .into_iter()
+        .chain(external)
+        .chain(internal)
+        .collect()
+}
+
+/// The address to use: from outside the cluster where there is a way in, else the Service.
+/// `route` gives a Route as it is.
+pub(super) fn url(
+    validated: &Validated,
+    spec: &ModelRegistrySpec,
+    route: impl Fn(&str) -> Option<Value>,
+) -> String {
+    let (name, namespace) = (validated.name.as_str(), validated.namespace.as_str());
+    let live_host = |name: &str| {
+        let route = route(name)?;
+        route
+            .pointer("/spec/host")
+            .and_then(Value::as_str)
+            .filter(|host| !host.is_empty())
+            .map(str::to_owned)
+    };
+    if let Some(gateway) = &validated.gateway {
+        return format!("https://{}", gateway_host(&gateway.gateway.domain, name));
+    }
+    if let Some(proxy) = &validated.proxy {
+        let host = proxy.route.as_ref().and_then(|route| {
+            live_host(route.name.object.as_str())
+                .or_else(|| route.host.as_ref().map(ToString::to_string))
+        });
+        let port = spec
+            .kube_rbac_proxy
+            .as_ref()
+            .map_or(HTTPS, |proxy| proxy.route_port);
+        return match host {
+            Some(host) if matches!(port, 0 | HTTPS) => format!("https://{host}"),
+            Some(host) => format!("https://{host}:{port}"),
+            None => format!(
+                "https://{name}.{namespace}.svc.cluster.local:{}",
+                proxy.port
+            ),
+        };
+    }
+    match validated
+        .rest
+        .route
+        .as_ref()
+        .and_then(|route| live_host(route.object.as_str()))
+    {
+        Some(host) => format!("http://{host}"),
+        None => format!(
+            "http://{name}.{namespace}.svc.cluster.local:{}",
+            validated.rest.port
+        ),
+    }
+}
+
+fn gateway_host(domain: &str, name: &str) -> String {
+    format!("{domain}/model-registry/{name}")
+}

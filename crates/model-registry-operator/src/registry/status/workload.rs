@@ -1,0 +1,215 @@
+//! Whether the Deployment does what it is asked to.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use super::pods;
+
+/// What a user reads while everything goes its way. It stays the same from the first pass to the
+/// last, so that a registry that starts costs one status write. Dashboards look for the word
+/// `ContainerCreating` in it.
+pub const STARTING: &str = "Deployment is unavailable: pods are starting or not yet behind the Service (ContainerCreating)";
+
+/// What there is of the registry's workload.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live {
+    pub(super) deployment: Option<Deployment>,
+    /// Pods of the registry.
+    pub(super) pods: Vec<Pod>,
+    /// Pods of the generated Postgres, which the registry waits for.
+    pub(super) postgres_pods: Vec<Pod>,
+    /// Deployment of the generated Postgres.
+    pub(super) postgres: Option<Deployment>,
+    /// Slices of the registry's Service; `None` when the operator may not watch them.
+    pub(super) slices: Option<Vec<EndpointSlice>>,
+    /// This pass has changed the pods, and what is known of the Deployment is from before.
+    pub(super) changed: bool,
+    /// The status says that pods are starting, or says nothing yet.
+    pub(super) was_starting: bool,
+}
+
+/// Whether the registry can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Availability {
+    /// It can.
+    Up,
+    /// Not yet, and nothing is wrong.
+    Starting,
+    /// It cannot, with the message of the condition.
+    Down(String),
+}
+
+/// How far the current template has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Creating,
+    Updating,
+    Settled,
+    Stalled(String),
+}
+
+const ENDPOINTS_MISSING: &str = "Service endpoints not found: the Service has no EndpointSlice";
+const ENDPOINTS_UNREADY: &str = "Service endpoints not ready - no ready addresses available";
+
+/// Reads the workload.
+pub(super) fn workload(live: &Live) -> (Availability, Progress) {
+    let Some(deployment) = &live.deployment else {
+        return (Availability::Starting, Progress::Creating);
+    };
+    let generation = deployment.metadata.generation.unwrap_or_default();
+    let under_way = if generation > 1 {
+        Progress::Updating
+    } else {
+        Progress::Creating
+    };
+    let Some(status) = deployment.status.as_ref().filter(|status| {
+        !live.changed && status.observed_generation.unwrap_or_default() >= generation
+    }) else {
+        return (Availability::Starting, under_way);
+    };
+    let rollout = Rollout::of(deployment, status);
+    let availability = rollout.availability(live);
+    let progress = match (&rollout.stalled, &availability) {
+        (Some(message), _) => Progress::Stalled(message.clone()),
+        // Up in its own eyes, and waiting for the Service: it is not there yet.
+        (None, Availability::Starting) if rollout.is_up() => under_way,
+        (None, _) if rollout.is_settled() => Progress::Settled,
+        (None, _) => under_way,
+    };
+    (availability, progress)
+}
+
+/// What the Deployment says of its current template.
+struct Rollout {
+    available: bool,
+    /// Message of `Available`.
+    message: String,
+    /// Every pod of it was available once.
+    done: bool,
+    /// No condition says how far it is.
+    silent: bool,
+    /// All pods are of it and available.
+    complete: bool,
+    /// All pods that are asked for are of it.
+    updated: bool,
+    /// Why it does not get on.
+    stalled: Option<String>,
+    /// Why no pod can be made.
+    refused: Option<String>,
+}
+
+impl Rollout {
+    fn of(deployment: &Deployment, status: &DeploymentStatus) -> Self {
+        let condition = |type_: &str| {
+            status
+                .conditions
+                .iter()
+                .flatten()
+                .find(|condition| condition.type_ == type_)
+        };
+        let message =
+            |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
+        let available = condition("Available");
+        let progressing = condition("Progressing");
+        let desired = deployment
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.replicas)
+            .unwrap_or(1);
+        let total = status.replicas.unwrap_or_default();
+        let updated = status.updated_replicas.unwrap_or_default();
+        Self {
+            available: available.is_some_and(|condition| condition.status == "True"),
+            message: available.map(message).unwrap_or_default(),
+            done: progressing
+                .is_some_and(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable")),
+            silent: progressing.is_none(),
+            complete: updated >= desired
+                && total <= updated
+                && status.unavailable_replicas.unwrap_or_default() == 0,
+            updated: updated >= desired,
+            stalled: progressing.filter(|c| c.status == "False").map(message),
+            refused: condition("ReplicaFailure")
+                .filter(|c| c.status == "True")
+                .map(message),
+        }
+    }
+
+    /// The Deployment has what it needs, of the current template.
+    fn is_up(&self) -> bool {
+        self.available
+            && self.stalled.is_none()
+            && self.refused.is_none()
+            && (self.complete || (self.done && self.updated))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.done || (self.silent && self.is_up())
+    }
+
+    fn availability(&self, live: &Live) -> Availability {
+        if let Some(message) = &self.refused {
+            return unavailable(message);
+        }
+        if self.is_up() {
+            return match endpoints(live.slices.as_deref()) {
+                None => Availability::Up,
+                // The controller of slices comes later than that of Deployments, now and then.
+                Some(_) if live.was_starting => Availability::Starting,
+                Some(problem) => Availability::Down(problem.to_owned()),
+            };
+        }
+        let postgres_stalled = live.postgres.as_ref().is_some_and(is_stalled);
+        let problem = pods::problem(&live.pods).or_else(|| {
+            // A volume that is being made leaves its pod unschedulable for a while.
+            let postgres = &live.postgres_pods;
+            pods::problem(postgres)
+                .filter(|problem| postgres_stalled || !problem.contains("Unschedulable"))
+        });
+        if let Some(problem) = problem {
+            return unavailable(&problem);
+        }
+        if let Some(message) = &self.stalled {
+            return unavailable(message);
+        }
+        if self.done && !pods::are_starting(&live.pods) {
+            return unavailable(&pods::unready(&live.pods).unwrap_or_else(|| self.message.clone()));
+        }
+        Availability::Starting
+    }
+}
+
+fn unavailable(message: &str) -> Availability {
+    Availability::Down(format!("Deployment is unavailable: {message}"))
+}
+
+fn is_stalled(deployment: &Deployment) -> bool {
+    let conditions = deployment
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Progressing" && condition.status == "False")
+}
+
+/// What is wrong with the endpoints of the Service. Where they cannot be watched, nothing is.
+fn endpoints(slices: Option<&[EndpointSlice]>) -> Option<&'static str> {
+    let slices = slices?;
+    if slices.is_empty() {
+        return Some(ENDPOINTS_MISSING);
+    }
+    let ready = slices
+        .iter()
+        .flat_map(|slice| &slice.endpoints)
+        .any(|endpoint| {
+            let ready = endpoint
+                .conditions
+                .as_ref()
+                .and_then(|conditions| conditions.ready);
+            // Absent means ready.
+            !endpoint.addresses.is_empty() && ready.unwrap_or(true)
+        });
+    (!ready).then_some(ENDPOINTS_UNREADY)
+}
