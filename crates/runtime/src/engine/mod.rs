@@ -145,6 +145,12 @@ impl<C: Component> Running<C> {
         self.pending.clone()
     }
 
+    /// Rules that the declared kinds need and the service account lacks.
+    #[must_use]
+    pub fn missing_rules(&self) -> Vec<String> {
+        self.engine.missing_rules()
+    }
+
     /// Reconciles until shutdown is requested, then finishes the passes that run. Must only be
     /// called while the Lease is held.
     pub async fn lead(mut self) {

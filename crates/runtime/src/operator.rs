@@ -1,0 +1,185 @@
+//! One operator's process: everything around the loop, in the order in which it starts and stops.
+
+use std::{io, sync::Arc, time::Duration};
+
+use resources::Kind;
+use tracing::{error, info, warn};
+
+use crate::{
+    args::OperatorArgs,
+    client::{self, ClientError, Gate},
+    component::Component,
+    discovery::Discovery,
+    engine::{self, Reach, Surroundings},
+    events::Recorder,
+    lease::{self, Lease, LeaseSettings},
+    metrics::Metrics,
+    permissions::Permissions,
+    serve::{self, Health},
+    shutdown::Shutdown,
+    tls::TlsProfile,
+};
+
+/// Passes that run when shutdown is requested get this long to finish.
+const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+
+/// What an operator's binary says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Name in the user agent: `model-registry-operator`.
+    pub name: &'static str,
+    /// Version in the user agent and the metrics.
+    pub version: &'static str,
+    /// Name of the Lease: that of the Go operator, so that both never work at once.
+    pub lease: &'static str,
+}
+
+/// Why an operator ended, other than by request.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// There is no way to the API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The process cannot listen to signals, or to an address that a flag names.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Cause.
+        source: io::Error,
+    },
+    /// Metrics of one name were registered twice: a mistake in the code.
+    #[error("metrics could not be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Health or metrics cannot be served.
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
+    /// Another replica works now. The process ends, so that two never write at once.
+    #[error("the Lease {0} was lost; another replica may hold it, so this process stops")]
+    LeaseLost(&'static str),
+}
+
+/// Runs an operator with one component until it is asked to stop.
+pub async fn run<C: Component>(
+    process: Process,
+    args: &OperatorArgs,
+    component: C,
+    gate: Option<Gate>,
+) -> Result<(), OperatorError> {
+    let shutdown = Shutdown::new();
+    shutdown
+        .listen_to_signals()
+        .map_err(|source| OperatorError::Io {
+            what: "listening to signals",
+            source,
+        })?;
+    run_until(process, args, component, gate, shutdown).await
+}
+
+/// [`run`], stopped by `shutdown` instead of signals.
+pub async fn run_until<C: Component>(
+    process: Process,
+    args: &OperatorArgs,
+    component: C,
+    gate: Option<Gate>,
+    shutdown: Shutdown,
+) -> Result<(), OperatorError> {
+    let metrics = Metrics::new(process.version)?;
+    let config = client::config(args.kubeconfig().as_deref()).await?;
+    let own_namespace = config.default_namespace.clone();
+    let agent = format!("{}/{}", process.name, process.version);
+    let client = client::build(config, &agent, metrics.clone(), gate)?;
+
+    let namespaces = args.namespaces();
+    let optional: Vec<Kind> = component
+        .kinds()
+        .iter()
+        .filter(|w| w.optional)
+        .map(|w| w.kind)
+        .collect();
+    let permissions = Arc::new(Permissions::unknown());
+    let (review, discovery) = tokio::join!(
+        permissions.reload(&client, &namespaces),
+        Discovery::start(
+            client.clone(),
+            &optional,
+            Arc::clone(&permissions),
+            metrics.clone()
+        ),
+    );
+    if let Err(error) = review {
+        warn!(%error, "the operator's own rights are not known; what is forbidden will show when it is tried");
+    }
+    let running = engine::start(
+        component,
+        Surroundings {
+            events: Recorder::new(client.clone(), C::IDENTITY.reporter, &lease::host_name()),
+            client: client.clone(),
+            capabilities: discovery.capabilities(),
+            permissions: Arc::clone(&permissions),
+            metrics: metrics.clone(),
+            reach: if namespaces.is_empty() {
+                Reach::Cluster
+            } else {
+                Reach::Namespaces(namespaces)
+            },
+            concurrency: args.max_concurrent_reconciles,
+            shutdown: shutdown.clone(),
+        },
+    );
+    let missing = running.missing_rules();
+    if !missing.is_empty() {
+        warn!(
+            rules = missing.join(", "),
+            "the operator's service account lacks rules; what needs them is not done"
+        );
+    }
+    let health = Health::default();
+    health.report("synced", false);
+    serve::start(
+        args,
+        &client,
+        &metrics,
+        &health,
+        &TlsProfile::intermediate(),
+        &shutdown,
+    )
+    .await?;
+    let mut progress = running.progress();
+    tokio::spawn(async move {
+        if progress.wait_for(|pending| *pending == 0).await.is_ok() {
+            health.report("synced", true);
+        }
+    });
+
+    if !args.leader_elect {
+        running.lead().await;
+        return Ok(());
+    }
+    let pod_namespace = std::env::var("POD_NAMESPACE").ok();
+    let settings = LeaseSettings::new(
+        &args.lease_namespace(pod_namespace.as_deref(), &own_namespace),
+        process.lease,
+    );
+    let Some(lease) = shutdown
+        .interrupt(Lease::acquire(client, settings, metrics))
+        .await
+    else {
+        return Ok(());
+    };
+    info!(lease = process.lease, "leading");
+    let lost = lease.lost();
+    tokio::select! {
+        () = running.lead() => {}
+        () = lost => {
+            error!(lease = process.lease, "lost");
+            return Err(OperatorError::LeaseLost(process.lease));
+        }
+    }
+    if !shutdown.drained(DRAIN_LIMIT).await {
+        warn!("passes were still running after {DRAIN_LIMIT:?}");
+    }
+    lease.release().await;
+    info!("stopped");
+    Ok(())
+}
