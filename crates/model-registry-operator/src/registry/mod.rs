@@ -16,7 +16,7 @@ use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
-    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, NETWORK_POLICY,
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, INGRESS_CONFIG, NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET,
     SERVICE, SERVICE_ACCOUNT,
 };
@@ -49,9 +49,11 @@ const fn optional(kind: Kind) -> Watched {
 }
 
 const KINDS: &[Watched] = &[
+    Watched { selector: "", owned: false, ..optional(INGRESS_CONFIG) },
     owned(SERVICE_ACCOUNT),
-    owned(SECRET),
-    owned(CONFIG_MAP),
+    // All of them: they are inputs too, and the password that the Go operator made has no label.
+    Watched { selector: "", ..owned(SECRET) },
+    Watched { selector: "", ..owned(CONFIG_MAP) },
     Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(PERSISTENT_VOLUME_CLAIM) },
     owned(SERVICE),
     Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(DEPLOYMENT) },
