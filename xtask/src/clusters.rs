@@ -276,6 +276,7 @@ fn hold(options: &Up) -> Result<()> {
     let cluster = Cluster::start(&Options {
         platform: options.platform,
         dir: Some(dir.clone()),
+        ..Options::default()
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -67,6 +67,9 @@ pub struct Options {
     /// Where its files go: an empty or new directory; a temporary one by default. It is removed
     /// with the cluster.
     pub dir: Option<PathBuf>,
+    /// YAML that is applied before the controllers start: `CustomResourceDefinition`s, above all.
+    /// The garbage collector looks for new kinds every 30 s only; these it knows from the start.
+    pub manifests: String,
 }
 
 /// A running control plane. Dropping it, or the end of the process in any way, ends it.
@@ -113,10 +116,18 @@ impl Cluster {
         // test of a process has another runtime, and all of them end before the cluster does.
         let (ready, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let (tools_for_thread, platform) = (tools.clone(), options.platform);
+        let (tools_for_thread, options_for_thread) = (tools.clone(), options.clone());
         let thread = std::thread::Builder::new()
             .name("cluster".to_owned())
-            .spawn(move || background(&layout, &tools_for_thread, platform, &ready, stopped))
+            .spawn(move || {
+                background(
+                    &layout,
+                    &tools_for_thread,
+                    &options_for_thread,
+                    &ready,
+                    stopped,
+                )
+            })
             .map_err(Error::io("starting a thread"))?;
         let (servers, config) = started.recv().unwrap_or_else(|_| {
             Err(Error::Shared(
@@ -480,7 +491,7 @@ type Started = Result<(Guardian, Config), Error>;
 fn background(
     layout: &Layout,
     tools: &Tools,
-    platform: Platform,
+    options: &Options,
     ready: &std::sync::mpsc::Sender<Started>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -495,7 +506,7 @@ fn background(
         }
     };
     runtime.block_on(async {
-        let outcome = bring_up(layout, tools, platform).await;
+        let outcome = bring_up(layout, tools, options).await;
         let failed = outcome.is_err();
         let _ = ready.send(outcome);
         if failed {
@@ -506,7 +517,7 @@ fn background(
             .map(Client::try_from)
         {
             Ok(Ok(client)) => {
-                let stand_in = match platform {
+                let stand_in = match options.platform {
                     Platform::Kubernetes => futures::future::pending().boxed_local(),
                     Platform::OpenShift => {
                         standin::run(client.clone(), &layout.authority).boxed_local()
@@ -523,21 +534,23 @@ fn background(
     });
 }
 
-async fn bring_up(layout: &Layout, tools: &Tools, platform: Platform) -> Started {
+async fn bring_up(layout: &Layout, tools: &Tools, options: &Options) -> Started {
     let dir = layout.dir.as_path();
     let mut servers = Guardian::start(dir)?;
     servers.spawn(&tools.etcd, dir, &layout.etcd())?;
-    servers.spawn(&tools.apiserver, dir, &layout.apiserver(platform))?;
+    servers.spawn(&tools.apiserver, dir, &layout.apiserver(options.platform))?;
     let config = layout.config().await?;
     let client = Client::try_from(config.clone()).map_err(Error::api("making a client"))?;
     until_ready(&mut servers, &client, START_LIMIT).await?;
+    // Before the controllers, so that the garbage collector finds these kinds when it starts.
+    if options.platform == Platform::OpenShift {
+        standin::install(&client).await?;
+    }
+    access::apply_yaml(&client, "default", &options.manifests).await?;
     servers.spawn(&tools.controller_manager, dir, &controller_manager())?;
     servers.spawn(&tools.scheduler, dir, &scheduler())?;
     servers.spawn(&tools.kwok, dir, &kwok())?;
     access::apply_yaml(&client, "default", BASE).await?;
-    if platform == Platform::OpenShift {
-        standin::install(&client).await?;
-    }
     access::eventually(
         "a ready node and the default service account",
         START_LIMIT,

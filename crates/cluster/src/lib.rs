@@ -15,6 +15,7 @@
 //! [`Platform::OpenShift`] a stand-in for what OpenShift adds ([`standin`]).
 
 mod access;
+mod aggregated;
 mod audit;
 mod control_plane;
 mod error;
@@ -28,6 +29,7 @@ pub mod tools;
 use std::sync::OnceLock;
 
 pub use access::{apply, apply_yaml, available, create_namespace, eventually, gone, objects};
+pub use aggregated::{Aggregated, AggregatedApi};
 pub use audit::{AuditLog, Record};
 pub use control_plane::{Cluster, Options, Platform};
 pub use error::Error;
@@ -37,19 +39,30 @@ pub use standin::StandIn;
 /// The one cluster of this process and platform, started by whoever asks first. It ends with the
 /// process. Blocks the thread while it starts, which takes about 3 s.
 pub fn shared(platform: Platform) -> Result<&'static Cluster, Error> {
+    shared_with(platform, String::new)
+}
+
+/// As [`shared`], with manifests for [`Options::manifests`]. Only those of whoever asks first count,
+/// so all tests of a binary ask in the same way.
+pub fn shared_with(
+    platform: Platform,
+    manifests: impl FnOnce() -> String,
+) -> Result<&'static Cluster, Error> {
     static KUBERNETES: OnceLock<Result<Cluster, String>> = OnceLock::new();
     static OPENSHIFT: OnceLock<Result<Cluster, String>> = OnceLock::new();
     let cell = match platform {
         Platform::Kubernetes => &KUBERNETES,
         Platform::OpenShift => &OPENSHIFT,
     };
-    cell.get_or_init(|| {
+    let start = || {
+        let manifests = manifests();
         Cluster::start(&Options {
             platform,
+            manifests,
             ..Options::default()
         })
-        .map_err(|error| error.to_string())
-    })
-    .as_ref()
-    .map_err(|message| Error::Shared(message.clone()))
+    };
+    cell.get_or_init(|| start().map_err(|error| error.to_string()))
+        .as_ref()
+        .map_err(|message| Error::Shared(message.clone()))
 }
