@@ -403,7 +403,7 @@ impl<C: Component> Engine<C> {
     }
 
     fn failed(&self, verb: &'static str, target: &Target, error: &RequestError) -> Box<Failed> {
-        let missing_rule = error.is_forbidden().then(|| {
+        let missing_rule = error.is_missing_right().then(|| {
             let rule = Rule::on(verb, target.kind);
             self.permissions.note_forbidden(&rule);
             rule.to_string()

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::core::ObjectMeta;
+use kube::{Resource, ResourceExt, core::ObjectMeta};
 use resources::{Kind, Planned};
 use serde_json::Value;
 
@@ -113,6 +113,8 @@ pub(super) struct Memory<K> {
     by_root: HashMap<RootKey, BTreeSet<Target>>,
     inputs: HashMap<Target, Input>,
     roots: HashMap<RootKey, Root<K>>,
+    /// Resources that wait for a pass.
+    waiting: HashSet<RootKey>,
     /// Hashes of the addresses of all objects of the kinds that are watched whole, so that
     /// asking for an absent one costs no request.
     existing: HashMap<Kind, Existing>,
@@ -132,6 +134,8 @@ pub(super) struct Root<K> {
     pub(super) failures: u32,
     /// The newest version that a write of ours returned.
     pub(super) latest: Option<Arc<K>>,
+    /// Version of our own last write, once the watch has shown it.
+    pub(super) written: Option<String>,
     /// Repairs of drift in the current window, to slow down a fight over a field.
     pub(super) repairs: u32,
     pub(super) repairs_since: Option<Instant>,
@@ -147,6 +151,7 @@ impl<K> Default for Memory<K> {
             by_root: HashMap::new(),
             inputs: HashMap::new(),
             roots: HashMap::new(),
+            waiting: HashSet::new(),
             existing: HashMap::new(),
         }
     }
@@ -158,6 +163,7 @@ impl<K> Default for Root<K> {
             applied: HashMap::new(),
             failures: 0,
             latest: None,
+            written: None,
             repairs: 0,
             repairs_since: None,
         }
@@ -280,9 +286,22 @@ impl<K> Memory<K> {
         self.roots.get(key)
     }
 
+    /// A pass is wanted. Returns how many resources wait.
+    pub(super) fn wait_for_pass(&mut self, key: &RootKey) -> usize {
+        self.waiting.insert(key.clone());
+        self.waiting.len()
+    }
+
+    /// A pass begins. Returns how many resources wait.
+    pub(super) fn begin_pass(&mut self, key: &RootKey) -> usize {
+        self.waiting.remove(key);
+        self.waiting.len()
+    }
+
     /// The resource is gone.
     pub(super) fn forget(&mut self, key: &RootKey) {
         self.roots.remove(key);
+        self.waiting.remove(key);
         self.inputs.retain(|_, input| {
             input.readers.remove(key);
             !input.readers.is_empty()
@@ -385,6 +404,27 @@ impl<K> Memory<K> {
 /// something else, and the resource backs off.
 const REPAIRS: u32 = 20;
 const REPAIR_WINDOW: Duration = Duration::from_mins(1);
+
+impl<K: Resource> Root<K> {
+    /// The watch shows this version of the resource. Returns whether it is no newer than our own
+    /// last write; when it is as new, the answer to that write need not be kept any more.
+    pub(super) fn caught_up(&mut self, version: &str) -> bool {
+        let Some(ours) = self
+            .latest
+            .as_ref()
+            .and_then(|latest| latest.resource_version())
+        else {
+            return self.written.as_deref() == Some(version);
+        };
+        if is_newer(&ours, version) {
+            return true;
+        }
+        self.latest = None;
+        let same = ours == version;
+        self.written = Some(ours);
+        same
+    }
+}
 
 impl<K> Root<K> {
     /// Counts a repair of drift. `false`: there were too many in a short time.

@@ -205,6 +205,8 @@ impl<C: Component> Engine<C> {
             }
         }
         for root in exact {
+            let depth = self.with_memory(|memory| memory.wait_for_pass(&root));
+            self.metrics.queue_depth(C::IDENTITY.name, depth);
             let mut reference = ObjectRef::new(&root.name);
             reference.namespace = root.namespace;
             // Nobody listens any more: the process is stopping.

@@ -64,8 +64,10 @@ impl RequestError {
         self.status().is_some_and(kube::core::Status::is_conflict)
     }
 
-    pub(super) fn is_forbidden(&self) -> bool {
-        self.status().is_some_and(kube::core::Status::is_forbidden)
+    /// Whether the operator's role lacks the rule. Quotas, pod security and a namespace that is
+    /// being deleted forbid as well, and no role helps against them.
+    pub(super) fn is_missing_right(&self) -> bool {
+        self.status().is_some_and(is_missing_right)
     }
 
     /// The server's sentence, without its status code and details.
@@ -214,6 +216,13 @@ impl Objects {
     }
 }
 
+/// Whether this is the refusal of the RBAC authorizer: `User "x" cannot create resource "y" …`.
+pub(super) fn is_missing_right(status: &kube::core::Status) -> bool {
+    status.is_forbidden()
+        && status.message.contains(" cannot ")
+        && status.message.contains(" resource \"")
+}
+
 /// URL of the collection that the object is in.
 fn collection(kind: Kind, namespace: Option<&str>) -> String {
     let root = if kind.group.is_empty() {
@@ -234,6 +243,22 @@ mod tests {
     use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, SECRET};
 
     use super::*;
+
+    #[test]
+    fn only_the_authorizer_speaks_of_missing_rights() {
+        let refused = |message: &str| {
+            is_missing_right(&kube::core::Status::failure(message, "Forbidden").with_code(403))
+        };
+        assert!(refused(
+            "secrets \"a\" is forbidden: User \"system:serviceaccount:n:o\" cannot create resource \"secrets\" in API group \"\" in the namespace \"n\""
+        ));
+        assert!(!refused(
+            "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"
+        ));
+        assert!(!refused(
+            "secrets \"a\" is forbidden: unable to create new content in namespace n because it is being terminated"
+        ));
+    }
 
     #[test]
     fn collections_have_the_urls_of_the_api() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, ResourceExt, core::ObjectMeta, runtime::controller::Action};
 use resources::{Plan, merge};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, warn};
@@ -44,6 +44,8 @@ impl<C: Component> Engine<C> {
     pub(super) async fn pass(&self, cached: Arc<C::Resource>) -> Action {
         let key = key_of(cached.as_ref());
         let started = Instant::now();
+        let depth = self.with_memory(|memory| memory.begin_pass(&key));
+        self.metrics.queue_depth(C::IDENTITY.name, depth);
         let resource = self.newest(&key, cached);
         let end = match tokio::time::timeout(PASS_LIMIT, self.look(&key, resource)).await {
             Ok(Ok(end)) => end,
@@ -73,6 +75,11 @@ impl<C: Component> Engine<C> {
                 End::Retry
             }
         };
+        if !self.is_known(&key) {
+            // It went during the pass: what the pass remembered of it goes too.
+            self.with_memory(|memory| memory.forget(&key));
+            return Action::await_change();
+        }
         let (result, after) = self.with_memory(|memory| {
             let root = memory.root(&key);
             match end {
@@ -276,7 +283,11 @@ impl<C: Component> Engine<C> {
             .objects
             .merge(&self.address(key), Some("status"), &patch)
             .await?;
-        self.wrote_root(written);
+        let written = self.wrote_root(written);
+        if differs(resource.meta(), written.meta()) {
+            // Edited while this pass ran: the watch's event counts as known once the answer is.
+            self.wake([key.clone()]);
+        }
         Ok(())
     }
 
@@ -295,6 +306,15 @@ impl<C: Component> Engine<C> {
             name: key.name.clone(),
         }
     }
+}
+
+/// Whether somebody changed what a pass depends on: anything but the status.
+fn differs(planned: &ObjectMeta, now: &ObjectMeta) -> bool {
+    planned.generation != now.generation
+        || planned.deletion_timestamp != now.deletion_timestamp
+        || planned.labels != now.labels
+        || planned.annotations != now.annotations
+        || planned.finalizers != now.finalizers
 }
 
 fn without_nulls(mut value: Value) -> Value {
@@ -323,6 +343,30 @@ fn backoff(key: &RootKey, failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_during_a_pass_asks_for_another() {
+        let planned = ObjectMeta {
+            generation: Some(1),
+            resource_version: Some("5".into()),
+            ..ObjectMeta::default()
+        };
+        let status_written = ObjectMeta {
+            resource_version: Some("6".into()),
+            ..planned.clone()
+        };
+        assert!(!differs(&planned, &status_written));
+        let edited = ObjectMeta {
+            generation: Some(2),
+            ..planned.clone()
+        };
+        assert!(differs(&planned, &edited));
+        let annotated = ObjectMeta {
+            annotations: Some([("a".into(), "b".into())].into()),
+            ..planned.clone()
+        };
+        assert!(differs(&planned, &annotated));
+    }
 
     #[test]
     fn retries_grow_to_a_cap_and_spread() {

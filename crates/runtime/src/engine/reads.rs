@@ -74,7 +74,7 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
                     .with_memory(|memory| memory.end_read(&target, value.clone()));
                 Ok(value)
             }
-            Err(error) if error.is_forbidden() => {
+            Err(error) if error.is_missing_right() => {
                 self.engine
                     .permissions
                     .note_forbidden(&Rule::on("get", kind));

@@ -108,12 +108,7 @@ impl<C: Component> Engine<C> {
         };
         let is_new = self.store.get(&reference(&key)).is_none();
         writer.apply_watcher_event(&Event::Apply(resource));
-        let ours = self.with_memory(|memory| {
-            let latest = memory.root_ref(&key).and_then(|root| root.latest.as_ref());
-            latest
-                .and_then(|latest| latest.resource_version())
-                .is_some_and(|ours| !is_newer(&version, &ours))
-        });
+        let ours = self.with_memory(|memory| memory.root(&key).caught_up(&version));
         if !ours {
             self.wake([key.clone()]);
         }
@@ -128,6 +123,11 @@ impl<C: Component> Engine<C> {
         }
         self.with_memory(|memory| memory.forget(key));
         self.wake_namesakes(key);
+    }
+
+    /// Whether the resource is still there, as far as the watch has shown.
+    pub(super) fn is_known(&self, key: &RootKey) -> bool {
+        self.store.get(&reference(key)).is_some()
     }
 
     /// Names may be shared by the whole cluster: who else has this one looks again.

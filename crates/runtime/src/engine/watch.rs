@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use super::{
     Engine,
     memory::{RootKey, Seen, Shown},
+    objects::is_missing_right,
     ownership::Ownership,
 };
 use crate::{
@@ -320,7 +321,7 @@ pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
         }
         _ => None,
     };
-    matches!(source, Some(kube::Error::Api(status)) if status.is_forbidden())
+    matches!(source, Some(kube::Error::Api(status)) if is_missing_right(status))
 }
 
 /// The members of an object that a status looks at, with the metadata that tells objects apart.
