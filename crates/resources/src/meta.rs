@@ -11,13 +11,21 @@ pub type Pairs = BTreeMap<String, String>;
 /// Labels or annotations from literal pairs.
 #[must_use]
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Pairs {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Metadata of an object in a namespace. With an owner the garbage collector takes the object
 /// when the owner goes.
 #[must_use]
-pub fn namespaced(name: &str, namespace: &str, labels: Pairs, owner: Option<&OwnerReference>) -> ObjectMeta {
+pub fn namespaced(
+    name: &str,
+    namespace: &str,
+    labels: Pairs,
+    owner: Option<&OwnerReference>,
+) -> ObjectMeta {
     ObjectMeta {
         namespace: Some(namespace.to_owned()),
         owner_references: owner.map(|owner| vec![owner.clone()]),
@@ -29,11 +37,18 @@ pub fn namespaced(name: &str, namespace: &str, labels: Pairs, owner: Option<&Own
 /// reference to something in a namespace.
 #[must_use]
 pub fn cluster(name: &str, labels: Pairs) -> ObjectMeta {
-    ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        labels: Some(labels),
+        ..ObjectMeta::default()
+    }
 }
 
 /// `meta` with these annotations; none when the map is empty.
 #[must_use]
 pub fn annotated(meta: ObjectMeta, annotations: Pairs) -> ObjectMeta {
-    ObjectMeta { annotations: Some(annotations).filter(|map| !map.is_empty()), ..meta }
+    ObjectMeta {
+        annotations: Some(annotations).filter(|map| !map.is_empty()),
+        ..meta
+    }
 }

@@ -57,17 +57,16 @@ fn framed(text: &str, outer: impl Fn(char) -> bool, inner: impl Fn(char) -> bool
 
 impl Rule for Dns1123Subdomain {
     const MAX: usize = 253;
-    const FORM: &'static str =
-        "object name: lower-case letters, digits, '-' and '.', starting and ending with a letter or digit";
+    const FORM: &'static str = "object name: lower-case letters, digits, '-' and '.', starting and ending with a letter or digit";
     fn allows(text: &str) -> bool {
-        text.split('.').all(|label| framed(label, is_lower, |c| is_lower(c) || c == '-'))
+        text.split('.')
+            .all(|label| framed(label, is_lower, |c| is_lower(c) || c == '-'))
     }
 }
 
 impl Rule for Dns1035Label {
     const MAX: usize = 63;
-    const FORM: &'static str =
-        "Service name: lower-case letters, digits and '-', starting with a letter and ending with a letter or digit";
+    const FORM: &'static str = "Service name: lower-case letters, digits and '-', starting with a letter and ending with a letter or digit";
     fn allows(text: &str) -> bool {
         text.starts_with(|c: char| c.is_ascii_lowercase()) && Dns1123Label::allows(text)
     }
@@ -75,8 +74,7 @@ impl Rule for Dns1035Label {
 
 impl Rule for Dns1123Label {
     const MAX: usize = 63;
-    const FORM: &'static str =
-        "host label: lower-case letters, digits and '-', starting and ending with a letter or digit";
+    const FORM: &'static str = "host label: lower-case letters, digits and '-', starting and ending with a letter or digit";
     fn allows(text: &str) -> bool {
         framed(text, is_lower, |c| is_lower(c) || c == '-')
     }
@@ -84,8 +82,7 @@ impl Rule for Dns1123Label {
 
 impl Rule for LabelText {
     const MAX: usize = 63;
-    const FORM: &'static str =
-        "label value: letters, digits, '-', '_' and '.', starting and ending with a letter or digit";
+    const FORM: &'static str = "label value: letters, digits, '-', '_' and '.', starting and ending with a letter or digit";
     fn allows(text: &str) -> bool {
         framed(
             text,
@@ -101,7 +98,9 @@ impl Rule for KeyText {
     fn allows(text: &str) -> bool {
         !text.is_empty()
             && !matches!(text, "." | "..")
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     }
 }
 
@@ -150,7 +149,10 @@ impl<R: Rule> Name<R> {
     ) -> Result<Self, NameError> {
         let text = format!("{prefix}{base}{suffix}");
         if !R::allows(&text) {
-            return Err(NameError::Form { text, form: R::FORM });
+            return Err(NameError::Form {
+                text,
+                form: R::FORM,
+            });
         }
         // Every allowed character is one byte long.
         if text.len() > R::MAX {
@@ -162,7 +164,10 @@ impl<R: Rule> Name<R> {
                 max: R::MAX,
             });
         }
-        Ok(Self { text, rule: PhantomData })
+        Ok(Self {
+            text,
+            rule: PhantomData,
+        })
     }
 
     /// The text.
@@ -186,7 +191,10 @@ impl<R> fmt::Debug for Name<R> {
 
 impl<R> Clone for Name<R> {
     fn clone(&self) -> Self {
-        Self { text: self.text.clone(), rule: PhantomData }
+        Self {
+            text: self.text.clone(),
+            rule: PhantomData,
+        }
     }
 }
 
@@ -237,8 +245,13 @@ mod tests {
     #[test]
     fn a_derived_name_says_how_long_the_base_may_be() {
         let base = "n".repeat(49);
-        let error =
-            LabelValue::derive("label of the ClusterRoleBinding", "", &base, "-auth-delegator").unwrap_err();
+        let error = LabelValue::derive(
+            "label of the ClusterRoleBinding",
+            "",
+            &base,
+            "-auth-delegator",
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(

@@ -1,7 +1,8 @@
 //! Network policies. They protect where the cluster enforces them.
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
@@ -12,13 +13,19 @@ use crate::workload::matching;
 /// Pods of any namespace with these labels.
 #[must_use]
 pub fn namespaces(labels: Pairs) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { namespace_selector: Some(matching(labels)), ..NetworkPolicyPeer::default() }
+    NetworkPolicyPeer {
+        namespace_selector: Some(matching(labels)),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 /// Pods of the same namespace with these labels.
 #[must_use]
 pub fn pods(labels: Pairs) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { pod_selector: Some(matching(labels)), ..NetworkPolicyPeer::default() }
+    NetworkPolicyPeer {
+        pod_selector: Some(matching(labels)),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 /// Lets only `from` reach the pods, and only TCP `port`. An empty list means everybody.

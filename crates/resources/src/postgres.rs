@@ -6,8 +6,8 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Secret, Service, ServicePort, ServiceSpec,
-    Volume, VolumeResourceRequirements,
+    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Secret, Service, ServicePort,
+    ServiceSpec, Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -18,7 +18,8 @@ use crate::meta::{Pairs, annotated, namespaced};
 use crate::names::{HostLabel, ObjectName, ServiceName};
 use crate::network;
 use crate::workload::{
-    Timing, exec_probe, from_secret, literal, matching, mount, resources, restricted_container, restricted_pod,
+    Timing, exec_probe, from_secret, literal, matching, mount, resources, restricted_container,
+    restricted_pod,
 };
 
 /// Port of the server.
@@ -69,7 +70,12 @@ pub struct Postgres<'a> {
 
 impl Postgres<'_> {
     fn meta(&self, name: &str) -> ObjectMeta {
-        namespaced(name, self.namespace.as_str(), self.labels.clone(), self.owner)
+        namespaced(
+            name,
+            self.namespace.as_str(),
+            self.labels.clone(),
+            self.owner,
+        )
     }
 
     fn data_meta(&self, name: &str) -> ObjectMeta {
@@ -118,34 +124,57 @@ impl Postgres<'_> {
                 from_secret("POSTGRESQL_USER", self.secret.as_str(), self.keys.0),
                 from_secret("POSTGRESQL_PASSWORD", self.secret.as_str(), self.keys.1),
             ]),
-            ports: Some(vec![ContainerPort { container_port: PORT, ..ContainerPort::default() }]),
+            ports: Some(vec![ContainerPort {
+                container_port: PORT,
+                ..ContainerPort::default()
+            }]),
             liveness_probe: Some(exec_probe(
                 &["/usr/libexec/check-container", "--live"],
-                Timing { delay: 30, period: 10, timeout: 5, failures: 3 },
+                Timing {
+                    delay: 30,
+                    period: 10,
+                    timeout: 5,
+                    failures: 3,
+                },
             )),
             readiness_probe: Some(exec_probe(
                 &["/usr/libexec/check-container"],
-                Timing { delay: 5, period: 10, timeout: 5, failures: 3 },
+                Timing {
+                    delay: 5,
+                    period: 10,
+                    timeout: 5,
+                    failures: 3,
+                },
             )),
             resources: Some(resources(
                 &[("cpu", "250m"), ("memory", "256Mi")],
                 &[("cpu", "500m"), ("memory", "512Mi")],
             )),
             security_context: Some(restricted_container()),
-            volume_mounts: Some(vec![mount("postgres-storage", "/var/lib/pgsql/data", false)]),
+            volume_mounts: Some(vec![mount(
+                "postgres-storage",
+                "/var/lib/pgsql/data",
+                false,
+            )]),
             ..Container::default()
         };
         let claim = PersistentVolumeClaimVolumeSource {
             claim_name: self.volume.to_string(),
             ..PersistentVolumeClaimVolumeSource::default()
         };
-        let template_meta = ObjectMeta { labels: Some(self.pods.clone()), ..ObjectMeta::default() };
+        let template_meta = ObjectMeta {
+            labels: Some(self.pods.clone()),
+            ..ObjectMeta::default()
+        };
         Deployment {
             metadata: annotated(self.meta(self.name.as_str()), self.annotations.clone()),
             spec: Some(DeploymentSpec {
                 replicas: Some(1),
                 selector: matching(self.pods.clone()),
-                strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
+                strategy: Some(DeploymentStrategy {
+                    type_: Some("Recreate".into()),
+                    rolling_update: None,
+                }),
                 template: PodTemplateSpec {
                     metadata: Some(annotated(template_meta, self.pod_annotations.clone())),
                     spec: Some(PodSpec {

@@ -52,7 +52,12 @@ impl Sidecar<'_> {
             ..ContainerPort::default()
         };
         let health = |delay| {
-            let timing = Timing { delay, period: 5, timeout: 1, failures: 3 };
+            let timing = Timing {
+                delay,
+                period: 5,
+                timeout: 1,
+                failures: 3,
+            };
             Some(http_probe("HTTPS", "/healthz", "proxy-healthz", timing))
         };
         Container {
@@ -68,15 +73,23 @@ impl Sidecar<'_> {
                 format!("--tls-cert-file={}/{}", CERTIFICATE.1, self.certificate.1),
                 format!("--tls-private-key-file={}/{}", KEY.1, self.key.1),
             ]),
-            ports: Some(vec![port(self.port, "https-proxy"), port(HEALTH_PORT, "proxy-healthz")]),
+            ports: Some(vec![
+                port(self.port, "https-proxy"),
+                port(HEALTH_PORT, "proxy-healthz"),
+            ]),
             liveness_probe: health(30),
             readiness_probe: health(5),
             resources: Some(self.resources.cloned().unwrap_or_else(|| {
-                resources(&[("cpu", "100m"), ("memory", "256Mi")], &[("memory", "256Mi")])
+                resources(
+                    &[("cpu", "100m"), ("memory", "256Mi")],
+                    &[("memory", "256Mi")],
+                )
             })),
             security_context: Some(restricted_container()),
             volume_mounts: Some(
-                [CERTIFICATE, KEY, CONFIG].map(|(volume, path)| mount(volume, path, false)).into(),
+                [CERTIFICATE, KEY, CONFIG]
+                    .map(|(volume, path)| mount(volume, path, false))
+                    .into(),
             ),
             ..Container::default()
         }
@@ -126,7 +139,11 @@ struct Authorization<'a> {
 
 /// The configuration file, YAML.
 pub fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(&ConfigFile { authorization: Authorization { resource_attributes: attributes } })
+    serde_saphyr::to_string(&ConfigFile {
+        authorization: Authorization {
+            resource_attributes: attributes,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -167,9 +184,16 @@ mod tests {
         for name in ["true", "y", "null", "2024", "1e3", "no", "off"] {
             let file = config_file(attributes(name, Some("get"))).unwrap();
             let read: serde_json::Value = serde_saphyr::from_str(&file).unwrap();
-            assert_eq!(read["authorization"]["resourceAttributes"]["name"], name, "{file}");
+            assert_eq!(
+                read["authorization"]["resourceAttributes"]["name"], name,
+                "{file}"
+            );
             // Parsers of YAML 1.1 read more words as something else than a text.
-            assert!(file.contains(&format!("name: \"{name}\"")) || file.contains(&format!("name: '{name}'")), "{file}");
+            assert!(
+                file.contains(&format!("name: \"{name}\""))
+                    || file.contains(&format!("name: '{name}'")),
+                "{file}"
+            );
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::common::{DisruptionBudget, Operand};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, ExecAction, HTTPGetAction,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-    SecretKeySelector, SecretVolumeSource, SecurityContext, TCPSocketAction, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, ExecAction,
+    HTTPGetAction, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, TCPSocketAction,
+    Volume, VolumeMount,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -26,7 +27,10 @@ pub fn restricted_pod(fs_group: Option<i64>) -> PodSecurityContext {
     PodSecurityContext {
         fs_group,
         run_as_non_root: Some(true),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            ..SeccompProfile::default()
+        }),
         ..PodSecurityContext::default()
     }
 }
@@ -36,7 +40,10 @@ pub fn restricted_pod(fs_group: Option<i64>) -> PodSecurityContext {
 pub fn restricted_container() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".into()]),
+            ..Capabilities::default()
+        }),
         ..SecurityContext::default()
     }
 }
@@ -75,28 +82,45 @@ pub fn http_probe(scheme: &str, path: &str, port: &str, timing: Timing) -> Probe
         scheme: Some(scheme.to_owned()),
         ..HTTPGetAction::default()
     };
-    Probe { http_get: Some(action), ..timing.probe() }
+    Probe {
+        http_get: Some(action),
+        ..timing.probe()
+    }
 }
 
 /// Connects to the named port.
 #[must_use]
 pub fn tcp_probe(port: &str, timing: Timing) -> Probe {
-    let action = TCPSocketAction { port: IntOrString::String(port.to_owned()), ..TCPSocketAction::default() };
-    Probe { tcp_socket: Some(action), ..timing.probe() }
+    let action = TCPSocketAction {
+        port: IntOrString::String(port.to_owned()),
+        ..TCPSocketAction::default()
+    };
+    Probe {
+        tcp_socket: Some(action),
+        ..timing.probe()
+    }
 }
 
 /// Runs a command in the container.
 #[must_use]
 pub fn exec_probe(command: &[&str], timing: Timing) -> Probe {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
-    Probe { exec: Some(ExecAction { command: Some(command) }), ..timing.probe() }
+    Probe {
+        exec: Some(ExecAction {
+            command: Some(command),
+        }),
+        ..timing.probe()
+    }
 }
 
 /// Compute resources from literal pairs.
 #[must_use]
 pub fn resources(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> ResourceRequirements {
     let quantities = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect()
+        pairs
+            .iter()
+            .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
+            .collect()
     };
     ResourceRequirements {
         requests: Some(quantities(requests)),
@@ -109,7 +133,11 @@ pub fn resources(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Resource
 /// `$(NAME)` otherwise.
 #[must_use]
 pub fn literal(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(unexpanded(value)), ..EnvVar::default() }
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(unexpanded(value)),
+        ..EnvVar::default()
+    }
 }
 
 /// `text` so that the kubelet expands nothing in it.
@@ -121,11 +149,18 @@ pub fn unexpanded(text: &str) -> String {
 /// An environment variable from a key of a Secret.
 #[must_use]
 pub fn from_secret(variable: &str, secret: &str, key: &str) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
+    let selector = SecretKeySelector {
+        name: secret.to_owned(),
+        key: key.to_owned(),
+        optional: None,
+    };
     EnvVar {
         name: variable.to_owned(),
         value: None,
-        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() }),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(selector),
+            ..EnvVarSource::default()
+        }),
     }
 }
 
@@ -180,7 +215,11 @@ pub fn overlay(template: &mut PodTemplateSpec, operand: &Operand, main: &str) {
     spec.tolerations = (!operand.tolerations.is_empty()).then(|| operand.tolerations.clone());
     spec.affinity.clone_from(&operand.affinity);
     spec.image_pull_secrets = list(&operand.image_pull_secrets);
-    for container in spec.containers.iter_mut().filter(|container| container.name == main) {
+    for container in spec
+        .containers
+        .iter_mut()
+        .filter(|container| container.name == main)
+    {
         add_env(container, &operand.env);
     }
 }
@@ -229,7 +268,10 @@ pub fn disruption_budget(
 /// A selector of these labels.
 #[must_use]
 pub fn matching(labels: Pairs) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+    LabelSelector {
+        match_labels: Some(labels),
+        ..LabelSelector::default()
+    }
 }
 
 #[cfg(test)]
@@ -248,13 +290,24 @@ mod tests {
             }),
             spec: Some(PodSpec {
                 containers: vec![
-                    Container { name: "main".into(), env: Some(vec![literal("A", "ours")]), ..Container::default() },
-                    Container { name: "side".into(), ..Container::default() },
+                    Container {
+                        name: "main".into(),
+                        env: Some(vec![literal("A", "ours")]),
+                        ..Container::default()
+                    },
+                    Container {
+                        name: "side".into(),
+                        ..Container::default()
+                    },
                 ],
                 ..PodSpec::default()
             }),
         };
-        let variable = |name: &str| EnvVar { name: name.into(), value: Some("theirs".into()), ..EnvVar::default() };
+        let variable = |name: &str| EnvVar {
+            name: name.into(),
+            value: Some("theirs".into()),
+            ..EnvVar::default()
+        };
         let operand = Operand {
             labels: pairs([("app", "b"), ("team", "t")]),
             env: vec![variable("A"), variable("B"), variable("B")],
@@ -262,7 +315,10 @@ mod tests {
         };
         overlay(&mut template, &operand, "main");
         let spec = template.spec.unwrap();
-        assert_eq!(template.metadata.unwrap().labels.unwrap(), pairs([("app", "a"), ("team", "t")]));
+        assert_eq!(
+            template.metadata.unwrap().labels.unwrap(),
+            pairs([("app", "a"), ("team", "t")])
+        );
         assert_eq!(
             spec.containers[0].env.clone().unwrap(),
             vec![literal("A", "ours"), variable("B")]

@@ -59,7 +59,9 @@ impl Config {
     /// Reads the variables through `lookup`. Values are trimmed, empty ones count as unset.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let read = |name: &str| {
-            lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+            lookup(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
         };
         let or = |name: &str, default: &str| read(name).unwrap_or_else(|| default.to_owned());
         let namespace = |variable: &'static str, value: String| {
@@ -104,7 +106,10 @@ mod tests {
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(|name| {
-            pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            pairs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -112,14 +117,23 @@ mod tests {
     fn defaults() {
         let config = config(&[("REGISTRIES_NAMESPACE", " ")]).unwrap();
         assert_eq!(config.proxy_image, PROXY_IMAGE);
-        assert_eq!(config.http_route_namespace.as_str(), "redhat-ods-applications");
-        assert_eq!((config.gateway, config.registries_namespace, config.warnings), (None, None, vec![]));
+        assert_eq!(
+            config.http_route_namespace.as_str(),
+            "redhat-ods-applications"
+        );
+        assert_eq!(
+            (config.gateway, config.registries_namespace, config.warnings),
+            (None, None, vec![])
+        );
     }
 
     #[test]
     fn gateway_settings_without_a_domain_are_reported() {
         let without = config(&[("GATEWAY_NAME", "g")]).unwrap();
-        assert_eq!(without.warnings, ["GATEWAY_NAME has no effect without GATEWAY_DOMAIN"]);
+        assert_eq!(
+            without.warnings,
+            ["GATEWAY_NAME has no effect without GATEWAY_DOMAIN"]
+        );
         let with = config(&[("GATEWAY_NAME", "g"), ("GATEWAY_DOMAIN", "gw.example.test")]).unwrap();
         assert_eq!(
             with.gateway,
@@ -134,7 +148,9 @@ mod tests {
     #[test]
     fn a_namespace_that_cannot_exist_is_an_error() {
         assert_eq!(
-            config(&[("REGISTRIES_NAMESPACE", "A b")]).unwrap_err().to_string(),
+            config(&[("REGISTRIES_NAMESPACE", "A b")])
+                .unwrap_err()
+                .to_string(),
             "REGISTRIES_NAMESPACE=\"A b\" is not the name of a namespace; correct it or unset it"
         );
     }

@@ -23,7 +23,9 @@ pub fn migrated(spec: &ModelRegistrySpec, platform: Platform) -> ModelRegistrySp
     let mut spec = spec.clone();
     spec.postgres = spec.postgres.filter(|postgres| {
         postgres.is_generated()
-            || filled(postgres.host.as_ref()).or(filled(postgres.host_address.as_ref())).is_some()
+            || filled(postgres.host.as_ref())
+                .or(filled(postgres.host_address.as_ref()))
+                .is_some()
     });
     spec.mysql = spec.mysql.filter(|mysql| !mysql.host.is_empty());
     let old = spec.oauth_proxy.take().map(from_oauth);
@@ -76,7 +78,10 @@ pub fn effective(
                 Certificate::OldProxy => names::OLD_PROXY,
                 _ => names::PROXY,
             };
-            let key = |key: &str| SecretKeyValue { name: format!("{name}{end}"), key: key.to_owned() };
+            let key = |key: &str| SecretKeyValue {
+                name: format!("{name}{end}"),
+                key: key.to_owned(),
+            };
             proxy.tls_certificate_secret = Some(key("tls.crt"));
             proxy.tls_key_secret = Some(key("tls.key"));
         }
@@ -111,7 +116,9 @@ fn image(asked: Option<&String>, default: &str) -> String {
 
 fn rest_resources() -> ResourceRequirements {
     let quantities = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), Quantity((*v).to_owned())));
+        let pairs = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), Quantity((*v).to_owned())));
         Some(pairs.collect::<BTreeMap<_, _>>())
     };
     ResourceRequirements {

@@ -10,6 +10,7 @@ pub mod references;
 pub mod status;
 pub mod trouble;
 pub mod validate;
+pub mod validated;
 pub mod values;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};

@@ -31,6 +31,17 @@ pub const INPUTS_HASH: &str = "modelregistry.opendatahub.io/inputs-hash";
 /// Label of objects that are not in their registry's namespace: that namespace.
 pub const NAMESPACE_LABEL: &str = "modelregistry.opendatahub.io/namespace";
 
+/// Checks the key of a label or annotation: `name` or `domain/name`.
+pub fn label_key(key: &str) -> Result<(), NameError> {
+    let (domain, name) = key
+        .split_once('/')
+        .map_or((None, key), |(domain, name)| (Some(domain), name));
+    if let Some(domain) = domain {
+        ObjectName::parse(domain)?;
+    }
+    LabelValue::parse(name).map(drop)
+}
+
 /// The name of a registry, with every name that is derived from it in every configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryName {
@@ -77,6 +88,11 @@ impl RegistryName {
 
     /// First label of the external host name.
     pub fn host(&self) -> Result<HostLabel, NameError> {
-        HostLabel::derive("first label of the external host name", "", self.as_str(), "-rest")
+        HostLabel::derive(
+            "first label of the external host name",
+            "",
+            self.as_str(),
+            "-rest",
+        )
     }
 }

@@ -14,8 +14,8 @@ use k8s_openapi::api::rbac::v1::{RoleBinding, Subject};
 use kube::{Resource, ResourceExt};
 use resources::certificates::{self, Fresh, Serving};
 use resources::kind::{
-    CONFIG_MAP, DEPLOYMENT, GROUP, HTTP_ROUTE, INGRESS_CONFIG, PERSISTENT_VOLUME_CLAIM, REFERENCE_GRANT,
-    ROLE_BINDING, ROUTE, SECRET,
+    CONFIG_MAP, DEPLOYMENT, GROUP, HTTP_ROUTE, INGRESS_CONFIG, PERSISTENT_VOLUME_CLAIM,
+    REFERENCE_GRANT, ROLE_BINDING, ROUTE, SECRET,
 };
 use resources::{Kind, Precondition};
 use runtime::inputs::{InputError, Inputs};
@@ -56,6 +56,10 @@ pub struct Observation {
 
 /// What the cluster offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one API that is there or not"
+)]
 pub struct Platform {
     /// The Route API: this is OpenShift.
     pub openshift: bool,
@@ -127,7 +131,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("precondition", &self.precondition).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("precondition", &self.precondition)
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,11 +206,11 @@ pub async fn observe<I: Inputs>(
     let name = resource.name_any();
     let namespace = resource.namespace().unwrap_or_default();
     let effective = super::defaults::migrated(&resource.spec, platform);
-    let references = references(&effective);
+    let asked = references(&effective);
 
     let mut referenced = BTreeMap::new();
     let mut authorities = None;
-    for Reference { holder, key, .. } in &references {
+    for Reference { holder, key, .. } in &asked {
         if referenced.contains_key(holder) && key.is_some() {
             continue;
         }
@@ -233,8 +239,11 @@ pub async fn observe<I: Inputs>(
     let postgres = effective.postgres.as_ref();
     let credentials_name = format!("{name}{}", names::POSTGRES_CREDENTIALS);
     let credentials = if postgres.is_some_and(api::modelregistry::v1beta1::Postgres::is_generated) {
-        Some(credentials(inputs.get(SECRET, &credentials_name).await?.as_deref())?)
-    } else if postgres.and_then(|p| p.deletion_policy) == Some(api::common::DeletionPolicy::Retain) {
+        Some(credentials(
+            inputs.get(SECRET, &credentials_name).await?.as_deref(),
+        )?)
+    } else if postgres.and_then(|p| p.deletion_policy) == Some(api::common::DeletionPolicy::Retain)
+    {
         match inputs.get(SECRET, &credentials_name).await? {
             Some(secret) => Some(credentials(Some(&secret))?),
             None => None,
@@ -251,7 +260,11 @@ pub async fn observe<I: Inputs>(
         certificate,
         credentials,
         postgres: inputs
-            .child(DEPLOYMENT, Some(&namespace), &format!("{name}{}", names::POSTGRES))
+            .child(
+                DEPLOYMENT,
+                Some(&namespace),
+                &format!("{name}{}", names::POSTGRES),
+            )
             .map(|deployment| live_postgres(&deployment)),
         volume: inputs
             .child_as::<PersistentVolumeClaim>(
@@ -263,7 +276,12 @@ pub async fn observe<I: Inputs>(
         namesake: older_namesake(resource, inputs),
         users: users(&name, &namespace, inputs),
         grant: if config.gateway.is_some() && platform.reference_grants {
-            grant(inputs.get(REFERENCE_GRANT, names::REFERENCE_GRANT).await?.as_deref())
+            grant(
+                inputs
+                    .get(REFERENCE_GRANT, names::REFERENCE_GRANT)
+                    .await?
+                    .as_deref(),
+            )
         } else {
             Grant::Missing
         },
@@ -276,7 +294,9 @@ async fn read<I: Inputs>(
     inputs: &I,
 ) -> Result<Option<BTreeMap<String, ByteString>>, InputError> {
     let kind = holder.kind();
-    let Some(value) = inputs.get(kind, holder.name()).await? else { return Ok(None) };
+    let Some(value) = inputs.get(kind, holder.name()).await? else {
+        return Ok(None);
+    };
     Ok(Some(data(kind, &value)))
 }
 
@@ -284,22 +304,37 @@ async fn read<I: Inputs>(
 fn data(kind: Kind, value: &Value) -> BTreeMap<String, ByteString> {
     if kind == CONFIG_MAP {
         let map: ConfigMap = serde_json::from_value(value.clone()).unwrap_or_default();
-        let text = map.data.into_iter().flatten().map(|(k, v)| (k, ByteString(v.into_bytes())));
+        let text = map
+            .data
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k, ByteString(v.into_bytes())));
         text.chain(map.binary_data.into_iter().flatten()).collect()
     } else {
         let secret: Secret = serde_json::from_value(value.clone()).unwrap_or_default();
         // `stringData` is only there in a document that no API server has seen.
-        let text =
-            secret.string_data.into_iter().flatten().map(|(k, v)| (k, ByteString(v.into_bytes())));
+        let text = secret
+            .string_data
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k, ByteString(v.into_bytes())));
         secret.data.into_iter().flatten().chain(text).collect()
     }
 }
 
 fn seen(data: &BTreeMap<String, ByteString>) -> Seen {
     let keys = data.iter().map(|(key, ByteString(value))| {
-        (key.clone(), Entry { digest: Sha256::digest(value).into(), oddity: oddity(value) })
+        (
+            key.clone(),
+            Entry {
+                digest: Sha256::digest(value).into(),
+                oddity: oddity(value),
+            },
+        )
     });
-    Seen { keys: keys.collect() }
+    Seen {
+        keys: keys.collect(),
+    }
 }
 
 fn oddity(value: &[u8]) -> Option<Oddity> {
@@ -340,9 +375,13 @@ async fn certificate<I: Inputs>(
     inputs: &I,
 ) -> Result<Certificate, Error> {
     let name = resource.name_any();
-    let live = inputs.get(SECRET, &format!("{name}{}", names::PROXY)).await?;
+    let live = inputs
+        .get(SECRET, &format!("{name}{}", names::PROXY))
+        .await?;
     if live.is_none() {
-        let old = inputs.get(SECRET, &format!("{name}{}", names::OLD_PROXY)).await?;
+        let old = inputs
+            .get(SECRET, &format!("{name}{}", names::OLD_PROXY))
+            .await?;
         if old.is_some_and(|secret| !made_by_service_ca(&secret)) {
             return Ok(Certificate::OldProxy);
         }
@@ -350,7 +389,10 @@ async fn certificate<I: Inputs>(
     if platform.openshift {
         return Ok(Certificate::ServiceCa);
     }
-    if live.as_ref().is_some_and(|secret| !owned_by(resource, secret)) {
+    if live
+        .as_ref()
+        .is_some_and(|secret| !owned_by(resource, secret))
+    {
         return Ok(Certificate::Given);
     }
     let existing = live.as_ref().map(|secret| data(SECRET, secret));
@@ -363,19 +405,26 @@ async fn certificate<I: Inputs>(
     ]);
     let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
         .map_err(|error| Error::Certificate(error.to_string()))?;
-    Ok(Certificate::Own { serving, precondition: precondition(live.as_deref()) })
+    Ok(Certificate::Own {
+        serving,
+        precondition: precondition(live.as_deref()),
+    })
 }
 
 /// OpenShift's service CA renews its Secrets as long as the Service asks for them.
 fn made_by_service_ca(secret: &Value) -> bool {
-    ["/metadata/annotations/service.beta.openshift.io~1originating-service-name",
-     "/metadata/annotations/service.alpha.openshift.io~1originating-service-name"]
-        .iter()
-        .any(|pointer| secret.pointer(pointer).is_some())
+    [
+        "/metadata/annotations/service.beta.openshift.io~1originating-service-name",
+        "/metadata/annotations/service.alpha.openshift.io~1originating-service-name",
+    ]
+    .iter()
+    .any(|pointer| secret.pointer(pointer).is_some())
 }
 
 fn owned_by(resource: &ModelRegistry, object: &Value) -> bool {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let owners = object
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
     owners.into_iter().flatten().any(|owner| {
         owner.get("uid").and_then(Value::as_str) == resource.meta().uid.as_deref()
             && owner.get("controller").and_then(Value::as_bool) == Some(true)
@@ -386,7 +435,9 @@ fn precondition(live: Option<&Value>) -> Precondition {
     live.map_or(Precondition::Absent, |live| {
         live.pointer("/metadata/resourceVersion")
             .and_then(Value::as_str)
-            .map_or(Precondition::None, |version| Precondition::Version(version.to_owned()))
+            .map_or(Precondition::None, |version| {
+                Precondition::Version(version.to_owned())
+            })
     })
 }
 
@@ -399,7 +450,10 @@ fn credentials(live: Option<&Value>) -> Result<Credentials, Error> {
     }
     data.entry(names::USERNAME.into())
         .or_insert_with(|| ByteString(names::GENERATED_USER.as_bytes().to_vec()));
-    Ok(Credentials { data, precondition: precondition(live) })
+    Ok(Credentials {
+        data,
+        precondition: precondition(live),
+    })
 }
 
 /// 128 random bits in the form that the Go operator gives them.
@@ -417,15 +471,21 @@ fn live_postgres(deployment: &Value) -> LivePostgres {
             .and_then(|annotations| annotations.get(names::CREDENTIALS_BASELINE))
             .and_then(Value::as_str)
             .map(str::to_owned),
-        fs_group: deployment.pointer("/spec/template/spec/securityContext/fsGroup").and_then(Value::as_i64),
+        fs_group: deployment
+            .pointer("/spec/template/spec/securityContext/fsGroup")
+            .and_then(Value::as_i64),
     }
 }
 
 fn live_volume(claim: &PersistentVolumeClaim) -> LiveVolume {
     let spec = claim.spec.as_ref();
-    let requests = spec.and_then(|s| s.resources.as_ref()).and_then(|r| r.requests.as_ref());
+    let requests = spec
+        .and_then(|s| s.resources.as_ref())
+        .and_then(|r| r.requests.as_ref());
     LiveVolume {
-        size: requests.and_then(|r| r.get("storage")).map(|size| size.0.clone()),
+        size: requests
+            .and_then(|r| r.get("storage"))
+            .map(|size| size.0.clone()),
         storage_class: spec.and_then(|s| s.storage_class_name.clone()),
     }
 }
@@ -433,17 +493,24 @@ fn live_volume(claim: &PersistentVolumeClaim) -> LiveVolume {
 /// The oldest registry of the name, by creation and then by uid, when it is not `resource`.
 fn older_namesake<I: Inputs>(resource: &ModelRegistry, inputs: &I) -> Option<Namesake> {
     let age = |meta: &kube::core::ObjectMeta| {
-        (meta.creation_timestamp.clone().map(|time| time.0), meta.uid.clone())
+        (
+            meta.creation_timestamp.clone().map(|time| time.0),
+            meta.uid.clone(),
+        )
     };
     let own = age(resource.meta());
     // Without a creation time the resource is not in a cluster: then every other is older.
     inputs
         .namesakes(&resource.name_any())
         .into_iter()
-        .filter(|other| other.uid != resource.meta().uid || other.namespace != resource.meta().namespace)
+        .filter(|other| {
+            other.uid != resource.meta().uid || other.namespace != resource.meta().namespace
+        })
         .filter(|other| own.0.is_none() || age(other) < own)
         .min_by_key(|other| age(other))
-        .map(|other| Namesake { namespace: other.namespace.unwrap_or_default() })
+        .map(|other| Namesake {
+            namespace: other.namespace.unwrap_or_default(),
+        })
 }
 
 /// Whom RoleBindings give Role `registry-user-NAME`, sorted.
@@ -457,14 +524,21 @@ fn users<I: Inputs>(name: &str, namespace: &str, inputs: &I) -> Vec<Subject> {
         .flat_map(|binding| binding.subjects.unwrap_or_default())
         .collect();
     subjects.sort_by(|a, b| {
-        (&a.kind, &a.namespace, &a.name, &a.api_group).cmp(&(&b.kind, &b.namespace, &b.name, &b.api_group))
+        (&a.kind, &a.namespace, &a.name, &a.api_group).cmp(&(
+            &b.kind,
+            &b.namespace,
+            &b.name,
+            &b.api_group,
+        ))
     });
     subjects.dedup();
     subjects
 }
 
 fn grant(live: Option<&Value>) -> Grant {
-    let Some(live) = live else { return Grant::Missing };
+    let Some(live) = live else {
+        return Grant::Missing;
+    };
     let owners = live
         .pointer("/metadata/ownerReferences")
         .cloned()
@@ -473,8 +547,14 @@ fn grant(live: Option<&Value>) -> Grant {
     if owners.is_empty() {
         return Grant::Given;
     }
-    let version = live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-    Grant::Shared { owners, version: version.to_owned() }
+    let version = live
+        .pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Grant::Shared {
+        owners,
+        version: version.to_owned(),
+    }
 }
 
 /// OpenShift's domain for applications: the administrator's, else the installer's.
@@ -489,7 +569,13 @@ async fn cluster_domain<I: Inputs>(inputs: &I) -> Result<Option<String>, InputEr
         Err(error) => return Err(error),
     };
     let field = |pointer: &str| {
-        ingress.as_ref().and_then(|i| i.pointer(pointer)).and_then(Value::as_str).filter(|d| !d.is_empty())
+        ingress
+            .as_ref()
+            .and_then(|i| i.pointer(pointer))
+            .and_then(Value::as_str)
+            .filter(|d| !d.is_empty())
     };
-    Ok(field("/spec/appsDomain").or_else(|| field("/spec/domain")).map(str::to_owned))
+    Ok(field("/spec/appsDomain")
+        .or_else(|| field("/spec/domain"))
+        .map(str::to_owned))
 }

@@ -74,7 +74,12 @@ struct Block {
 impl Block {
     fn add(&mut self, field: &str, holder: Holder, key: Option<&String>, purpose: Purpose) {
         let field = format!("{}.{field}", self.path);
-        self.found.push(Reference { field, holder, key: key.cloned(), purpose });
+        self.found.push(Reference {
+            field,
+            holder,
+            key: key.cloned(),
+            purpose,
+        });
     }
 
     fn secret(&mut self, field: &str, reference: Option<&SecretKeyValue>, purpose: Purpose) {
@@ -87,7 +92,12 @@ impl Block {
     fn root(&mut self, map: Option<&ConfigMapKeyValue>, secret: Option<&SecretKeyValue>) {
         if let Some(ConfigMapKeyValue { name, key }) = map {
             let holder = Holder::ConfigMap(name.clone());
-            self.add("sslRootCertificateConfigMap", holder, Some(key), Purpose::Authorities);
+            self.add(
+                "sslRootCertificateConfigMap",
+                holder,
+                Some(key),
+                Purpose::Authorities,
+            );
         } else {
             self.secret("sslRootCertificateSecret", secret, Purpose::Authorities);
         }
@@ -98,51 +108,98 @@ impl Block {
 #[must_use]
 pub fn references(spec: &ModelRegistrySpec) -> Vec<Reference> {
     let mut found = Vec::new();
-    if let Some(postgres) = spec.postgres.as_ref().filter(|postgres| !postgres.is_generated()) {
-        let mut block = Block { path: "spec.postgres", found };
-        block.secret("passwordSecret", postgres.password_secret.as_ref(), Purpose::Password);
+    if let Some(postgres) = spec
+        .postgres
+        .as_ref()
+        .filter(|postgres| !postgres.is_generated())
+    {
+        let mut block = Block {
+            path: "spec.postgres",
+            found,
+        };
+        block.secret(
+            "passwordSecret",
+            postgres.password_secret.as_ref(),
+            Purpose::Password,
+        );
         block.secret(
             "sslCertificateSecret",
             postgres.ssl_certificate_secret.as_ref(),
             Purpose::ClientCertificate,
         );
-        block.secret("sslKeySecret", postgres.ssl_key_secret.as_ref(), Purpose::ClientKey);
-        block.secret("sslPasswordSecret", postgres.ssl_password_secret.as_ref(), Purpose::Passphrase);
+        block.secret(
+            "sslKeySecret",
+            postgres.ssl_key_secret.as_ref(),
+            Purpose::ClientKey,
+        );
+        block.secret(
+            "sslPasswordSecret",
+            postgres.ssl_password_secret.as_ref(),
+            Purpose::Passphrase,
+        );
         block.root(
             postgres.ssl_root_certificate_config_map.as_ref(),
             postgres.ssl_root_certificate_secret.as_ref(),
         );
         found = block.found;
     } else if let (None, Some(mysql)) = (&spec.postgres, &spec.mysql) {
-        let mut block = Block { path: "spec.mysql", found };
-        block.secret("passwordSecret", mysql.password_secret.as_ref(), Purpose::Password);
+        let mut block = Block {
+            path: "spec.mysql",
+            found,
+        };
+        block.secret(
+            "passwordSecret",
+            mysql.password_secret.as_ref(),
+            Purpose::Password,
+        );
         block.secret(
             "sslCertificateSecret",
             mysql.ssl_certificate_secret.as_ref(),
             Purpose::ClientCertificate,
         );
-        block.secret("sslKeySecret", mysql.ssl_key_secret.as_ref(), Purpose::ClientKey);
+        block.secret(
+            "sslKeySecret",
+            mysql.ssl_key_secret.as_ref(),
+            Purpose::ClientKey,
+        );
         block.root(
             mysql.ssl_root_certificate_config_map.as_ref(),
             mysql.ssl_root_certificate_secret.as_ref(),
         );
         if let Some(name) = filled(mysql.ssl_root_certificates_config_map_name.as_ref()) {
             let holder = Holder::ConfigMap(name.clone());
-            block.add("sslRootCertificatesConfigMapName", holder, None, Purpose::Authorities);
+            block.add(
+                "sslRootCertificatesConfigMapName",
+                holder,
+                None,
+                Purpose::Authorities,
+            );
         } else if let Some(name) = filled(mysql.ssl_root_certificates_secret_name.as_ref()) {
             let holder = Holder::Secret(name.clone());
-            block.add("sslRootCertificatesSecretName", holder, None, Purpose::Authorities);
+            block.add(
+                "sslRootCertificatesSecretName",
+                holder,
+                None,
+                Purpose::Authorities,
+            );
         }
         found = block.found;
     }
     if let Some(proxy) = &spec.kube_rbac_proxy {
-        let mut block = Block { path: "spec.kubeRBACProxy", found };
+        let mut block = Block {
+            path: "spec.kubeRBACProxy",
+            found,
+        };
         block.secret(
             "tlsCertificateSecret",
             proxy.tls_certificate_secret.as_ref(),
             Purpose::ProxyCertificate,
         );
-        block.secret("tlsKeySecret", proxy.tls_key_secret.as_ref(), Purpose::ProxyKey);
+        block.secret(
+            "tlsKeySecret",
+            proxy.tls_key_secret.as_ref(),
+            Purpose::ProxyKey,
+        );
         found = block.found;
     }
     found

@@ -50,24 +50,43 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, kind, name, cause, .. } = self;
+        let Self {
+            field,
+            kind,
+            name,
+            cause,
+            ..
+        } = self;
         match cause {
             Cause::Missing => write!(f, "{field}: {kind} {name} does not exist; create it"),
             Cause::MissingKey(key) => {
-                write!(f, "{field}: {kind} {name} has no key {key}; add it or name another key")
+                write!(
+                    f,
+                    "{field}: {kind} {name} has no key {key}; add it or name another key"
+                )
             }
             Cause::Empty(key) => write!(f, "{field}: key {key} of {kind} {name} is empty"),
             Cause::Character(key, oddity) => {
                 let what = match oddity {
-                    Oddity::QuestionMark => "the character '?', which the registry cannot pass on to MySQL",
+                    Oddity::QuestionMark => {
+                        "the character '?', which the registry cannot pass on to MySQL"
+                    }
                     Oddity::Nul => "a NUL character, which no environment variable can hold",
-                    Oddity::NotText => "bytes that are not UTF-8, which no environment variable can hold",
+                    Oddity::NotText => {
+                        "bytes that are not UTF-8, which no environment variable can hold"
+                    }
                     Oddity::Empty => "nothing",
                 };
-                write!(f, "{field}: key {key} of {kind} {name} has {what}; choose another value")
+                write!(
+                    f,
+                    "{field}: key {key} of {kind} {name} has {what}; choose another value"
+                )
             }
             Cause::NoCertificate => {
-                write!(f, "{field}: no key of {kind} {name} holds a PEM certificate; add one")
+                write!(
+                    f,
+                    "{field}: no key of {kind} {name} holds a PEM certificate; add one"
+                )
             }
         }
     }
@@ -125,7 +144,10 @@ impl fmt::Display for Warning {
 pub(super) fn join<T: fmt::Display>(problems: &[T]) -> String {
     match problems {
         [one] => one.to_string(),
-        many => format!("[{}]", many.iter().map(T::to_string).collect::<Vec<_>>().join(", ")),
+        many => format!(
+            "[{}]",
+            many.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -153,7 +175,10 @@ fn cause(reference: &Reference, is_mysql: bool, observation: &Observation) -> Op
         return Some(Cause::Missing);
     };
     let Some(key) = &reference.key else {
-        let found = observation.authorities.as_ref().is_some_and(|bundle| !bundle.is_empty());
+        let found = observation
+            .authorities
+            .as_ref()
+            .is_some_and(|bundle| !bundle.is_empty());
         return (!found).then_some(Cause::NoCertificate);
     };
     let Some(Entry { oddity, .. }) = seen.keys.get(key) else {
@@ -183,10 +208,15 @@ pub(super) fn inputs_hash(spec: &ModelRegistrySpec, observation: &Observation) -
         hash.update(credentials_hash(credentials));
     }
     for reference in references(spec) {
-        if matches!(reference.purpose, Purpose::ProxyCertificate | Purpose::ProxyKey) {
+        if matches!(
+            reference.purpose,
+            Purpose::ProxyCertificate | Purpose::ProxyKey
+        ) {
             continue;
         }
-        let Some(Some(seen)) = observation.referenced.get(&reference.holder) else { continue };
+        let Some(Some(seen)) = observation.referenced.get(&reference.holder) else {
+            continue;
+        };
         let keys: BTreeSet<&String> = match &reference.key {
             Some(key) => BTreeSet::from([key]),
             None => seen.keys.keys().collect(),
@@ -194,7 +224,13 @@ pub(super) fn inputs_hash(spec: &ModelRegistrySpec, observation: &Observation) -
         for key in keys {
             if let Some(entry) = seen.keys.get(key) {
                 any = true;
-                for part in [reference.field.as_bytes(), &[0], key.as_bytes(), &[0], &entry.digest] {
+                for part in [
+                    reference.field.as_bytes(),
+                    &[0],
+                    key.as_bytes(),
+                    &[0],
+                    &entry.digest,
+                ] {
                     hash.update(part);
                 }
             }
@@ -207,7 +243,11 @@ pub(super) fn inputs_hash(spec: &ModelRegistrySpec, observation: &Observation) -
 pub(super) fn credentials_hash(credentials: &Credentials) -> String {
     let mut hash = Sha256::new();
     for key in [names::USERNAME, names::PASSWORD] {
-        let value = credentials.data.get(key).map(|value| value.0.as_slice()).unwrap_or_default();
+        let value = credentials
+            .data
+            .get(key)
+            .map(|value| value.0.as_slice())
+            .unwrap_or_default();
         hash.update(Sha256::digest(value));
     }
     short(&hash.finalize())
@@ -215,7 +255,10 @@ pub(super) fn credentials_hash(credentials: &Credentials) -> String {
 
 /// 64 bits are enough to see a change.
 fn short(digest: &[u8]) -> String {
-    digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest
+        .iter()
+        .take(8)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Whether quantity `a` is smaller than `b`. `false` when one cannot be read.
@@ -256,8 +299,15 @@ pub(super) fn warnings(
             found.push(Warning::Ignored { field, reason });
         }
     };
-    let grpc = stored.grpc.as_ref().is_some_and(|grpc| *grpc != Grpc::default());
-    ignored(grpc, "spec.grpc", "the registry has no gRPC endpoint any more; remove it");
+    let grpc = stored
+        .grpc
+        .as_ref()
+        .is_some_and(|grpc| *grpc != Grpc::default());
+    ignored(
+        grpc,
+        "spec.grpc",
+        "the registry has no gRPC endpoint any more; remove it",
+    );
     ignored(
         stored.enable_database_upgrade.is_some(),
         "spec.enable_database_upgrade",
@@ -274,7 +324,10 @@ pub(super) fn warnings(
         "the proxy has a Route of its own; use spec.kubeRBACProxy.serviceRoute",
     );
     ignored(
-        stored.oauth_proxy.as_ref().is_some_and(|old| old.image.is_some()),
+        stored
+            .oauth_proxy
+            .as_ref()
+            .is_some_and(|old| old.image.is_some()),
         "spec.oauthProxy.image",
         "the proxy is a kube-rbac-proxy; use spec.kubeRBACProxy.image",
     );
@@ -303,7 +356,8 @@ pub(super) fn warnings(
             "the registry never creates the database; remove it",
         );
         ignored(
-            filled(postgres.host.as_ref()).is_some() && filled(postgres.host_address.as_ref()).is_some(),
+            filled(postgres.host.as_ref()).is_some()
+                && filled(postgres.host_address.as_ref()).is_some(),
             "spec.postgres.hostAddress",
             "spec.postgres.host is used; remove one of the two",
         );
@@ -319,7 +373,11 @@ pub(super) fn warnings(
             );
         }
     }
-    if let Some(proxy) = stored.kube_rbac_proxy.as_ref().filter(|_| !observation.platform.openshift) {
+    if let Some(proxy) = stored
+        .kube_rbac_proxy
+        .as_ref()
+        .filter(|_| !observation.platform.openshift)
+    {
         ignored(
             proxy.domain.is_some() && proxy.service_route == ServiceRoute::Disabled,
             "spec.kubeRBACProxy.domain",
@@ -335,8 +393,15 @@ fn tls_warnings(spec: &ModelRegistrySpec, found: &mut Vec<Warning>) {
     if let Some(postgres) = &spec.postgres {
         let root = postgres.ssl_root_certificate_config_map.is_some()
             || postgres.ssl_root_certificate_secret.is_some();
-        if root && !matches!(postgres.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull) {
-            found.push(Warning::VerifiesAnyway { mode: postgres.ssl_mode.as_str() });
+        if root
+            && matches!(
+                postgres.ssl_mode,
+                SslMode::Disable | SslMode::Allow | SslMode::Prefer
+            )
+        {
+            found.push(Warning::VerifiesAnyway {
+                mode: postgres.ssl_mode.as_str(),
+            });
         }
     } else if let Some(mysql) = &spec.mysql {
         let root = mysql.ssl_root_certificate_config_map.is_some()
@@ -349,9 +414,18 @@ fn tls_warnings(spec: &ModelRegistrySpec, found: &mut Vec<Warning>) {
     }
 }
 
-fn storage_warnings(stored: &ModelRegistrySpec, observation: &Observation, found: &mut Vec<Warning>) {
-    let storage = stored.postgres.as_ref().and_then(|postgres| postgres.storage.as_ref());
-    let Some((storage, live)) = storage.zip(observation.volume.as_ref()) else { return };
+fn storage_warnings(
+    stored: &ModelRegistrySpec,
+    observation: &Observation,
+    found: &mut Vec<Warning>,
+) {
+    let storage = stored
+        .postgres
+        .as_ref()
+        .and_then(|postgres| postgres.storage.as_ref());
+    let Some((storage, live)) = storage.zip(observation.volume.as_ref()) else {
+        return;
+    };
     if let Some((asked, live)) = storage.size.as_ref().zip(live.size.as_ref())
         && is_smaller(&asked.0, live)
     {

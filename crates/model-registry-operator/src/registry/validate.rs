@@ -6,289 +6,35 @@
 
 use api::common::{DeletionPolicy, Operand};
 use api::modelregistry::v1beta1::{
-    Authorization, KubeRbacProxy, ModelRegistry, ModelRegistrySpec, MySql, Postgres, ServiceRoute, SslMode,
+    Authorization, KubeRbacProxy, ModelRegistry, ModelRegistrySpec, MySql, Postgres, ServiceRoute,
 };
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
-use resources::proxy::HEALTH_PORT;
 use resources::names::{DataKey, HostLabel, LabelValue, NameError, ObjectName, ServiceName};
+use resources::proxy::HEALTH_PORT;
 
-use super::config::{Config, Gateway};
+use super::config::Config;
 use super::defaults;
 use super::names::{self, RegistryName};
-use super::observe::{Certificate, Credentials, Grant, LivePostgres, LiveVolume, Observation, Platform};
+use super::observe::{LiveVolume, Observation};
 use super::references::{Holder, filled};
-use super::trouble::{self, Trouble, Warning};
-use super::values::{
-    Ciphers, Domain, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName, ValueError,
+use super::trouble;
+pub use super::validated::{
+    Bundle, ByMethod, Database, Derived, FileSource, GatewayRoute, Generated, LeftData, Proxy,
+    ProxyRoute, Rest, SecretKey, Tls, Validated,
 };
-
-/// A resource that objects can be built from.
-#[derive(Clone, Debug)]
-pub struct Validated {
-    /// Name.
-    pub name: RegistryName,
-    /// Namespace.
-    pub namespace: HostLabel,
-    /// Reference from children to the resource; `None` when the resource is not in a cluster.
-    pub owner: Option<OwnerReference>,
-    /// What the cluster offers.
-    pub platform: Platform,
-    /// Name of Role `registry-user-NAME`.
-    pub user_role: Derived,
-    /// Name of the group of users, its binding and its Group.
-    pub users: Derived,
-    /// Annotation `openshift.io/display-name` of the resource.
-    pub display_name: Option<String>,
-    /// Annotation `openshift.io/description` of the resource.
-    pub description: Option<String>,
-    /// The server.
-    pub rest: Rest,
-    /// Its database.
-    pub database: Database,
-    /// The Postgres that the operator runs, or its data.
-    pub postgres: Option<Generated>,
-    /// What became of the data of a generated Postgres that is not used any more.
-    pub left_data: Option<LeftData>,
-    /// The proxy.
-    pub proxy: Option<Proxy>,
-    /// The way in through a gateway.
-    pub gateway: Option<GatewayRoute>,
-    /// Address from outside the cluster as `host:port` or `host/path`, where there is one.
-    pub external_address: Option<String>,
-    /// How the pods run.
-    pub operand: Operand,
-    /// Hash of the keys that the server reads once, for its pod template.
-    pub inputs_hash: Option<String>,
-    /// What is wrong with the database's configuration. It does not stop anything.
-    pub troubles: Vec<Trouble>,
-    /// What is written in the resource and means nothing.
-    pub warnings: Vec<Warning>,
-}
-
-/// A derived name that is also the value of label `app.kubernetes.io/instance`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Derived {
-    /// Name of the object.
-    pub object: ObjectName,
-    /// The same as a label.
-    pub label: LabelValue,
-}
-
-/// The server.
-#[derive(Clone, Debug)]
-pub struct Rest {
-    /// Port.
-    pub port: Port,
-    /// Image.
-    pub image: Image,
-    /// Compute resources.
-    pub resources: ResourceRequirements,
-    /// Name of the Route without authentication, when one is asked for and possible.
-    pub route: Option<Derived>,
-}
-
-/// The server's database.
-#[derive(Clone, Debug)]
-pub enum Database {
-    /// Postgres.
-    Postgres {
-        /// Server.
-        host: Host,
-        /// Port.
-        port: Port,
-        /// User.
-        user: Option<PostgresName>,
-        /// Password of the user.
-        password: Option<SecretKey>,
-        /// Database.
-        database: Option<PostgresName>,
-        /// How much the connection insists on TLS; `None` leaves it to the client.
-        ssl_mode: Option<SslMode>,
-        /// Passphrase of the client's key.
-        passphrase: Option<SecretKey>,
-        /// TLS.
-        tls: Tls,
-    },
-    /// MySQL or MariaDB.
-    MySql {
-        /// Server.
-        host: Host,
-        /// Port.
-        port: Port,
-        /// User.
-        user: MySqlUser,
-        /// Password of the user.
-        password: Option<SecretKey>,
-        /// Database.
-        database: MySqlDatabase,
-        /// TLS.
-        tls: Tls,
-    },
-}
-
-/// TLS to the database.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// Client certificate.
-    pub certificate: Option<SecretKey>,
-    /// Its key.
-    pub key: Option<SecretKey>,
-    /// Authorities in one file.
-    pub root: Option<FileSource>,
-    /// Authorities from many keys, made into one file.
-    pub bundle: Option<Bundle>,
-    /// Ciphers.
-    pub ciphers: Option<Ciphers>,
-    /// Whether the server's certificate is verified; `None` leaves the flag out.
-    pub verify: Option<bool>,
-}
-
-/// A key of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretKey {
-    /// Name of the Secret.
-    pub name: ObjectName,
-    /// Key.
-    pub key: DataKey,
-}
-
-/// A key of a Secret or ConfigMap that becomes a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileSource {
-    /// Of a Secret.
-    Secret(SecretKey),
-    /// Of a ConfigMap.
-    ConfigMap {
-        /// Name of the ConfigMap.
-        name: ObjectName,
-        /// Key.
-        key: DataKey,
-    },
-}
-
-/// Authorities from many keys, made into one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
-    /// ConfigMap that the operator makes of them.
-    pub config_map: ObjectName,
-    /// All certificates; `None` while the source is missing, and pods wait for it.
-    pub content: Option<String>,
-}
-
-/// The Postgres that the operator runs, or its data.
-#[derive(Clone, Debug)]
-pub struct Generated {
-    /// Name of Deployment, Service and NetworkPolicy.
-    pub name: ServiceName,
-    /// The same as a label.
-    pub label: LabelValue,
-    /// Name of the Secret.
-    pub secret: ObjectName,
-    /// Name of the volume.
-    pub volume: ObjectName,
-    /// Image.
-    pub image: Image,
-    /// Content of the Secret; `None` when it is not there and not needed.
-    pub credentials: Option<Credentials>,
-    /// Hash of the credentials.
-    pub credentials_hash: Option<String>,
-    /// There is a volume already.
-    pub has_volume: bool,
-    /// Size of the volume.
-    pub size: String,
-    /// Storage class of the volume, where it is chosen.
-    pub storage_class: Option<ObjectName>,
-    /// The volume and the password outlive the resource.
-    pub retain: bool,
-    /// The workload runs. Else only the data is held.
-    pub running: bool,
-    /// The Deployment as it is.
-    pub live: Option<LivePostgres>,
-}
-
-/// What became of the data of a generated Postgres that is not used any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftData {
-    /// It is kept and goes with the registry: nobody decided otherwise.
-    Kept,
-    /// It is kept and outlives the registry.
-    Retained,
-    /// It is gone or going, as asked for. Whether there ever was any is not known.
-    Deleted,
-}
-
-/// The proxy.
-#[derive(Clone, Debug)]
-pub struct Proxy {
-    /// Port.
-    pub port: Port,
-    /// Image.
-    pub image: Image,
-    /// Compute resources, where they are chosen.
-    pub resources: Option<ResourceRequirements>,
-    /// Serving certificate.
-    pub certificate: SecretKey,
-    /// Its key.
-    pub key: SecretKey,
-    /// Where the certificate comes from.
-    pub source: Certificate,
-    /// ConfigMap for clients with the authorities, where the operator makes the certificate.
-    pub authorities: ObjectName,
-    /// ConfigMap with the proxy's configuration.
-    pub config: ObjectName,
-    /// Its ClusterRoleBinding.
-    pub delegator: Derived,
-    /// NetworkPolicy where no Route is.
-    pub policy: Derived,
-    /// Route, where there is one.
-    pub route: Option<ProxyRoute>,
-    /// Access by method.
-    pub by_method: Option<ByMethod>,
-}
-
-/// The Route to the proxy.
-#[derive(Clone, Debug)]
-pub struct ProxyRoute {
-    /// Name of the Route.
-    pub name: Derived,
-    /// Name of its NetworkPolicy.
-    pub policy: Derived,
-    /// Host; `None` leaves the choice to OpenShift.
-    pub host: Option<ObjectName>,
-}
-
-/// Access by method.
-#[derive(Clone, Debug)]
-pub struct ByMethod {
-    /// Role for everything, and the binding that mirrors the users.
-    pub api: Derived,
-    /// Role for reading.
-    pub viewer: Derived,
-    /// Whom people gave Role `registry-user-NAME`.
-    pub users: Vec<Subject>,
-}
-
-/// The way in through a gateway.
-#[derive(Clone, Debug)]
-pub struct GatewayRoute {
-    /// Name of the HTTPRoute.
-    pub name: Derived,
-    /// Namespace of the HTTPRoute.
-    pub namespace: HostLabel,
-    /// The gateway.
-    pub gateway: Gateway,
-    /// The ReferenceGrant as it is; `None` where the API is missing.
-    pub grant: Option<Grant>,
-}
+use super::values::{
+    Ciphers, Domain, EnvName, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName, ValueError,
+};
 
 /// A resource that no objects can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValidateError {
     /// An older registry has the name, which is shared by the whole cluster.
-    #[error("registry named {name} already exists in namespace {namespace}; the older one keeps the name")]
+    #[error(
+        "registry named {name} already exists in namespace {namespace}; the older one keeps the name"
+    )]
     NameConflict {
         /// The name.
         name: String,
@@ -329,7 +75,9 @@ pub enum Problem {
         field: &'static str,
     },
     /// A generated Postgres beside an address.
-    #[error("spec.postgres.host: Invalid value: {host:?}: host should not be set when auto-provisioning is enabled")]
+    #[error(
+        "spec.postgres.host: Invalid value: {host:?}: host should not be set when auto-provisioning is enabled"
+    )]
     GeneratedWithHost {
         /// The address.
         host: String,
@@ -378,7 +126,9 @@ pub fn validate(
         });
     }
     let spec = defaults::effective(&resource.spec, &resource.name_any(), observation, config);
-    let mut reader = Reader { problems: Vec::new() };
+    let mut reader = Reader {
+        problems: Vec::new(),
+    };
     let validated = reader.registry(resource, &spec, observation, config);
     match validated {
         Some(validated) if reader.problems.is_empty() => Ok(validated),
@@ -397,7 +147,10 @@ impl Reader {
     }
 
     fn value<T>(&mut self, field: &str, result: Result<T, ValueError>) -> Option<T> {
-        self.keep(result.map_err(|source| Problem::Value { field: field.to_owned(), source }))
+        self.keep(result.map_err(|source| Problem::Value {
+            field: field.to_owned(),
+            source,
+        }))
     }
 
     fn named<T>(&mut self, result: Result<T, NameError>) -> Option<T> {
@@ -427,8 +180,10 @@ impl Reader {
     }
 
     fn reference(&mut self, field: &str, name: &str, key: &str) -> Option<(ObjectName, DataKey)> {
-        let problem =
-            |part: &str, source| Problem::Reference { field: format!("{field}.{part}"), source };
+        let problem = |part: &str, source| Problem::Reference {
+            field: format!("{field}.{part}"),
+            source,
+        };
         let name = self.keep(ObjectName::parse(name).map_err(|e| problem("name", e)));
         let key = self.keep(DataKey::parse(key).map_err(|e| problem("key", e)));
         name.zip(key)
@@ -442,7 +197,11 @@ impl Reader {
         config: &Config,
     ) -> Option<Validated> {
         let namespace_text = resource.namespace().unwrap_or_default();
-        if let Some(allowed) = config.registries_namespace.as_ref().filter(|a| a.as_str() != namespace_text) {
+        if let Some(allowed) = config
+            .registries_namespace
+            .as_ref()
+            .filter(|a| a.as_str() != namespace_text)
+        {
             self.problems.push(Problem::Namespace {
                 namespace: namespace_text.clone(),
                 allowed: allowed.to_string(),
@@ -451,13 +210,16 @@ impl Reader {
         let name = self.named(RegistryName::parse(&resource.name_any()));
         let namespace = self.named(HostLabel::parse(&namespace_text));
         let rest_port = self.value("spec.rest.port", Port::parse(spec.rest.port));
-        let rest_image =
-            self.value("spec.rest.image", Image::parse(spec.rest.image.as_deref().unwrap_or_default()));
+        let rest_image = self.value(
+            "spec.rest.image",
+            Image::parse(spec.rest.image.as_deref().unwrap_or_default()),
+        );
         let database = self.database(resource, spec);
         // Everything below derives names; without one there is nothing to derive from.
+        self.operand(&spec.operand.clone().unwrap_or_default());
         let name = name?;
-        let user_role = self.derived(&name, "name of the Role", names::USER_ROLE, "");
-        let users = self.derived(&name, "name of the group of users", "", "-users");
+        let user_role = self.derived(&name, "label of the Role", names::USER_ROLE, "");
+        let users = self.derived(&name, "label of the group of users", "", "-users");
         let postgres = self.generated(&name, resource, spec, observation);
         let proxy = match &spec.kube_rbac_proxy {
             Some(proxy) => Some(self.proxy(&name, proxy, spec, observation)?),
@@ -466,14 +228,17 @@ impl Reader {
         let route = (proxy.is_none()
             && observation.platform.openshift
             && spec.rest.service_route == ServiceRoute::Enabled)
-            .then(|| self.derived(&name, "name of the Route", "", "-http"));
+            .then(|| self.derived(&name, "label of the Route", "", "-http"));
         let gateway = match &config.gateway {
             Some(gateway) if observation.platform.openshift && observation.platform.http_routes => {
                 Some(GatewayRoute {
-                    name: self.derived(&name, "name of the HTTPRoute", "model-registry-", "")?,
+                    name: self.derived(&name, "label of the HTTPRoute", "model-registry-", "")?,
                     namespace: config.http_route_namespace.clone(),
                     gateway: gateway.clone(),
-                    grant: observation.platform.reference_grants.then(|| observation.grant.clone()),
+                    grant: observation
+                        .platform
+                        .reference_grants
+                        .then(|| observation.grant.clone()),
                 })
             }
             _ => None,
@@ -483,10 +248,12 @@ impl Reader {
         database.set_bundle(spec, observation, bundle_name?);
         let annotation = |key: &str| resource.annotations().get(key).cloned();
         Some(Validated {
-            owner: resource.controller_owner_ref(&()).map(|owner| OwnerReference {
-                block_owner_deletion: Some(true),
-                ..owner
-            }),
+            owner: resource
+                .controller_owner_ref(&())
+                .map(|owner| OwnerReference {
+                    block_owner_deletion: Some(true),
+                    ..owner
+                }),
             platform: observation.platform,
             user_role: user_role?,
             users: users?,
@@ -520,11 +287,45 @@ impl Reader {
         })
     }
 
+    /// Labels and variables that an API server would refuse, with the whole Deployment.
+    fn operand(&mut self, operand: &Operand) {
+        for (field, map) in [
+            ("spec.operand.labels", &operand.labels),
+            ("spec.operand.nodeSelector", &operand.node_selector),
+        ] {
+            for (key, value) in map {
+                let of = |source| Problem::Reference {
+                    field: format!("{field}[{key}]"),
+                    source,
+                };
+                self.keep(names::label_key(key).map_err(of));
+                if !value.is_empty() {
+                    self.keep(LabelValue::parse(value).map_err(of));
+                }
+            }
+        }
+        for key in operand.annotations.keys() {
+            self.keep(names::label_key(key).map_err(|source| Problem::Reference {
+                field: format!("spec.operand.annotations[{key}]"),
+                source,
+            }));
+        }
+        for variable in &operand.env {
+            self.value("spec.operand.env", EnvName::parse(&variable.name));
+        }
+    }
+
     fn database(&mut self, resource: &ModelRegistry, spec: &ModelRegistrySpec) -> Option<Database> {
-        if let Some(asked) = resource.spec.postgres.as_ref().filter(|asked| asked.is_generated()) {
+        if let Some(asked) = resource
+            .spec
+            .postgres
+            .as_ref()
+            .filter(|asked| asked.is_generated())
+        {
             let host = filled(asked.host.as_ref()).or(filled(asked.host_address.as_ref()));
             if let Some(host) = host {
-                self.problems.push(Problem::GeneratedWithHost { host: host.clone() });
+                self.problems
+                    .push(Problem::GeneratedWithHost { host: host.clone() });
             }
         }
         match (&spec.postgres, &spec.mysql) {
@@ -552,13 +353,20 @@ impl Reader {
             None => None,
         };
         let database = match filled(postgres.database.as_ref()) {
-            Some(database) => Some(self.value("spec.postgres.database", PostgresName::parse(database))?),
+            Some(database) => {
+                Some(self.value("spec.postgres.database", PostgresName::parse(database))?)
+            }
             None => None,
         };
         let tls = Tls {
-            certificate: self
-                .secret_key("spec.postgres.sslCertificateSecret", postgres.ssl_certificate_secret.as_ref()),
-            key: self.secret_key("spec.postgres.sslKeySecret", postgres.ssl_key_secret.as_ref()),
+            certificate: self.secret_key(
+                "spec.postgres.sslCertificateSecret",
+                postgres.ssl_certificate_secret.as_ref(),
+            ),
+            key: self.secret_key(
+                "spec.postgres.sslKeySecret",
+                postgres.ssl_key_secret.as_ref(),
+            ),
             root: self.root(
                 "spec.postgres",
                 postgres.ssl_root_certificate_config_map.as_ref(),
@@ -570,11 +378,16 @@ impl Reader {
             host: host?,
             port: port?,
             user,
-            password: self.secret_key("spec.postgres.passwordSecret", postgres.password_secret.as_ref()),
+            password: self.secret_key(
+                "spec.postgres.passwordSecret",
+                postgres.password_secret.as_ref(),
+            ),
             database,
             ssl_mode: (!postgres.is_generated()).then_some(postgres.ssl_mode),
-            passphrase: self
-                .secret_key("spec.postgres.sslPasswordSecret", postgres.ssl_password_secret.as_ref()),
+            passphrase: self.secret_key(
+                "spec.postgres.sslPasswordSecret",
+                postgres.ssl_password_secret.as_ref(),
+            ),
             tls,
         })
     }
@@ -589,8 +402,10 @@ impl Reader {
             None => None,
         };
         let tls = Tls {
-            certificate: self
-                .secret_key("spec.mysql.sslCertificateSecret", mysql.ssl_certificate_secret.as_ref()),
+            certificate: self.secret_key(
+                "spec.mysql.sslCertificateSecret",
+                mysql.ssl_certificate_secret.as_ref(),
+            ),
             key: self.secret_key("spec.mysql.sslKeySecret", mysql.ssl_key_secret.as_ref()),
             root: self.root(
                 "spec.mysql",
@@ -602,13 +417,21 @@ impl Reader {
             verify: mysql.verify_server_cert,
         };
         for (field, name) in [
-            ("spec.mysql.sslRootCertificatesConfigMapName", &mysql.ssl_root_certificates_config_map_name),
-            ("spec.mysql.sslRootCertificatesSecretName", &mysql.ssl_root_certificates_secret_name),
+            (
+                "spec.mysql.sslRootCertificatesConfigMapName",
+                &mysql.ssl_root_certificates_config_map_name,
+            ),
+            (
+                "spec.mysql.sslRootCertificatesSecretName",
+                &mysql.ssl_root_certificates_secret_name,
+            ),
         ] {
             if let Some(name) = filled(name.as_ref()) {
                 self.keep(
-                    ObjectName::parse(name)
-                        .map_err(|source| Problem::Reference { field: field.to_owned(), source }),
+                    ObjectName::parse(name).map_err(|source| Problem::Reference {
+                        field: field.to_owned(),
+                        source,
+                    }),
                 );
             }
         }
@@ -634,7 +457,8 @@ impl Reader {
             let (name, key) = self.reference(&field, &map.name, &map.key)?;
             return Some(FileSource::ConfigMap { name, key });
         }
-        self.secret_key(&format!("{block}.sslRootCertificateSecret"), secret).map(FileSource::Secret)
+        self.secret_key(&format!("{block}.sslRootCertificateSecret"), secret)
+            .map(FileSource::Secret)
     }
 
     /// `None` in the outer option when something is wrong.
@@ -649,27 +473,44 @@ impl Reader {
         let asked = resource.spec.postgres.as_ref();
         let running = spec.postgres.as_ref().is_some_and(Postgres::is_generated);
         let retain = asked.and_then(|p| p.deletion_policy) == Some(DeletionPolicy::Retain);
-        if !running && !(retain && (observation.volume.is_some() || observation.credentials.is_some())) {
+        if !running
+            && !(retain && (observation.volume.is_some() || observation.credentials.is_some()))
+        {
             return Some(None);
         }
         let storage = asked.and_then(|postgres| postgres.storage.as_ref());
         let live = observation.volume.as_ref();
-        let storage_class = match storage.and_then(|s| filled(s.storage_class_name.as_ref())) {
-            // It is fixed once the volume exists: asking for another would be refused for ever.
-            Some(class) if live.is_none_or(|live| live.storage_class.as_ref() == Some(class)) => {
-                Some(self.keep(ObjectName::parse(class).map_err(|source| Problem::Reference {
-                    field: "spec.postgres.storage.storageClassName".to_owned(),
-                    source,
-                }))?)
-            }
-            _ => None,
+        // It is fixed once the volume exists, and an apply without it would ask to remove it.
+        let storage_class = match live {
+            Some(live) => live.storage_class.as_ref(),
+            None => storage.and_then(|storage| filled(storage.storage_class_name.as_ref())),
         };
+        let storage_class =
+            match storage_class {
+                Some(class) => Some(self.keep(ObjectName::parse(class).map_err(|source| {
+                    Problem::Reference {
+                        field: "spec.postgres.storage.storageClassName".to_owned(),
+                        source,
+                    }
+                }))?),
+                None => None,
+            };
         let image = asked.and_then(|postgres| filled(postgres.image.as_ref()));
-        let image = image.or(spec.postgres.as_ref().and_then(|postgres| postgres.image.as_ref()));
-        let image = self.value("spec.postgres.image", Image::parse(image.map_or("", String::as_str)));
+        let image = image.or(spec
+            .postgres
+            .as_ref()
+            .and_then(|postgres| postgres.image.as_ref()));
+        let image = self.value(
+            "spec.postgres.image",
+            Image::parse(image.map_or("", String::as_str)),
+        );
         let end = names::POSTGRES;
-        let service =
-            self.named(ServiceName::derive("name of the database's Service", "", name.as_str(), end));
+        let service = self.named(ServiceName::derive(
+            "name of the database's Service",
+            "",
+            name.as_str(),
+            end,
+        ));
         let label = self.named(name.label("label of the database", "", end));
         let secret = self.named(name.object("name of the Secret", "", names::POSTGRES_CREDENTIALS));
         let volume = self.named(name.object("name of the volume", "", names::POSTGRES_STORAGE));
@@ -679,7 +520,10 @@ impl Reader {
             secret: secret?,
             volume: volume?,
             image: image?,
-            credentials_hash: observation.credentials.as_ref().map(trouble::credentials_hash),
+            credentials_hash: observation
+                .credentials
+                .as_ref()
+                .map(trouble::credentials_hash),
             credentials: observation.credentials.clone(),
             has_volume: live.is_some(),
             size: volume_size(storage.and_then(|s| s.size.as_ref()), live),
@@ -699,39 +543,73 @@ impl Reader {
     ) -> Option<Proxy> {
         let port = self.value("spec.kubeRBACProxy.port", Port::parse(proxy.port));
         for (taken, field, number, other) in [
-            (proxy.port == spec.rest.port, "spec.kubeRBACProxy.port", proxy.port, "spec.rest.port"),
-            (proxy.port == HEALTH_PORT, "spec.kubeRBACProxy.port", proxy.port, "the proxy's health endpoint"),
-            (spec.rest.port == HEALTH_PORT, "spec.rest.port", spec.rest.port, "the proxy's health endpoint"),
+            (
+                proxy.port == spec.rest.port,
+                "spec.kubeRBACProxy.port",
+                proxy.port,
+                "spec.rest.port",
+            ),
+            (
+                proxy.port == HEALTH_PORT,
+                "spec.kubeRBACProxy.port",
+                proxy.port,
+                "the proxy's health endpoint",
+            ),
+            (
+                spec.rest.port == HEALTH_PORT,
+                "spec.rest.port",
+                spec.rest.port,
+                "the proxy's health endpoint",
+            ),
         ] {
             if taken {
-                self.problems.push(Problem::PortTaken { field, port: number, other });
+                self.problems.push(Problem::PortTaken {
+                    field,
+                    port: number,
+                    other,
+                });
             }
         }
         let image = proxy.image.as_deref().unwrap_or_default();
         let image = self.value("spec.kubeRBACProxy.image", Image::parse(image));
-        let certificate = self
-            .secret_key("spec.kubeRBACProxy.tlsCertificateSecret", proxy.tls_certificate_secret.as_ref());
-        let key = self.secret_key("spec.kubeRBACProxy.tlsKeySecret", proxy.tls_key_secret.as_ref());
-        let config = self.named(name.object("name of the ConfigMap", "", "-kube-rbac-proxy-config"));
+        let certificate = self.secret_key(
+            "spec.kubeRBACProxy.tlsCertificateSecret",
+            proxy.tls_certificate_secret.as_ref(),
+        );
+        let key = self.secret_key(
+            "spec.kubeRBACProxy.tlsKeySecret",
+            proxy.tls_key_secret.as_ref(),
+        );
+        let config =
+            self.named(name.object("name of the ConfigMap", "", "-kube-rbac-proxy-config"));
         let authorities = self.named(name.object("name of the ConfigMap", "", "-ca"));
-        let delegator =
-            self.derived(name, "name of the ClusterRoleBinding", "", "-auth-delegator");
-        let policy = self.derived(name, "name of the NetworkPolicy", "", "-proxy");
+        let delegator = self.derived(
+            name,
+            "label of the ClusterRoleBinding",
+            "",
+            "-auth-delegator",
+        );
+        let policy = self.derived(name, "label of the NetworkPolicy", "", "-proxy");
         let wants_route = proxy.service_route == ServiceRoute::Enabled;
         let host = match filled(proxy.domain.as_ref()) {
             Some(domain) if wants_route => {
                 self.value("spec.kubeRBACProxy.domain", Domain::parse(domain));
                 let label = self.named(name.host())?;
-                Some(self.keep(ObjectName::parse(&format!("{label}.{}", domain.to_ascii_lowercase())).map_err(
-                    |source| Problem::Reference { field: "spec.kubeRBACProxy.domain".to_owned(), source },
-                ))?)
+                Some(self.keep(
+                    ObjectName::parse(&format!("{label}.{}", domain.to_ascii_lowercase())).map_err(
+                        |source| Problem::Reference {
+                            field: "spec.kubeRBACProxy.domain".to_owned(),
+                            source,
+                        },
+                    ),
+                )?)
             }
             _ => None,
         };
         let route = if wants_route && observation.platform.openshift {
             Some(ProxyRoute {
-                name: self.derived(name, "name of the Route", "", "-https")?,
-                policy: self.derived(name, "name of the NetworkPolicy", "", "-https-route")?,
+                name: self.derived(name, "label of the Route", "", "-https")?,
+                policy: self.derived(name, "label of the NetworkPolicy", "", "-https-route")?,
                 host,
             })
         } else {
@@ -740,8 +618,8 @@ impl Reader {
         let by_method = match proxy.authorization() {
             Authorization::Get => None,
             Authorization::ByMethod => Some(ByMethod {
-                api: self.derived(name, "name of the Role", "registry-api-", "")?,
-                viewer: self.derived(name, "name of the Role", "registry-viewer-", "")?,
+                api: self.derived(name, "label of the Role", "registry-api-", "")?,
+                viewer: self.derived(name, "label of the Role", "registry-viewer-", "")?,
                 users: observation.users.clone(),
             }),
         };
@@ -762,10 +640,16 @@ impl Reader {
     }
 }
 
-
 impl Database {
-    fn set_bundle(&mut self, spec: &ModelRegistrySpec, observation: &Observation, config_map: ObjectName) {
-        let Self::MySql { tls, .. } = self else { return };
+    fn set_bundle(
+        &mut self,
+        spec: &ModelRegistrySpec,
+        observation: &Observation,
+        config_map: ObjectName,
+    ) {
+        let Self::MySql { tls, .. } = self else {
+            return;
+        };
         let Some(mysql) = &spec.mysql else { return };
         let directory = filled(mysql.ssl_root_certificates_config_map_name.as_ref())
             .map(|name| Holder::ConfigMap(name.clone()))
@@ -774,17 +658,15 @@ impl Database {
                     .map(|name| Holder::Secret(name.clone()))
             });
         if let Some(directory) = directory {
-            let there = observation.referenced.get(&directory).is_some_and(Option::is_some);
+            let there = observation
+                .referenced
+                .get(&directory)
+                .is_some_and(Option::is_some);
             let content = observation.authorities.clone().filter(|_| there);
-            tls.bundle = Some(Bundle { config_map, content });
-        }
-    }
-
-    /// TLS.
-    #[must_use]
-    pub fn tls(&self) -> &Tls {
-        match self {
-            Self::Postgres { tls, .. } | Self::MySql { tls, .. } => tls,
+            tls.bundle = Some(Bundle {
+                config_map,
+                content,
+            });
         }
     }
 }
@@ -814,7 +696,12 @@ fn left_data(
     if spec.postgres.as_ref().is_some_and(Postgres::is_generated) {
         return None;
     }
-    match resource.spec.postgres.as_ref().and_then(|postgres| postgres.deletion_policy) {
+    match resource
+        .spec
+        .postgres
+        .as_ref()
+        .and_then(|postgres| postgres.deletion_policy)
+    {
         Some(DeletionPolicy::Delete) => Some(LeftData::Deleted),
         _ if observation.volume.is_none() => None,
         Some(DeletionPolicy::Retain) => Some(LeftData::Retained),
@@ -830,7 +717,11 @@ fn external_address(
 ) -> Option<String> {
     let proxy = spec.kube_rbac_proxy.as_ref()?;
     if let Some(route) = gateway {
-        return Some(format!("{}/model-registry/{}", route.gateway.domain, name.as_str()));
+        return Some(format!(
+            "{}/model-registry/{}",
+            route.gateway.domain,
+            name.as_str()
+        ));
     }
     let domain = filled(proxy.domain.as_ref())?;
     (proxy.service_route == ServiceRoute::Enabled)

@@ -106,12 +106,29 @@ text!(
     |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
 );
 
-fn check(value: &str, max: usize, allowed: &'static str, test: fn(char) -> bool) -> Result<(), ValueError> {
+text!(
+    /// Name of an environment variable.
+    EnvName,
+    1024,
+    "names of environment variables are printable ASCII without '='",
+    |c| (c.is_ascii_graphic() || c == ' ') && c != '='
+);
+
+fn check(
+    value: &str,
+    max: usize,
+    allowed: &'static str,
+    test: fn(char) -> bool,
+) -> Result<(), ValueError> {
     if value.is_empty() {
         return Err(ValueError::Empty);
     }
     if let Some(character) = value.chars().find(|c| !test(*c)) {
-        return Err(ValueError::Character { value: value.to_owned(), character, allowed });
+        return Err(ValueError::Character {
+            value: value.to_owned(),
+            character,
+            allowed,
+        });
     }
     let length = value.chars().count();
     if length > max {
@@ -127,13 +144,19 @@ pub struct Host(String);
 impl Host {
     /// A host name, an IPv4 address, or an IPv6 address with or without brackets.
     pub fn parse(value: &str) -> Result<Self, ValueError> {
-        let bare = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
+        let bare = value
+            .strip_prefix('[')
+            .and_then(|v| v.strip_suffix(']'))
+            .unwrap_or(value);
         if bare.parse::<Ipv6Addr>().is_ok() {
             return Ok(Self(format!("[{bare}]")));
         }
-        check(value, 253, "a host is made of letters, digits, '-', '_' and '.'", |c| {
-            c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
-        })?;
+        check(
+            value,
+            253,
+            "a host is made of letters, digits, '-', '_' and '.'",
+            |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'),
+        )?;
         Ok(Self(value.to_owned()))
     }
 
@@ -176,7 +199,10 @@ mod tests {
 
     #[test]
     fn hosts() {
-        assert_eq!(Host::parse("db-1.example.test").unwrap().as_str(), "db-1.example.test");
+        assert_eq!(
+            Host::parse("db-1.example.test").unwrap().as_str(),
+            "db-1.example.test"
+        );
         assert_eq!(Host::parse("fd00::1").unwrap().as_str(), "[fd00::1]");
         assert_eq!(Host::parse("[fd00::1]").unwrap().as_str(), "[fd00::1]");
         assert!(Host::parse("db:5432").is_err());
@@ -187,7 +213,9 @@ mod tests {
     #[test]
     fn an_image_with_a_line_break_is_refused_by_name_of_the_character() {
         assert_eq!(
-            Image::parse("quay.io/a:1\n  stdin: true").unwrap_err().to_string(),
+            Image::parse("quay.io/a:1\n  stdin: true")
+                .unwrap_err()
+                .to_string(),
             "\"quay.io/a:1\\n  stdin: true\" has the character '\\n': \
              an image name has no spaces, line breaks or characters beyond ASCII"
         );

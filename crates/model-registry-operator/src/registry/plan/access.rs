@@ -15,14 +15,21 @@ use crate::registry::validate::{ByMethod, Derived, Validated};
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(super) fn identities(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let account = ServiceAccount { metadata: own(registry), ..ServiceAccount::default() };
+    let account = ServiceAccount {
+        metadata: own(registry),
+        ..ServiceAccount::default()
+    };
     plan.push(Planned::new(SERVICE_ACCOUNT, &account)?);
     plan.push(Planned::new(ROLE, &user_role(registry))?);
     if registry.platform.groups {
         plan.push(group(registry)?);
     }
     plan.push(Planned::new(ROLE_BINDING, &users(registry))?);
-    if let Some(by_method) = registry.proxy.as_ref().and_then(|proxy| proxy.by_method.as_ref()) {
+    if let Some(by_method) = registry
+        .proxy
+        .as_ref()
+        .and_then(|proxy| proxy.by_method.as_ref())
+    {
         plan.push(Planned::new(ROLE, &api_role(registry, by_method))?);
         plan.push(Planned::new(ROLE, &viewer_role(registry, by_method))?);
         plan.push(Planned::new(ROLE_BINDING, &mirror(registry, by_method))?);
@@ -46,22 +53,35 @@ fn role(registry: &Validated, name: &Derived, texts: [String; 2], rules: Vec<Pol
         ("openshift.io/display-name", display.as_str()),
         ("openshift.io/description", description.as_str()),
     ]);
-    Role { metadata: annotated(derived(registry, name), annotations), rules: Some(rules) }
+    Role {
+        metadata: annotated(derived(registry, name), annotations),
+        rules: Some(rules),
+    }
 }
 
 /// Exactly two rules: who hands out this Role must hold all of it, and clients that do so hold
 /// these two.
 fn user_role(registry: &Validated) -> Role {
     let name = registry.name.as_str();
-    let rules = vec![rule(registry, "services", &["get"]), rule(registry, "endpoints", &["get"])];
-    let texts = [format!("Registry User {name}"), format!("Can access Model Registry {name}")];
+    let rules = vec![
+        rule(registry, "services", &["get"]),
+        rule(registry, "endpoints", &["get"]),
+    ];
+    let texts = [
+        format!("Registry User {name}"),
+        format!("Can access Model Registry {name}"),
+    ];
     role(registry, &registry.user_role, texts, rules)
 }
 
 /// The subresource does not exist: granting it gives nothing else.
 fn api_role(registry: &Validated, by_method: &ByMethod) -> Role {
     let name = registry.name.as_str();
-    let rules = vec![rule(registry, "services/api", &["get", "create", "update", "patch", "delete"])];
+    let rules = vec![rule(
+        registry,
+        "services/api",
+        &["get", "create", "update", "patch", "delete"],
+    )];
     let texts = [
         format!("Registry API {name}"),
         format!("Can read and write the contents of Model Registry {name}"),
@@ -107,7 +127,11 @@ fn binding(metadata: ObjectMeta, role: &Derived, subjects: Vec<Subject>) -> Role
 
 /// On every platform: the group may come from any identity provider.
 fn users(registry: &Validated) -> RoleBinding {
-    binding(derived(registry, &registry.users), &registry.user_role, vec![users_group(registry)])
+    binding(
+        derived(registry, &registry.users),
+        &registry.user_role,
+        vec![users_group(registry)],
+    )
 }
 
 /// Whoever may use the registry may use it by every method.
@@ -127,5 +151,7 @@ fn group(registry: &Validated) -> Result<Planned, PlanError> {
         metadata: clusterwide(registry, &registry.users),
         data: json!({}),
     };
-    Ok(Planned::new(GROUP, &group)?.identified_by(identity(registry)).use_foreign())
+    Ok(Planned::new(GROUP, &group)?
+        .identified_by(identity(registry))
+        .use_foreign())
 }

@@ -49,35 +49,77 @@ pub(super) fn bundle(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
 /// What the server needs to reach `database`.
 pub(super) fn access(database: &Database) -> Access {
     match database {
-        Database::Postgres { host, port, user, password, database, ssl_mode, passphrase, tls } => {
-            let user = user.as_ref().map(|user| escaped(user) + "@").unwrap_or_default();
+        Database::Postgres {
+            host,
+            port,
+            user,
+            password,
+            database,
+            ssl_mode,
+            passphrase,
+            tls,
+        } => {
+            let user = user
+                .as_ref()
+                .map(|user| escaped(user) + "@")
+                .unwrap_or_default();
             let database = database.as_ref().map(escaped).unwrap_or_default();
-            let mode = ssl_mode.map(|mode| format!("?sslmode={}", mode.as_str())).unwrap_or_default();
-            let dsn = format!("postgresql://{user}{}:{port}/{database}{mode}", host.as_str());
+            let mode = ssl_mode
+                .map(|mode| format!("?sslmode={}", mode.as_str()))
+                .unwrap_or_default();
+            let dsn = format!(
+                "postgresql://{user}{}:{port}/{database}{mode}",
+                host.as_str()
+            );
             let mut access = Access::default();
             access.args.push("--embedmd-database-type=postgres".into());
-            access.env.extend(password.as_ref().map(|key| variable("PGPASSWORD", key)));
-            access.env.extend(passphrase.as_ref().map(|key| variable("PGSSLPASSWORD", key)));
+            access
+                .env
+                .extend(password.as_ref().map(|key| variable("PGPASSWORD", key)));
+            access.env.extend(
+                passphrase
+                    .as_ref()
+                    .map(|key| variable("PGSSLPASSWORD", key)),
+            );
             access.env.push(literal(DSN, &dsn));
             access.files("postgres", tls);
             access.verify(postgres_verifies(ssl_mode.unwrap_or(SslMode::Disable), tls));
             access
         }
-        Database::MySql { host, port, user, password, database, tls } => {
+        Database::MySql {
+            host,
+            port,
+            user,
+            password,
+            database,
+            tls,
+        } => {
             let mut access = Access::default();
             access.args.push("--embedmd-database-type=mysql".into());
-            access.env.extend(password.as_ref().map(|key| variable("MYSQL_PASSWORD", key)));
-            let secret = if password.is_some() { ":$(MYSQL_PASSWORD)" } else { "" };
+            access
+                .env
+                .extend(password.as_ref().map(|key| variable("MYSQL_PASSWORD", key)));
+            let secret = if password.is_some() {
+                ":$(MYSQL_PASSWORD)"
+            } else {
+                ""
+            };
             let dsn = format!(
                 "{}{secret}@tcp({}:{port})/{}?charset=utf8mb4",
                 unexpanded(user.as_str()),
                 host.as_str(),
                 unexpanded(database.as_str())
             );
-            access.env.push(EnvVar { name: DSN.into(), value: Some(dsn), value_from: None });
+            access.env.push(EnvVar {
+                name: DSN.into(),
+                value: Some(dsn),
+                value_from: None,
+            });
             access.files("mysql", tls);
             if let Some(ciphers) = &tls.ciphers {
-                access.args.push(format!("--embedmd-database-ssl-cipher={ciphers}"));
+                access
+                    .args
+                    .push(format!("--embedmd-database-ssl-cipher={ciphers}"));
             }
             let authorities = tls.root.is_some() || tls.bundle.is_some();
             access.verify(tls.verify.or(authorities.then_some(true)));
@@ -110,14 +152,15 @@ fn variable(name: &str, key: &SecretKey) -> EnvVar {
 
 /// A part of a URL: everything but letters, digits and four signs as `%XX`.
 fn escaped(name: &PostgresName) -> String {
-    name.as_str().bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            text.push(char::from(byte));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let escape = |byte: u8| {
+        if plain(byte) {
+            char::from(byte).to_string()
         } else {
-            text += &format!("%{byte:02X}");
+            format!("%{byte:02X}")
         }
-        text
-    })
+    };
+    name.as_str().bytes().map(escape).collect()
 }
 
 impl Access {
@@ -136,7 +179,8 @@ impl Access {
                     key
                 }
                 FileSource::ConfigMap { name, key } => {
-                    self.volumes.push(config_map_volume(&volume, name.as_str(), Some(PRIVATE)));
+                    self.volumes
+                        .push(config_map_volume(&volume, name.as_str(), Some(PRIVATE)));
                     key
                 }
             };
@@ -144,20 +188,28 @@ impl Access {
         }
         if let Some(bundle) = &tls.bundle {
             let volume = volume_name(database, "rootcerts");
-            self.volumes.push(config_map_volume(&volume, bundle.config_map.as_str(), Some(PRIVATE)));
+            self.volumes.push(config_map_volume(
+                &volume,
+                bundle.config_map.as_str(),
+                Some(PRIVATE),
+            ));
             self.file(database, "rootcerts", "ca", BUNDLE_KEY);
         }
     }
 
     fn file(&mut self, database: &str, name: &str, flag: &str, key: &str) {
         let directory = format!("/etc/{database}_ssl_{name}");
-        self.mounts.push(mount(&volume_name(database, name), &directory, true));
-        self.args.push(format!("--embedmd-database-ssl-{flag}={directory}/{key}"));
+        self.mounts
+            .push(mount(&volume_name(database, name), &directory, true));
+        self.args
+            .push(format!("--embedmd-database-ssl-{flag}={directory}/{key}"));
     }
 
     fn verify(&mut self, verify: Option<bool>) {
         if let Some(verify) = verify {
-            self.args.push(format!("--embedmd-database-ssl-verify-server-cert={verify}"));
+            self.args.push(format!(
+                "--embedmd-database-ssl-verify-server-cert={verify}"
+            ));
         }
     }
 }

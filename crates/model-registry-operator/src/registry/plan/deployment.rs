@@ -1,13 +1,16 @@
 //! The registry's own pods.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
 use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use resources::meta::{Pairs, annotated};
 use resources::workload::{
-    Timing, disruption_budget, http_probe, matching, overlay, restricted_container, restricted_pod, tcp_probe,
+    Timing, disruption_budget, http_probe, matching, overlay, restricted_container, restricted_pod,
+    tcp_probe,
 };
 use resources::{Plan, PlanError, Planned};
 
@@ -54,15 +57,23 @@ pub(super) fn deployment(registry: &Validated, plan: &mut Plan) -> Result<(), Pl
 }
 
 fn template(registry: &Validated) -> PodTemplateSpec {
-    let mut annotations = Pairs::from([("openshift.io/required-scc".into(), "restricted-v2".into())]);
+    let mut annotations =
+        Pairs::from([("openshift.io/required-scc".into(), "restricted-v2".into())]);
     if let Some(hash) = &registry.inputs_hash {
         annotations.insert(INPUTS_HASH.into(), hash.clone());
     }
-    let labels = ObjectMeta { labels: Some(pod_labels(registry)), ..ObjectMeta::default() };
+    let labels = ObjectMeta {
+        labels: Some(pod_labels(registry)),
+        ..ObjectMeta::default()
+    };
     let mut access = access(&registry.database);
     let mut volumes = std::mem::take(&mut access.volumes);
     let mut containers = vec![server(registry, access)];
-    if let Some(proxy) = registry.proxy.as_ref().map(|proxy| sidecar(registry, proxy)) {
+    if let Some(proxy) = registry
+        .proxy
+        .as_ref()
+        .map(|proxy| sidecar(registry, proxy))
+    {
         containers.push(proxy.container());
         volumes.extend(proxy.volumes());
     }
@@ -82,13 +93,31 @@ fn template(registry: &Validated) -> PodTemplateSpec {
 }
 
 fn server(registry: &Validated, database: Access) -> Container {
-    let mut args = vec!["--hostname=0.0.0.0".into(), format!("--port={}", registry.rest.port)];
+    let mut args = vec![
+        "--hostname=0.0.0.0".into(),
+        format!("--port={}", registry.rest.port),
+    ];
     args.extend(database.args);
     // Alive means that the server listens, which it does not before it has its database: it tries
     // for about five minutes. A database that goes away later makes it unready, never restarted.
-    let started = Timing { delay: 5, period: 5, timeout: 5, failures: 120 };
-    let alive = Timing { delay: 30, period: 10, timeout: 5, failures: 3 };
-    let ready = Timing { delay: 5, period: 10, timeout: 5, failures: 3 };
+    let started = Timing {
+        delay: 10,
+        period: 5,
+        timeout: 5,
+        failures: 120,
+    };
+    let alive = Timing {
+        delay: 30,
+        period: 10,
+        timeout: 5,
+        failures: 3,
+    };
+    let ready = Timing {
+        delay: 5,
+        period: 10,
+        timeout: 5,
+        failures: 3,
+    };
     Container {
         name: SERVER.into(),
         image: Some(registry.rest.image.to_string()),

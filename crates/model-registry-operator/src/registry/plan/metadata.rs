@@ -23,7 +23,11 @@ pub(super) const MADE_BY_US: [(&str, &str); 4] = [
 #[must_use]
 pub fn pod_labels(registry: &Validated) -> Pairs {
     let name = registry.name.as_str();
-    pairs([("app", name), ("app.kubernetes.io/name", name), ("component", COMPONENT)])
+    pairs([
+        ("app", name),
+        ("app.kubernetes.io/name", name),
+        ("component", COMPONENT),
+    ])
 }
 
 /// Labels by which the pods of the generated Postgres are selected.
@@ -67,13 +71,23 @@ pub(super) fn own(registry: &Validated) -> ObjectMeta {
 /// Metadata of an object with a name of its own and the labels of the registry.
 pub(super) fn called(registry: &Validated, name: &str) -> ObjectMeta {
     let labels = labels(registry, registry.name.as_str());
-    namespaced(name, registry.namespace.as_str(), labels, registry.owner.as_ref())
+    namespaced(
+        name,
+        registry.namespace.as_str(),
+        labels,
+        registry.owner.as_ref(),
+    )
 }
 
 /// Metadata of an object whose name is also its instance.
 pub(super) fn derived(registry: &Validated, name: &Derived) -> ObjectMeta {
     let labels = labels(registry, name.label.as_str());
-    namespaced(name.object.as_str(), registry.namespace.as_str(), labels, registry.owner.as_ref())
+    namespaced(
+        name.object.as_str(),
+        registry.namespace.as_str(),
+        labels,
+        registry.owner.as_ref(),
+    )
 }
 
 /// Metadata of a cluster-scoped object. Labels say whose it is.

@@ -2,6 +2,7 @@
 
 use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
 use resources::meta::{Pairs, pairs};
+use resources::names::ObjectName;
 use resources::postgres::{FS_GROUP, Postgres};
 use resources::{Plan, PlanError, Planned};
 
@@ -26,7 +27,10 @@ impl Parts {
         Self {
             labels: postgres_labels(name),
             pods: postgres_pod_labels(registry, name),
-            endpoints: pairs([("app", registry.name.as_str()), ("app.kubernetes.io/name", name)]),
+            endpoints: pairs([
+                ("app", registry.name.as_str()),
+                ("app.kubernetes.io/name", name),
+            ]),
             clients: pod_labels(registry),
             annotations,
             pod_annotations,
@@ -50,7 +54,7 @@ impl Parts {
             image: generated.image.as_str(),
             volume: &generated.volume,
             size: &generated.size,
-            storage_class: generated.storage_class.as_ref().map(|class| class.as_str()),
+            storage_class: generated.storage_class.as_ref().map(ObjectName::as_str),
             // One that runs is not restarted for a group that it got along without.
             fs_group: generated.live.as_ref().map_or(fresh, |live| live.fs_group),
             annotations: &self.annotations,
@@ -65,8 +69,13 @@ impl Parts {
 /// restarts no database. The Deployment remembers the credentials that its pods were made with;
 /// only others appear in the template.
 fn annotations(generated: &Generated) -> (Pairs, Pairs) {
-    let Some(current) = &generated.credentials_hash else { return (Pairs::new(), Pairs::new()) };
-    let remembered = generated.live.as_ref().and_then(|live| live.baseline.as_ref());
+    let Some(current) = &generated.credentials_hash else {
+        return (Pairs::new(), Pairs::new());
+    };
+    let remembered = generated
+        .live
+        .as_ref()
+        .and_then(|live| live.baseline.as_ref());
     let baseline = remembered.unwrap_or(current);
     let template = if baseline == current {
         Pairs::new()
@@ -81,26 +90,47 @@ pub(super) fn data(registry: &Validated, plan: &mut Plan) -> Result<(), PlanErro
     if let Some(generated) = &registry.postgres {
         let parts = Parts::of(registry, generated);
         let postgres = parts.builder(registry, generated);
-        let identity = [("app", generated.name.as_str()), ("component", "model-registry-postgres")];
+        let identity = [
+            ("app", generated.name.as_str()),
+            ("component", "model-registry-postgres"),
+        ];
         if let Some(credentials) = &generated.credentials {
             let secret = Planned::new(SECRET, &postgres.secret(credentials.data.clone()))?;
-            plan.push(secret.identified_by(identity).only_if(credentials.precondition.clone()));
+            plan.push(
+                secret
+                    .identified_by(identity)
+                    .only_if(credentials.precondition.clone()),
+            );
         }
         if generated.running || generated.has_volume {
-            plan.push(Planned::new(PERSISTENT_VOLUME_CLAIM, &postgres.volume())?.identified_by(identity));
+            plan.push(
+                Planned::new(PERSISTENT_VOLUME_CLAIM, &postgres.volume())?.identified_by(identity),
+            );
         }
     } else if registry.left_data != Some(LeftData::Deleted) {
         let name = registry.name.as_str();
         let namespace = registry.namespace.as_str();
-        plan.keep(SECRET, namespace, &format!("{name}{}", names::POSTGRES_CREDENTIALS));
-        plan.keep(PERSISTENT_VOLUME_CLAIM, namespace, &format!("{name}{}", names::POSTGRES_STORAGE));
+        plan.keep(
+            SECRET,
+            namespace,
+            &format!("{name}{}", names::POSTGRES_CREDENTIALS),
+        );
+        plan.keep(
+            PERSISTENT_VOLUME_CLAIM,
+            namespace,
+            &format!("{name}{}", names::POSTGRES_STORAGE),
+        );
     }
     Ok(())
 }
 
 /// The server, its Service and who may reach it.
 pub(super) fn workload(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let Some(generated) = registry.postgres.as_ref().filter(|generated| generated.running) else {
+    let Some(generated) = registry
+        .postgres
+        .as_ref()
+        .filter(|generated| generated.running)
+    else {
         return Ok(());
     };
     let parts = Parts::of(registry, generated);

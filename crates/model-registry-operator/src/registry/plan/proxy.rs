@@ -15,8 +15,14 @@ use crate::registry::observe::Certificate;
 use crate::registry::validate::{Proxy, Validated};
 
 pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let Some(proxy) = &registry.proxy else { return Ok(()) };
-    if let Certificate::Own { serving, precondition } = &proxy.source {
+    let Some(proxy) = &registry.proxy else {
+        return Ok(());
+    };
+    if let Certificate::Own {
+        serving,
+        precondition,
+    } = &proxy.source
+    {
         let secret = Secret {
             metadata: called(registry, proxy.certificate.name.as_str()),
             data: Some(serving.secret.clone()),
@@ -32,7 +38,10 @@ pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(),
         plan.push(Planned::new(CONFIG_MAP, &authorities)?);
     }
     plan.push(Planned::new(CONFIG_MAP, &config_map(registry, proxy)?)?);
-    plan.push(Planned::new(CLUSTER_ROLE_BINDING, &delegator(registry, proxy))?.identified_by(identity(registry)));
+    plan.push(
+        Planned::new(CLUSTER_ROLE_BINDING, &delegator(registry, proxy))?
+            .identified_by(identity(registry)),
+    );
     Ok(())
 }
 
@@ -91,7 +100,9 @@ fn delegator(registry: &Validated, proxy: &Proxy) -> ClusterRoleBinding {
 
 /// With a proxy there is always one policy, and none of them admits the server's own port.
 pub(super) fn policies(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let Some(proxy) = &registry.proxy else { return Ok(()) };
+    let Some(proxy) = &registry.proxy else {
+        return Ok(());
+    };
     let port = proxy.port.number();
     let policy = match &proxy.route {
         Some(route) => {
@@ -99,9 +110,19 @@ pub(super) fn policies(registry: &Validated, plan: &mut Plan) -> Result<(), Plan
                 namespaces(pairs([("network.openshift.io/policy-group", "ingress")])),
                 namespaces(pairs([("opendatahub.io/generated-namespace", "true")])),
             ];
-            ingress(derived(registry, &route.policy), pod_labels(registry), port, from)
+            ingress(
+                derived(registry, &route.policy),
+                pod_labels(registry),
+                port,
+                from,
+            )
         }
-        None => ingress(derived(registry, &proxy.policy), pod_labels(registry), port, Vec::new()),
+        None => ingress(
+            derived(registry, &proxy.policy),
+            pod_labels(registry),
+            port,
+            Vec::new(),
+        ),
     };
     plan.push(Planned::new(NETWORK_POLICY, &policy)?);
     Ok(())

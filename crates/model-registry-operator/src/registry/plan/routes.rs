@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::{DynamicObject, ObjectMeta};
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
 use resources::meta::{namespaced, pairs};
+use resources::names::ObjectName;
 use resources::{Plan, PlanError, Planned, Precondition};
 use serde_json::{Value, json};
 
@@ -17,10 +18,23 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     if let Some(name) = &registry.rest.route {
         let spec = json!({"to": service(registry), "port": {"targetPort": "http-api"}});
-        plan.push(Planned::new(ROUTE, &object(derived(registry, name), &spec))?);
+        plan.push(Planned::new(
+            ROUTE,
+            &object(derived(registry, name), &spec),
+        )?);
     }
-    if let Some(route) = registry.proxy.as_ref().and_then(|proxy| proxy.route.as_ref()) {
-        plan.push(Planned::new(ROUTE, &object(derived(registry, &route.name), &proxy_route(registry, route)))?);
+    if let Some(route) = registry
+        .proxy
+        .as_ref()
+        .and_then(|proxy| proxy.route.as_ref())
+    {
+        plan.push(Planned::new(
+            ROUTE,
+            &object(
+                derived(registry, &route.name),
+                &proxy_route(registry, route),
+            ),
+        )?);
     }
     if let Some(gateway) = &registry.gateway {
         if let Some(grant) = &gateway.grant {
@@ -32,7 +46,11 @@ pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
 }
 
 fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
-    DynamicObject { types: None, metadata, data: json!({"spec": spec}) }
+    DynamicObject {
+        types: None,
+        metadata,
+        data: json!({"spec": spec}),
+    }
 }
 
 fn service(registry: &Validated) -> Value {
@@ -41,7 +59,7 @@ fn service(registry: &Validated) -> Value {
 
 fn proxy_route(registry: &Validated, route: &ProxyRoute) -> Value {
     json!({
-        "host": route.host.as_ref().map(|host| host.as_str()),
+        "host": route.host.as_ref().map(ObjectName::as_str),
         "to": service(registry),
         "port": {"targetPort": "https-api"},
         "tls": {"termination": "reencrypt"},
@@ -51,7 +69,10 @@ fn proxy_route(registry: &Validated, route: &ProxyRoute) -> Value {
 
 /// In a namespace of the platform's, so without an owner: labels say whose it is.
 fn http_route(registry: &Validated, route: &GatewayRoute) -> Result<Planned, PlanError> {
-    let port = registry.proxy.as_ref().map_or(registry.rest.port, |proxy| proxy.port);
+    let port = registry
+        .proxy
+        .as_ref()
+        .map_or(registry.rest.port, |proxy| proxy.port);
     let spec = json!({
         "parentRefs": [{
             "group": GATEWAY_API,
@@ -94,26 +115,42 @@ fn reference_grant(
 ) -> Result<(), PlanError> {
     let (others, precondition) = match grant {
         Grant::Given => {
-            plan.keep(REFERENCE_GRANT, registry.namespace.as_str(), names::REFERENCE_GRANT);
+            plan.keep(
+                REFERENCE_GRANT,
+                registry.namespace.as_str(),
+                names::REFERENCE_GRANT,
+            );
             return Ok(());
         }
         Grant::Missing => (Vec::new(), Precondition::Absent),
-        Grant::Shared { owners, version } => (owners.clone(), Precondition::Version(version.clone())),
+        Grant::Shared { owners, version } => {
+            (owners.clone(), Precondition::Version(version.clone()))
+        }
     };
     let own = registry.owner.clone().map(|owner| OwnerReference {
         controller: None,
         block_owner_deletion: None,
         ..owner
     });
-    let mut owners: Vec<_> =
-        others.into_iter().filter(|other| own.as_ref().is_none_or(|own| own.uid != other.uid)).collect();
+    let mut owners: Vec<_> = others
+        .into_iter()
+        .filter(|other| own.as_ref().is_none_or(|own| own.uid != other.uid))
+        .collect();
     owners.extend(own);
     owners.sort_by(|a, b| a.uid.cmp(&b.uid));
     let mut labels = pairs(MADE_BY_US);
-    labels.extend(pairs([("app.kubernetes.io/managed-by", "model-registry-operator")]));
+    labels.extend(pairs([(
+        "app.kubernetes.io/managed-by",
+        "model-registry-operator",
+    )]));
     let metadata = ObjectMeta {
         owner_references: Some(owners).filter(|owners| !owners.is_empty()),
-        ..namespaced(names::REFERENCE_GRANT, registry.namespace.as_str(), labels, None)
+        ..namespaced(
+            names::REFERENCE_GRANT,
+            registry.namespace.as_str(),
+            labels,
+            None,
+        )
     };
     let spec = json!({
         "from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": route.namespace.as_str()}],

@@ -38,8 +38,14 @@ fn annotations(registry: &Validated) -> Pairs {
     let mut annotations = Pairs::new();
     // One dashboard reads the first key of each text, another one the second.
     for (keys, text) in [
-        (["openshift.io/display-name", "displayName"], &registry.display_name),
-        (["openshift.io/description", "description"], &registry.description),
+        (
+            ["openshift.io/display-name", "displayName"],
+            &registry.display_name,
+        ),
+        (
+            ["openshift.io/description", "description"],
+            &registry.description,
+        ),
     ] {
         if let Some(text) = text {
             annotations.extend(keys.map(|key| (key.to_owned(), text.clone())));
@@ -54,7 +60,10 @@ fn annotations(registry: &Validated) -> Pairs {
         );
     }
     if let Some(address) = &registry.external_address {
-        annotations.insert("routing.opendatahub.io/external-address-rest".into(), address.clone());
+        annotations.insert(
+            "routing.opendatahub.io/external-address-rest".into(),
+            address.clone(),
+        );
     }
     annotations
 }

@@ -1,0 +1,283 @@
+//! What builders may use: the only input of every builder, made of types that say what they hold.
+
+use api::common::Operand;
+use api::modelregistry::v1beta1::SslMode;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::rbac::v1::Subject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use resources::names::{DataKey, HostLabel, LabelValue, ObjectName, ServiceName};
+
+use super::config::Gateway;
+use super::names::RegistryName;
+use super::observe::{Certificate, Credentials, Grant, LivePostgres, Platform};
+use super::trouble::{Trouble, Warning};
+use super::values::{Ciphers, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName};
+
+/// A resource that objects can be built from.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// Name.
+    pub name: RegistryName,
+    /// Namespace.
+    pub namespace: HostLabel,
+    /// Reference from children to the resource; `None` when the resource is not in a cluster.
+    pub owner: Option<OwnerReference>,
+    /// What the cluster offers.
+    pub platform: Platform,
+    /// Name of Role `registry-user-NAME`.
+    pub user_role: Derived,
+    /// Name of the group of users, its binding and its Group.
+    pub users: Derived,
+    /// Annotation `openshift.io/display-name` of the resource.
+    pub display_name: Option<String>,
+    /// Annotation `openshift.io/description` of the resource.
+    pub description: Option<String>,
+    /// The server.
+    pub rest: Rest,
+    /// Its database.
+    pub database: Database,
+    /// The Postgres that the operator runs, or its data.
+    pub postgres: Option<Generated>,
+    /// What became of the data of a generated Postgres that is not used any more.
+    pub left_data: Option<LeftData>,
+    /// The proxy.
+    pub proxy: Option<Proxy>,
+    /// The way in through a gateway.
+    pub gateway: Option<GatewayRoute>,
+    /// Address from outside the cluster as `host:port` or `host/path`, where there is one.
+    pub external_address: Option<String>,
+    /// How the pods run.
+    pub operand: Operand,
+    /// Hash of the keys that the server reads once, for its pod template.
+    pub inputs_hash: Option<String>,
+    /// What is wrong with the database's configuration. It does not stop anything.
+    pub troubles: Vec<Trouble>,
+    /// What is written in the resource and means nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// A derived name that is also the value of label `app.kubernetes.io/instance`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// Name of the object.
+    pub object: ObjectName,
+    /// The same as a label.
+    pub label: LabelValue,
+}
+
+/// The server.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    /// Port.
+    pub port: Port,
+    /// Image.
+    pub image: Image,
+    /// Compute resources.
+    pub resources: ResourceRequirements,
+    /// Name of the Route without authentication, when one is asked for and possible.
+    pub route: Option<Derived>,
+}
+
+/// The server's database.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// Postgres.
+    Postgres {
+        /// Server.
+        host: Host,
+        /// Port.
+        port: Port,
+        /// User.
+        user: Option<PostgresName>,
+        /// Password of the user.
+        password: Option<SecretKey>,
+        /// Database.
+        database: Option<PostgresName>,
+        /// How much the connection insists on TLS; `None` leaves it to the client.
+        ssl_mode: Option<SslMode>,
+        /// Passphrase of the client's key.
+        passphrase: Option<SecretKey>,
+        /// TLS.
+        tls: Tls,
+    },
+    /// MySQL or MariaDB.
+    MySql {
+        /// Server.
+        host: Host,
+        /// Port.
+        port: Port,
+        /// User.
+        user: MySqlUser,
+        /// Password of the user.
+        password: Option<SecretKey>,
+        /// Database.
+        database: MySqlDatabase,
+        /// TLS.
+        tls: Tls,
+    },
+}
+
+/// TLS to the database.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Client certificate.
+    pub certificate: Option<SecretKey>,
+    /// Its key.
+    pub key: Option<SecretKey>,
+    /// Authorities in one file.
+    pub root: Option<FileSource>,
+    /// Authorities from many keys, made into one file.
+    pub bundle: Option<Bundle>,
+    /// Ciphers.
+    pub ciphers: Option<Ciphers>,
+    /// Whether the server's certificate is verified; `None` leaves the flag out.
+    pub verify: Option<bool>,
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretKey {
+    /// Name of the Secret.
+    pub name: ObjectName,
+    /// Key.
+    pub key: DataKey,
+}
+
+/// A key of a Secret or ConfigMap that becomes a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileSource {
+    /// Of a Secret.
+    Secret(SecretKey),
+    /// Of a ConfigMap.
+    ConfigMap {
+        /// Name of the ConfigMap.
+        name: ObjectName,
+        /// Key.
+        key: DataKey,
+    },
+}
+
+/// Authorities from many keys, made into one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// ConfigMap that the operator makes of them.
+    pub config_map: ObjectName,
+    /// All certificates; `None` while the source is missing, and pods wait for it.
+    pub content: Option<String>,
+}
+
+/// The Postgres that the operator runs, or its data.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Name of Deployment, Service and NetworkPolicy.
+    pub name: ServiceName,
+    /// The same as a label.
+    pub label: LabelValue,
+    /// Name of the Secret.
+    pub secret: ObjectName,
+    /// Name of the volume.
+    pub volume: ObjectName,
+    /// Image.
+    pub image: Image,
+    /// Content of the Secret; `None` when it is not there and not needed.
+    pub credentials: Option<Credentials>,
+    /// Hash of the credentials.
+    pub credentials_hash: Option<String>,
+    /// There is a volume already.
+    pub has_volume: bool,
+    /// Size of the volume.
+    pub size: String,
+    /// Storage class of the volume, where it is chosen.
+    pub storage_class: Option<ObjectName>,
+    /// The volume and the password outlive the resource.
+    pub retain: bool,
+    /// The workload runs. Else only the data is held.
+    pub running: bool,
+    /// The Deployment as it is.
+    pub live: Option<LivePostgres>,
+}
+
+/// What became of the data of a generated Postgres that is not used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftData {
+    /// It is kept and goes with the registry: nobody decided otherwise.
+    Kept,
+    /// It is kept and outlives the registry.
+    Retained,
+    /// It is gone or going, as asked for. Whether there ever was any is not known.
+    Deleted,
+}
+
+/// The proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Port.
+    pub port: Port,
+    /// Image.
+    pub image: Image,
+    /// Compute resources, where they are chosen.
+    pub resources: Option<ResourceRequirements>,
+    /// Serving certificate.
+    pub certificate: SecretKey,
+    /// Its key.
+    pub key: SecretKey,
+    /// Where the certificate comes from.
+    pub source: Certificate,
+    /// ConfigMap for clients with the authorities, where the operator makes the certificate.
+    pub authorities: ObjectName,
+    /// ConfigMap with the proxy's configuration.
+    pub config: ObjectName,
+    /// Its ClusterRoleBinding.
+    pub delegator: Derived,
+    /// NetworkPolicy where no Route is.
+    pub policy: Derived,
+    /// Route, where there is one.
+    pub route: Option<ProxyRoute>,
+    /// Access by method.
+    pub by_method: Option<ByMethod>,
+}
+
+/// The Route to the proxy.
+#[derive(Clone, Debug)]
+pub struct ProxyRoute {
+    /// Name of the Route.
+    pub name: Derived,
+    /// Name of its NetworkPolicy.
+    pub policy: Derived,
+    /// Host; `None` leaves the choice to OpenShift.
+    pub host: Option<ObjectName>,
+}
+
+/// Access by method.
+#[derive(Clone, Debug)]
+pub struct ByMethod {
+    /// Role for everything, and the binding that mirrors the users.
+    pub api: Derived,
+    /// Role for reading.
+    pub viewer: Derived,
+    /// Whom people gave Role `registry-user-NAME`.
+    pub users: Vec<Subject>,
+}
+
+/// The way in through a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayRoute {
+    /// Name of the HTTPRoute.
+    pub name: Derived,
+    /// Namespace of the HTTPRoute.
+    pub namespace: HostLabel,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The ReferenceGrant as it is; `None` where the API is missing.
+    pub grant: Option<Grant>,
+}
+
+impl Database {
+    /// TLS.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        match self {
+            Self::Postgres { tls, .. } | Self::MySql { tls, .. } => tls,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Comparison with what the Go operator was recorded to do: the same objects, but for the entries
+//! of `differences.yaml`.
+//!
+//! The recordings are not part of the project. Where they are missing, one line says so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+#[path = "compat/differences.rs"]
+mod differences;
+#[path = "compat/normalise.rs"]
+mod normalise;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use api::modelregistry::v1beta1::ModelRegistry;
+use kube::CustomResourceExt;
+use model_registry_operator::registry::{
+    Registry,
+    config::{Config, PROXY_IMAGE},
+    error::Error,
+};
+use resources::kind::INGRESS_CONFIG;
+use runtime::component::Component;
+use runtime::offline::{OfflineInputs, Platform, admission::admit, documents};
+use serde_json::{Value, json};
+
+use differences::{Differences, Found};
+
+/// Where the recordings are.
+fn recordings() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
+    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
+    Some(root.join("model-registry")).filter(|root| root.is_dir())
+}
+
+/// Why a recorded case is not compared.
+fn not_compared(case: &str, folder: &Path) -> Option<&'static str> {
+    let rules = [
+        ("wh-", "recorded with webhooks"),
+        ("catalog-", "kind Catalog"),
+        ("v1alpha1", "needs conversion"),
+    ];
+    let rule = rules
+        .iter()
+        .find(|(prefix, _)| case.starts_with(prefix))
+        .map(|(_, reason)| *reason);
+    rule.or_else(|| {
+        folder
+            .join("rejected.txt")
+            .exists()
+            .then_some("refused by the schema")
+    })
+}
+
+fn config(case: &str) -> Config {
+    let gateway = case.starts_with("gateway-");
+    Config::from_lookup(|name| match name {
+        "GATEWAY_DOMAIN" if gateway => Some("gw.example.test".into()),
+        "HTTPROUTE_NAMESPACE" if gateway => Some("opendatahub".into()),
+        _ => None,
+    })
+    .unwrap()
+}
+
+fn read(path: &Path) -> Vec<Value> {
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    documents::read(&text, &path.display().to_string()).unwrap()
+}
+
+/// What ours makes of the case; nothing when it refuses the resource.
+fn ours(platform: Platform, case: &str, folder: &Path) -> Vec<Value> {
+    let mut documents = read(&folder.join("cr.yaml"));
+    let cr = documents.pop().unwrap();
+    if platform == Platform::OpenShift {
+        documents.push(json!({
+            "apiVersion": INGRESS_CONFIG.api_version(), "kind": "Ingress", "metadata": {"name": "cluster"},
+            "spec": {"domain": "apps.example.test"},
+        }));
+    }
+    let mut admitted = admit(&ModelRegistry::crd(), &cr).unwrap().object;
+    admitted["metadata"]["uid"] = "00000000-0000-4000-8000-000000000001".into();
+    let resource: ModelRegistry = serde_json::from_value(admitted).unwrap();
+    let registry = Registry {
+        config: config(case),
+    };
+    let capabilities = platform.capabilities(&registry, &[INGRESS_CONFIG]);
+    let inputs = OfflineInputs::new(
+        &registry,
+        &resource,
+        &documents,
+        capabilities,
+        jiff::Timestamp::UNIX_EPOCH,
+    );
+    let observation = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(registry.observe(&resource, &inputs))
+        .unwrap();
+    match registry.plan(&resource, &observation) {
+        Ok(plan) => plan
+            .objects()
+            .iter()
+            .map(|object| object.body.clone())
+            .collect(),
+        Err(Error::Validate(_)) => Vec::new(),
+        Err(error) => panic!("{case}: {error}"),
+    }
+}
+
+/// Objects by kind and name, the registry's name as `NAME`.
+fn keyed(case: &str, objects: Vec<Value>) -> BTreeMap<String, Value> {
+    objects
+        .into_iter()
+        .map(|object| {
+            let text = |pointer: &str| {
+                object
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let name = text("/metadata/name").replacen(case, "NAME", 1);
+            let key = format!("{} {name}", text("/kind"));
+            (key, normalise::object(object))
+        })
+        .collect()
+}
+
+#[test]
+fn objects_equal_the_recorded_ones() {
+    let differences = Differences::read();
+    let Some(root) = recordings() else {
+        println!(
+            "not compared with the Go operator: there is no folder with recordings (COMPAT_DIR)"
+        );
+        return;
+    };
+    let mut found = BTreeSet::new();
+    let mut compared = 0;
+    for (folder_name, platform) in [
+        ("plain", Platform::Kubernetes),
+        ("openshift", Platform::OpenShift),
+    ] {
+        let mut folders: Vec<_> = root
+            .join(folder_name)
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        folders.sort();
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            let case = folder.file_name().unwrap().to_str().unwrap();
+            if let Some(reason) = not_compared(case, folder) {
+                println!("{folder_name}/{case}: not compared, {reason}");
+                continue;
+            }
+            compared += 1;
+            let theirs = keyed(case, read(&folder.join("objects.yaml")));
+            let ours = keyed(case, ours(platform, case, folder));
+            let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
+            for object in names {
+                normalise::diff(
+                    "",
+                    theirs.get(object),
+                    ours.get(object),
+                    &mut |path, theirs, ours| {
+                        found.insert(Found {
+                            case: format!("{folder_name}/{case}"),
+                            object: object.clone(),
+                            path: path.to_owned(),
+                            values: format!("\n    theirs: {theirs}\n    ours:   {ours}"),
+                        });
+                    },
+                );
+            }
+        }
+    }
+    println!("{compared} cases compared");
+    assert!(compared > 50, "only {compared} cases were found");
+    let report = differences.check(&found);
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn the_recorded_default_image_of_the_proxy_is_not_ours() {
+    // The entry about it in differences.yaml rests on this.
+    assert_eq!(config("any").proxy_image, PROXY_IMAGE);
+    assert_ne!(
+        PROXY_IMAGE,
+        "quay.io/openshift/origin-kube-rbac-proxy:latest"
+    );
+}
