@@ -1,6 +1,6 @@
 //! `demo`: from nothing to running resources, in one command.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clusters::{self, Name, Provider, Up};
-use crate::operator::{Operator, Running};
+use crate::operator::{Operator, Running, kustomize};
 use crate::steps::root;
 
 /// What the demo shows: an operator, and samples that must become available. An operator joins
@@ -38,7 +38,7 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 struct Show {
     operator: Operator,
-    /// Files or folders of YAML, from the root of the workspace.
+    /// Folders for kustomize, from the root of the workspace.
     samples: &'static [&'static str],
 }
 
@@ -155,19 +155,23 @@ async fn show(options: &Demo, kubeconfig: &Path) -> Result<Vec<Line>> {
         .await?;
         for sample in show.samples {
             eprintln!("applying {sample} …");
-            lines.extend(try_sample(&client, &mut running, &root().join(sample)).await?);
+            lines.extend(try_sample(&client, &kubectl, &mut running, &root().join(sample)).await?);
         }
     }
     Ok(lines)
 }
 
 /// Applies a sample and waits for each of its resources that an operator answers.
-async fn try_sample(client: &Client, running: &mut Running, sample: &Path) -> Result<Vec<Line>> {
+async fn try_sample(
+    client: &Client,
+    kubectl: &Path,
+    running: &mut Running,
+    sample: &Path,
+) -> Result<Vec<Line>> {
     let started = Instant::now();
     let mut applied = Vec::new();
-    for file in yaml_files(sample)? {
-        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        applied.extend(cluster::apply_yaml(client, NAMESPACE, &text).await?);
+    for object in kustomize(kubectl, sample)? {
+        applied.push(cluster::apply(client, NAMESPACE, &object).await?);
     }
     let mut lines = Vec::new();
     for object in applied.iter().filter(|object| is_custom(object)) {
@@ -262,30 +266,6 @@ fn url(object: &DynamicObject) -> Option<String> {
         .last()
         .and_then(Value::as_str)
         .map(|host| format!("https://{host}"))
-}
-
-/// The YAML files of a folder in the order of their names, or the file itself; kustomize's own file
-/// is not one of them.
-fn yaml_files(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
-        let file = entry?.path();
-        let is_yaml = file
-            .extension()
-            .is_some_and(|extension| extension == "yaml");
-        if is_yaml
-            && file
-                .file_name()
-                .is_some_and(|name| name != "kustomization.yaml")
-        {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn table(lines: &[Line]) -> String {

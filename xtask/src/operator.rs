@@ -50,21 +50,9 @@ impl Operator {
     /// Applies everything of `config/NAME/default` but the Deployment, which is returned.
     pub(crate) async fn install(&self, client: &Client, kubectl: &Path) -> Result<Deployed> {
         let folder = root().join("config").join(self.name).join("default");
-        let output = Command::new(kubectl)
-            .arg("kustomize")
-            .arg(&folder)
-            .output()
-            .with_context(|| format!("running {}", kubectl.display()))?;
-        ensure!(
-            output.status.success(),
-            "kubectl kustomize {}: {}",
-            folder.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let (deployments, others): (Vec<_>, Vec<_>) =
-            cluster::objects(&String::from_utf8_lossy(&output.stdout))?
-                .into_iter()
-                .partition(|object| kind(object) == "Deployment");
+        let (deployments, others): (Vec<_>, Vec<_>) = kustomize(kubectl, &folder)?
+            .into_iter()
+            .partition(|object| kind(object) == "Deployment");
         for object in &others {
             cluster::apply(client, "default", object).await?;
         }
@@ -185,8 +173,24 @@ impl Deployed {
     }
 }
 
+/// The objects of a folder with a `kustomization.yaml`, in kustomize's order of kinds.
+pub(crate) fn kustomize(kubectl: &Path, folder: &Path) -> Result<Vec<DynamicObject>> {
+    let output = Command::new(kubectl)
+        .arg("kustomize")
+        .arg(folder)
+        .output()
+        .with_context(|| format!("running {}", kubectl.display()))?;
+    ensure!(
+        output.status.success(),
+        "kubectl kustomize {}: {}",
+        folder.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(cluster::objects(&String::from_utf8_lossy(&output.stdout))?)
+}
+
 /// The kind that a document names.
-pub(crate) fn kind(object: &DynamicObject) -> &str {
+fn kind(object: &DynamicObject) -> &str {
     object
         .types
         .as_ref()

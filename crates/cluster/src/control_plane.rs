@@ -126,7 +126,7 @@ impl Cluster {
                     &options_for_thread,
                     &ready,
                     stopped,
-                )
+                );
             })
             .map_err(Error::io("starting a thread"))?;
         let (servers, config) = started.recv().unwrap_or_else(|_| {

@@ -146,3 +146,31 @@ async fn a_group_has_its_users_at_the_top() {
     let applied = apply_yaml(&client, "default", group).await.unwrap();
     assert_eq!(applied[0].data["users"], serde_json::json!(["anna", "ben"]));
 }
+
+/// A kind that is there before the controllers start is known to the garbage collector at once.
+#[tokio::test]
+async fn what_a_route_owns_goes_with_it() {
+    let cluster = shared(Platform::OpenShift).unwrap();
+    let (client, namespace) = (
+        cluster.client().unwrap(),
+        cluster.namespace("garbage").await.unwrap(),
+    );
+    let route = "{apiVersion: route.openshift.io/v1, kind: Route, metadata: {name: r}, spec: {host: h, to: {name: s}}}";
+    let route = apply_yaml(&client, &namespace, route).await.unwrap();
+    let uid = route[0].metadata.uid.clone().unwrap();
+    let owned = format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: owned, ownerReferences: \
+         [{{apiVersion: route.openshift.io/v1, kind: Route, name: r, uid: {uid}}}]}}}}"
+    );
+    apply_yaml(&client, &namespace, &owned).await.unwrap();
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("route.openshift.io", "v1", "Route"));
+    Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource)
+        .delete("r", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    let configs = Api::<ConfigMap>::namespaced(client, &namespace);
+    cluster::gone(&configs, "owned", Duration::from_secs(10))
+        .await
+        .unwrap();
+}
