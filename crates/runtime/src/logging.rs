@@ -197,12 +197,24 @@ pub enum LogError {
     Started(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The client logs whole answers that it cannot read, and an answer may be a Secret. Nobody can
+/// switch that on.
+const NEVER: &str = "kube_client::client=error";
+
+fn filter(directives: &str) -> Result<EnvFilter, LogError> {
+    let failed = |source| LogError::Directives {
+        value: directives.to_owned(),
+        source,
+    };
+    let never = NEVER.parse().map_err(failed)?;
+    Ok(EnvFilter::try_new(directives)
+        .map_err(failed)?
+        .add_directive(never))
+}
+
 /// Starts logging for the whole process.
 pub fn init(settings: &LogSettings) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|source| LogError::Directives {
-        value: settings.filter.clone(),
-        source,
-    })?;
+    let filter = filter(&settings.filter)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(settings.time)
@@ -286,6 +298,18 @@ mod tests {
                 encoding.parse::<TimeEncoding>().unwrap().write(time),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn answers_of_the_server_are_never_logged() {
+        for directives in ["trace", "kube_client=trace", "kube_client::client=trace"] {
+            let filter = filter(directives).unwrap().to_string();
+            let of_client: Vec<&str> = filter
+                .split(',')
+                .filter(|part| part.starts_with("kube_client::client"))
+                .collect();
+            assert_eq!(of_client, [NEVER], "{directives} gave {filter}");
         }
     }
 

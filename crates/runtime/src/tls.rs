@@ -116,6 +116,30 @@ impl TlsProfile {
         Self { versions, suites }
     }
 
+    /// From `apiservers.config.openshift.io/cluster`. The profile `Old` and versions before 1.2
+    /// are served as the intermediate one: rustls has nothing older.
+    #[must_use]
+    pub fn from_openshift(apiserver: &serde_json::Value) -> Self {
+        let Some(profile) = apiserver.pointer("/spec/tlsSecurityProfile") else {
+            return Self::default();
+        };
+        match profile.get("type").and_then(serde_json::Value::as_str) {
+            Some("Modern") => Self::modern(),
+            Some("Custom") => {
+                let custom = |pointer: &str| profile.pointer(pointer);
+                let ciphers: Vec<&str> = custom("/custom/ciphers")
+                    .and_then(serde_json::Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(serde_json::Value::as_str)
+                    .collect();
+                let min = custom("/custom/minTLSVersion").and_then(serde_json::Value::as_str);
+                Self::custom(min == Some("VersionTLS13"), &ciphers)
+            }
+            _ => Self::intermediate(),
+        }
+    }
+
     /// The server's configuration with this profile and certificate, for HTTP/1.1.
     pub fn server_config(
         &self,
@@ -526,6 +550,25 @@ mod tests {
             TlsProfile::custom(false, &["AES128-SHA"]).versions,
             [&TLS13]
         );
+    }
+
+    #[test]
+    fn the_profile_of_a_cluster() {
+        let profile = |spec| TlsProfile::from_openshift(&serde_json::json!({"spec": spec}));
+        let named = |name: &str| profile(serde_json::json!({"tlsSecurityProfile": {"type": name}}));
+        assert_eq!(profile(serde_json::json!({})), TlsProfile::intermediate());
+        assert_eq!(named("Old"), TlsProfile::intermediate());
+        assert_eq!(named("Modern"), TlsProfile::modern());
+        let custom = profile(
+            serde_json::json!({"tlsSecurityProfile": {"type": "Custom", "custom": {
+                "ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"], "minTLSVersion": "VersionTLS12",
+            }}}),
+        );
+        assert_eq!(
+            custom,
+            TlsProfile::custom(false, &["ECDHE-RSA-AES128-GCM-SHA256"])
+        );
+        assert_eq!(custom.versions, [&TLS13, &TLS12]);
     }
 
     #[tokio::test(start_paused = true)]
