@@ -1,4 +1,8 @@
 //! ModelRegistry resources become running, secured registries.
 
+pub mod cli;
+pub mod offline;
 pub mod rbac;
 pub mod registry;
+pub mod render;
+pub mod validate_cli;

@@ -1,3 +1,50 @@
-//! Entry point.
+//! Entry point: what needs no cluster is done at once, else the operator runs.
 
-fn main() {}
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use model_registry_operator::cli::Cli;
+use model_registry_operator::rbac;
+use model_registry_operator::registry::{Registry, config::Config};
+use runtime::logging::{self, LogSettings};
+use runtime::operator::{self, Process};
+
+const PROCESS: Process = Process {
+    name: "model-registry-operator",
+    version: env!("CARGO_PKG_VERSION"),
+    lease: rbac::LEASE,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    if let Some(code) = cli.offline() {
+        return code;
+    }
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let filter = std::env::var("RUST_LOG").ok();
+    let terminal = std::io::stderr().is_terminal();
+    logging::init(&LogSettings::new(
+        &cli.operator,
+        filter.as_deref(),
+        terminal,
+    ))?;
+    let config = Config::from_env()?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let component = Registry { config };
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(operator::run(PROCESS, &cli.operator, component, None))?;
+    Ok(())
+}
