@@ -1,5 +1,6 @@
 //! Every task a person runs: `cargo xtask help` is the map.
 
+mod bench;
 mod check;
 mod clusters;
 mod codegen;
@@ -51,8 +52,8 @@ enum Task {
         #[arg(long)]
         full: bool,
     },
-    /// Not yet: measure an operator against the targets
-    Bench,
+    /// What an operator costs: requests, seconds, memory, size, beside their targets
+    Bench(bench::Bench),
     /// Not yet: run against a cluster with real pods
     E2e,
     /// Not yet: build the container images
@@ -79,7 +80,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Cluster(command) => clusters::run(&command)?,
         Task::Codegen { check } => codegen::run(check)?,
         Task::Lint { full } => check::lint(full)?,
-        Task::Bench => return Ok(not_yet("bench")),
+        Task::Bench(options) => bench::run(&options)?,
         Task::E2e => return Ok(not_yet("e2e")),
         Task::Image => return Ok(not_yet("image")),
         Task::Bundle => return Ok(not_yet("bundle")),

@@ -95,6 +95,11 @@ impl Operator {
 }
 
 impl Running {
+    /// The process that has the program as its child.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// An error with the end of its log, if it has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {

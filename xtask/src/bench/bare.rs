@@ -90,7 +90,9 @@ fn own(body: &mut Value, uid: &str) {
         .and_then(Value::as_array_mut);
     for owner in owners.into_iter().flatten() {
         if let Some(owner) = owner.as_object_mut()
-            && owner.get("kind").is_some_and(|kind| kind == "ModelRegistry")
+            && owner
+                .get("kind")
+                .is_some_and(|kind| kind == "ModelRegistry")
         {
             owner.insert("uid".to_owned(), uid.into());
         }

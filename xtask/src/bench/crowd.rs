@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use api::modelregistry::v1beta1::ModelRegistry;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kube::api::{ApiResource, DynamicObject, PostParams, ResourceExt as _, WatchEvent, WatchParams};
+use kube::api::{
+    ApiResource, DynamicObject, PostParams, ResourceExt as _, WatchEvent, WatchParams,
+};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde::Serialize;

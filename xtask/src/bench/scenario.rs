@@ -9,7 +9,7 @@ use cluster::{AuditLog, Cluster, Options, Platform, Record, tools};
 use jiff::Timestamp;
 use kube::Client;
 
-use super::crowd::{Crowd, OPERATED, Seconds};
+use super::crowd::{Crowd, Seconds};
 use super::usage::{self, Usage, usage};
 use crate::operator::{Deployed, Operator, Running};
 use crate::steps::run;
@@ -124,7 +124,8 @@ impl Scenario {
             );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        self.settle(&mut process, process.mark).await?;
+        let mark = process.mark;
+        self.settle(&mut process, mark).await?;
         Ok(process)
     }
 
@@ -133,10 +134,11 @@ impl Scenario {
         let race = crowd.race(&self.client, true, |number| async move {
             crowd.create(&self.client, number).await.map(drop)
         });
-        tokio::select! {
-            seconds = race => seconds.with_context(|| process.tail()),
+        let outcome = tokio::select! {
+            seconds = race => seconds,
             error = process.ended() => Err(error),
-        }
+        };
+        outcome.with_context(|| process.tail())
     }
 
     /// Waits until the operator asks for nothing more. One that never rests is measured as it is.
@@ -203,11 +205,6 @@ impl Process {
         lines.reverse();
         format!("the operator's log ends with:\n{}\n", lines.join("\n"))
     }
-}
-
-/// The crowd that the operator works for.
-pub(crate) fn operated(count: usize) -> Crowd {
-    Crowd::new(OPERATED, count)
 }
 
 fn is_lease(record: &Record) -> bool {

@@ -40,12 +40,15 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
 /// The child of a process that runs a program.
 pub(crate) fn child(parent: u32, program: &Path) -> Option<u32> {
     let program = program.canonicalize().ok()?;
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        let exe: PathBuf = std::fs::read_link(entry.path().join("exe")).ok()?;
-        (after_name(&stat)?.nth(1)? == parent.to_string() && exe == program).then_some(pid)
-    })
+    std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .find_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let exe: PathBuf = std::fs::read_link(entry.path().join("exe")).ok()?;
+            (after_name(&stat)?.nth(1)? == parent.to_string() && exe == program).then_some(pid)
+        })
 }
 
 /// A number of /proc/PID/status.

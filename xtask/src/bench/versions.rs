@@ -29,7 +29,11 @@ pub(crate) async fn versions(client: &Client) -> Result<Versions> {
                 .with_context(|| format!("listing {}", resource.plural))?;
             versions.extend(list.items.iter().map(|object| {
                 let namespace = object.namespace().unwrap_or_default();
-                let name = format!("{kind}.{} {namespace}/{}", resource.group, object.name_any());
+                let name = format!(
+                    "{kind}.{} {namespace}/{}",
+                    resource.group,
+                    object.name_any()
+                );
                 (name, object.resource_version().unwrap_or_default())
             }));
         }

@@ -1,0 +1,315 @@
+//! `bench`: what an operator costs, seen from outside: in the API server's audit log and in /proc.
+//! It prints figures beside their targets and fails only where it could not measure: on a busy
+//! machine a missed second is no defect.
+
+mod bare;
+mod count;
+mod crowd;
+mod report;
+mod scenario;
+mod usage;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use cluster::{Platform, Record};
+use jiff::Timestamp;
+
+use self::bare::Recording;
+use self::count::Count;
+use self::crowd::{Crowd, OPERATED, PLAIN};
+use self::report::{Bare, Case, First, Machine, Report, Restart};
+use self::scenario::{OPERATOR, Scenario};
+use self::versions::{changed, versions};
+use crate::steps::cargo;
+
+/// How long it is watched at rest.
+const REST: Duration = Duration::from_mins(1);
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Measure this only; may be given several times
+    #[arg(long, value_enum, value_name = "NAME")]
+    only: Vec<Part>,
+    /// Print the figures as JSON on standard output; progress stays on standard error
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Part {
+    /// 1, 100 and 200 registries created at once: requests, seconds, and a bare client beside it
+    Registry,
+    /// Requests in a minute at rest, with 100 registries
+    Rest,
+    /// A restart with 100 registries: what it changes and asks for
+    Restart,
+    /// From the start of the process to the first status
+    Start,
+    /// Peak memory with 1 and with 200 registries
+    Memory,
+    /// Size of the stripped program
+    Size,
+}
+
+impl Part {
+    /// The numbers of registries that it is measured with.
+    fn counts(self) -> &'static [usize] {
+        match self {
+            Self::Registry => &[1, 100, 200],
+            Self::Rest | Self::Restart => &[100],
+            Self::Start => &[1],
+            Self::Memory => &[1, 200],
+            Self::Size => &[],
+        }
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Bench) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return Err(run_optimised(options));
+    }
+    let machine = machine()?;
+    eprintln!("building {} …", OPERATOR.name);
+    let program = OPERATOR.build(true)?;
+    let parts = match options.only.as_slice() {
+        [] => Part::value_variants(),
+        only => only,
+    };
+    let size = if parts.contains(&Part::Size) {
+        Some(std::fs::metadata(&program)?.len())
+    } else {
+        None
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let cases = runtime.block_on(async {
+        tokio::select! {
+            cases = measure_all(parts, &program) => cases,
+            _ = tokio::signal::ctrl_c() => bail!("stopped"),
+        }
+    })?;
+    let report = Report::new(machine, size, cases);
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+/// Runs this program again, optimised: a slow bare client would be no floor. Returns only if it
+/// cannot.
+fn run_optimised(options: &Bench) -> anyhow::Error {
+    eprintln!("building the bare client …");
+    let mut command = cargo(&["run", "--quiet", "--locked", "--release"]);
+    command.args(["--package", "xtask", "--", "bench"]);
+    for part in &options.only {
+        let name = part.to_possible_value();
+        command.arg(format!(
+            "--only={}",
+            name.as_ref().map_or("", |name| name.get_name())
+        ));
+    }
+    if options.json {
+        command.arg("--json");
+    }
+    anyhow::Error::new(command.exec()).context("running cargo")
+}
+
+fn machine() -> Result<Machine> {
+    let load = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    Ok(Machine {
+        processors: std::thread::available_parallelism()?.get(),
+        load: load
+            .split_whitespace()
+            .next()
+            .and_then(|load| load.parse().ok())
+            .context("/proc/loadavg holds no number")?,
+    })
+}
+
+async fn measure_all(parts: &[Part], program: &Path) -> Result<Vec<Case>> {
+    let mut wanted = BTreeMap::<usize, Vec<Part>>::new();
+    for part in parts {
+        for count in part.counts() {
+            wanted.entry(*count).or_default().push(*part);
+        }
+    }
+    let mut cases = Vec::new();
+    for platform in [Platform::Kubernetes, Platform::OpenShift] {
+        for (count, parts) in &wanted {
+            eprintln!("{count} on {platform} …");
+            let case = measure(platform, *count, parts, program).await;
+            cases.push(case.with_context(|| format!("{count} registries on {platform}"))?);
+        }
+    }
+    Ok(cases)
+}
+
+/// One operator in one cluster, from its start to its end.
+async fn measure(platform: Platform, count: usize, parts: &[Part], program: &Path) -> Result<Case> {
+    let scenario = Scenario::new(platform, program).await?;
+    let crowd = Crowd::new(OPERATED, count);
+    crowd.prepare(&scenario.client).await?;
+    let mut process = scenario.start_and_settle().await?;
+    let startup = Count::of(&scenario.requests(process.mark).await?.records);
+    let idle = process.usage()?;
+
+    let mark = scenario.cluster.audit_mark().await?;
+    let seconds = scenario.create(&mut process, &crowd).await?;
+    scenario.settle(&mut process, mark).await?;
+    let log = scenario.requests(mark).await?;
+    let usage = process.usage()?;
+
+    let mut rest = None;
+    if parts.contains(&Part::Rest) {
+        eprintln!("  at rest …");
+        let mark = scenario.cluster.audit_mark().await?;
+        tokio::time::sleep(REST).await;
+        rest = Some(Count::of(&scenario.requests(mark).await?.records));
+    }
+    let before = versions(&scenario.client).await?;
+    process.stop().await?;
+
+    let mut restart = None;
+    if parts.contains(&Part::Restart) {
+        eprintln!("  restarted …");
+        let process = scenario.start_and_settle().await?;
+        let after = versions(&scenario.client).await?;
+        restart = Some(Restart {
+            changed: changed(&before, &after),
+            requests: Count::of(&scenario.requests(process.mark).await?.records),
+            usage: process.usage()?,
+        });
+        process.stop().await?;
+    }
+    let mut first = None;
+    if parts.contains(&Part::Start) {
+        eprintln!("  started …");
+        first = Some(measure_start(&scenario, count).await?);
+    }
+    let mut bare = None;
+    if parts.contains(&Part::Registry) {
+        eprintln!("  by the bare client …");
+        bare = Some(measure_bare(&scenario, &log.records, count).await?);
+    }
+    Ok(Case {
+        platform,
+        registries: count,
+        startup,
+        requests: Count::of(&log.records),
+        seconds,
+        idle,
+        usage,
+        bare,
+        rest,
+        restart,
+        first,
+    })
+}
+
+/// Starts the operator with a registry that it has not seen, beside `count` that it has.
+async fn measure_start(scenario: &Scenario, count: usize) -> Result<First> {
+    let crowd = Crowd::new(OPERATED, count + 1);
+    crowd.prepare(&scenario.client).await?;
+    crowd.create(&scenario.client, count + 1).await?;
+    let process = scenario.start_and_settle().await?;
+    let log = scenario.requests(process.mark).await?;
+    let first = first_steps(process.started, &log.records);
+    process.stop().await?;
+    Ok(first)
+}
+
+/// When a process, started at `started`, had come how far.
+fn first_steps(started: Timestamp, records: &[Record]) -> First {
+    let since = |time: Timestamp| time.duration_since(started).as_secs_f64();
+    let answered = |wanted: &dyn Fn(&Record) -> bool| {
+        let times = records.iter().filter(|record| wanted(record));
+        times.map(|record| record.answered).min().map(since)
+    };
+    let is_lease = |record: &Record| record.resource == "leases";
+    let is_status = |record: &Record| record.is_write() && record.subresource == "status";
+    let writes = |record: &Record| record.is_write() && !is_lease(record);
+    let write = answered(&writes);
+    let watches = records.iter().filter(|record| {
+        record.verb == "watch" && write.is_none_or(|write| since(record.answered) <= write)
+    });
+    First {
+        request: records
+            .iter()
+            .map(|record| record.received)
+            .min()
+            .map(since),
+        watches: watches.map(|record| record.answered).max().map(since),
+        lease: answered(&|record| is_lease(record) && record.is_write()),
+        write,
+        status: answered(&is_status),
+    }
+}
+
+/// Sends again what the operator sent, in another namespace.
+async fn measure_bare(scenario: &Scenario, records: &[Record], count: usize) -> Result<Bare> {
+    let crowd = Crowd::new(PLAIN, count);
+    crowd.prepare(&scenario.client).await?;
+    let client = scenario.operators_client().await?;
+    let recording = Recording::of(records);
+    let (recording, crowd, client) = (&recording, &crowd, &client);
+    let seconds = crowd
+        .race(&scenario.client, false, |number| {
+            recording.replay(&scenario.client, client, crowd, number)
+        })
+        .await?;
+    Ok(Bare {
+        objects: recording.objects(),
+        seconds,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::count::tests::records;
+
+    #[test]
+    fn first_steps_are_read_from_the_log() {
+        let mut log = records(
+            "create authorization.k8s.io/selfsubjectrulesreviews - 201
+             watch modelregistry.opendatahub.io/modelregistries - 200
+             watch apps/deployments - 200
+             create coordination.k8s.io/leases l 201
+             create apps/deployments a 201
+             patch modelregistry.opendatahub.io/modelregistries/status a 200
+             watch route.openshift.io/routes - 200",
+        );
+        for (index, record) in (1..).zip(&mut log) {
+            record.received = Timestamp::from_millisecond(index * 10).unwrap();
+            record.answered = Timestamp::from_millisecond(index * 10 + 5).unwrap();
+        }
+        let first = first_steps(Timestamp::from_millisecond(5).unwrap(), &log);
+        let steps = [
+            first.request,
+            first.watches,
+            first.lease,
+            first.write,
+            first.status,
+        ];
+        assert_eq!(steps, [0.005, 0.03, 0.04, 0.05, 0.06].map(Some));
+    }
+
+    #[test]
+    fn every_part_but_the_size_needs_registries() {
+        for part in Part::value_variants() {
+            assert_eq!(part.counts().is_empty(), *part == Part::Size);
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! Figures, their targets, and how both are printed. Pure.
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use serde::{Serialize, Serializer};
+
+use super::count::Count;
+use super::crowd::Seconds;
+use super::usage::Usage;
+
+/// Everything that one run measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Where: without it no second means anything.
+    pub(crate) machine: Machine,
+    /// Size of the stripped program, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) binary_bytes: Option<u64>,
+    /// One for each platform and number of registries.
+    pub(crate) cases: Vec<Case>,
+    /// What was aimed at.
+    pub(crate) targets: Vec<Target>,
+}
+
+/// The machine, when the run began.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    /// Processors.
+    pub(crate) processors: usize,
+    /// How busy it was in the minute before.
+    pub(crate) load: f64,
+}
+
+/// Some registries, created at once.
+#[derive(Debug, Serialize)]
+pub(crate) struct Case {
+    /// `kubernetes` or `openshift`, the stand-in.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) platform: cluster::Platform,
+    /// How many.
+    pub(crate) registries: usize,
+    /// From the start of the operator until it waited for registries.
+    pub(crate) startup: Count,
+    /// From then until it had nothing more to do.
+    pub(crate) requests: Count,
+    /// How long it took.
+    pub(crate) seconds: Seconds,
+    /// Before the registries.
+    pub(crate) idle: Usage,
+    /// With them, at rest.
+    pub(crate) usage: Usage,
+    /// The same by the bare client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bare: Option<Bare>,
+    /// Requests in a minute in which nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<Count>,
+    /// A restart with nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) restart: Option<Restart>,
+    /// A start with one new registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<First>,
+}
+
+/// What the bare client did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Bare {
+    /// Objects that it created, registries not counted.
+    pub(crate) objects: usize,
+    /// How long it took.
+    pub(crate) seconds: Seconds,
+}
+
+/// What a restart did.
+#[derive(Debug, Serialize)]
+pub(crate) struct Restart {
+    /// Objects with another resource version than before.
+    pub(crate) changed: Vec<String>,
+    /// Until it had nothing more to do.
+    pub(crate) requests: Count,
+    /// Of the new process.
+    pub(crate) usage: Usage,
+}
+
+/// Seconds from the start of the process; absent for what did not happen.
+#[derive(Debug, Serialize)]
+pub(crate) struct First {
+    /// To its first request.
+    pub(crate) request: Option<f64>,
+    /// To the last of its first watches.
+    pub(crate) watches: Option<f64>,
+    /// To the Lease.
+    pub(crate) lease: Option<f64>,
+    /// To the first write for the registry.
+    pub(crate) write: Option<f64>,
+    /// To the first status.
+    pub(crate) status: Option<f64>,
+}
+
+/// A figure and its upper bound.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Target {
+    /// What was measured.
+    pub(crate) name: String,
+    /// The figure.
+    pub(crate) measured: f64,
+    /// The most that it should be.
+    pub(crate) at_most: f64,
+    /// Of both.
+    pub(crate) unit: &'static str,
+    /// Whether it is.
+    pub(crate) met: bool,
+}
+
+impl Target {
+    fn new(name: String, measured: f64, at_most: f64, unit: &'static str) -> Self {
+        Self {
+            name,
+            measured,
+            at_most,
+            unit,
+            met: measured <= at_most,
+        }
+    }
+}
+
+impl Report {
+    /// Compares what was measured with what was aimed at.
+    pub(crate) fn new(machine: Machine, binary_bytes: Option<u64>, cases: Vec<Case>) -> Self {
+        let mut targets: Vec<Target> = cases.iter().flat_map(Case::targets).collect();
+        targets.extend(
+            binary_bytes
+                .map(|bytes| Target::new("stripped program".to_owned(), mega(bytes), 12.0, "MB")),
+        );
+        Self {
+            machine,
+            binary_bytes,
+            cases,
+            targets,
+        }
+    }
+}
+
+impl Case {
+    fn targets(&self) -> Vec<Target> {
+        let (platform, registries) = (self.platform, self.registries);
+        let of = |what: &str| format!("{what}, {registries} on {platform}");
+        let mut targets = vec![Target::new(
+            of("requests each"),
+            each(self.requests.work(), registries),
+            each(self.requests.allowed(registries), registries),
+            "",
+        )];
+        if let Some(bare) = &self.bare
+            && registries == 100
+        {
+            let ratio = self.seconds.deployments / bare.seconds.deployments;
+            targets.push(Target::new(of("time, bare client = 1"), ratio, 1.3, "×"));
+        }
+        if registries == 100 {
+            let cpu = self.usage.cpu_seconds;
+            targets.push(Target::new(of("processor"), cpu, 2.0, "s"));
+        }
+        for (count, limit) in [(1, 14.0), (200, 40.0)] {
+            if registries == count {
+                let peak = mebi(self.usage.peak_kib);
+                targets.push(Target::new(of("peak memory"), peak, limit, "MiB"));
+            }
+        }
+        if let Some(rest) = &self.rest {
+            let requests = each(rest.work() + rest.events, 1);
+            targets.push(Target::new(
+                of("requests in 60 s at rest"),
+                requests,
+                0.0,
+                "",
+            ));
+        }
+        if let Some(restart) = &self.restart {
+            let changed = each(restart.changed.len(), 1);
+            targets.push(Target::new(
+                of("changed by a restart"),
+                changed,
+                0.0,
+                "objects",
+            ));
+        }
+        if let Some(status) = self.first.as_ref().and_then(|first| first.status) {
+            targets.push(Target::new(of("start to first status"), status, 0.2, "s"));
+        }
+        targets
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} processors, load {:.1} before the run",
+            self.machine.processors, self.machine.load
+        )?;
+        for case in &self.cases {
+            write!(f, "\n{case}")?;
+        }
+        let rows: Vec<[String; 4]> = self.targets.iter().map(Target::row).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        writeln!(f)?;
+        for [name, measured, at_most, verdict] in &rows {
+            let (name_width, measured_width, at_most_width) = (width(0), width(1), width(2));
+            writeln!(
+                f,
+                "{name:name_width$}  {measured:>measured_width$}  {at_most:>at_most_width$}  {verdict}"
+            )?;
+        }
+        let missed = self.targets.iter().filter(|target| !target.met).count();
+        writeln!(f, "{missed} of {} targets missed", rows.len())
+    }
+}
+
+impl Target {
+    fn row(&self) -> [String; 4] {
+        let text = |number| format!("{number:.2} {}", self.unit).trim_end().to_owned();
+        [
+            self.name.clone(),
+            text(self.measured),
+            format!("≤ {}", text(self.at_most)),
+            if self.met { "met" } else { "missed" }.to_owned(),
+        ]
+    }
+}
+
+impl Display for Case {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (requests, count) = (&self.requests, self.registries);
+        writeln!(f, "{count} on {}", self.platform)?;
+        line(
+            f,
+            "requests",
+            &format!(
+                "{:.2} each, allowed {:.2}: {:.2} objects + 3 + {:.2} read of others",
+                each(requests.work(), count),
+                each(requests.allowed(count), count),
+                each(requests.objects, count),
+                each(requests.references, count),
+            ),
+        )?;
+        line(f, "by verb, each", &list(&requests.verbs, count))?;
+        line(f, "by target, each", &list(&requests.targets, count))?;
+        line(f, "refused", &list(&requests.refused, 1))?;
+        line(f, "apart", &apart(requests))?;
+        line(f, "at the start", &spent(&self.startup))?;
+        let (ours, bare) = (&self.seconds, self.bare.as_ref());
+        line(
+            f,
+            "Deployments",
+            &compared(ours.deployments, bare.map(|bare| bare.seconds.deployments)),
+        )?;
+        line(
+            f,
+            "Available",
+            &compared(ours.available, bare.map(|bare| bare.seconds.available)),
+        )?;
+        line(f, "before", &self.idle.to_string())?;
+        line(f, "after", &self.usage.to_string())?;
+        if let Some(rest) = &self.rest {
+            line(f, "60 s at rest", &spent(rest))?;
+        }
+        if let Some(restart) = &self.restart {
+            let some: Vec<&str> = restart
+                .changed
+                .iter()
+                .take(10)
+                .map(String::as_str)
+                .collect();
+            let text = format!("{} changed {}", restart.changed.len(), some.join(", "));
+            line(f, "restart", text.trim_end())?;
+            line(f, "", &spent(&restart.requests))?;
+            line(f, "", &restart.usage.to_string())?;
+        }
+        if let Some(first) = &self.first {
+            line(f, "start", &first.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "peak {:.1} MiB, {:.1} MiB of its own now, {:.2} s on processors, {} threads",
+            mebi(self.peak_kib),
+            mebi(self.anonymous_kib),
+            self.cpu_seconds,
+            self.threads
+        )
+    }
+}
+
+impl Display for First {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let steps = [
+            ("request", self.request),
+            ("watches", self.watches),
+            ("Lease", self.lease),
+            ("write", self.write),
+            ("status", self.status),
+        ];
+        let texts = steps.map(|(name, seconds)| match seconds {
+            Some(seconds) => format!("{name} {:.0} ms", seconds * 1000.0),
+            None => format!("{name} never"),
+        });
+        f.write_str(&texts.join(", "))
+    }
+}
+
+fn line(f: &mut Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "  {name:16} {text}")
+}
+
+fn list(counts: &std::collections::BTreeMap<String, usize>, divisor: usize) -> String {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let texts = sorted.into_iter().map(|(name, count)| {
+        if divisor == 1 {
+            format!("{name} {count}")
+        } else {
+            format!("{name} {:.2}", each(*count, divisor))
+        }
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn apart(count: &Count) -> String {
+    format!(
+        "events {}, Lease {}, watches {}, reviews {}",
+        count.events, count.leases, count.watches, count.reviews
+    )
+}
+
+fn spent(count: &Count) -> String {
+    let mut text = format!("{} requests", count.work());
+    if count.work() > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " ({})", list(&count.targets, 1));
+    }
+    format!("{text}; {}", apart(count))
+}
+
+fn compared(ours: f64, bare: Option<f64>) -> String {
+    bare.map_or_else(
+        || format!("{ours:.2} s"),
+        |bare| format!("{ours:.2} s, bare client {bare:.2} s, × {:.2}", ours / bare),
+    )
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes are far below 2^52"
+)]
+fn each(count: usize, divisor: usize) -> f64 {
+    count as f64 / divisor as f64
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes are far below 2^52"
+)]
+fn mebi(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes are far below 2^52"
+)]
+fn mega(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::count::tests::records;
+
+    fn case(registries: usize) -> Case {
+        let usage = Usage {
+            peak_kib: 15 * 1024,
+            anonymous_kib: 1024,
+            cpu_seconds: 1.5,
+            threads: 4,
+        };
+        let seconds = |deployments| Seconds {
+            deployments,
+            available: 4.0,
+        };
+        Case {
+            platform: cluster::Platform::Kubernetes,
+            registries,
+            startup: Count::default(),
+            requests: Count::of(&records(
+                "create /services a 201
+                 get /secrets password 200
+                 patch modelregistry.opendatahub.io/modelregistries a 200
+                 patch modelregistry.opendatahub.io/modelregistries/status a 200
+                 patch modelregistry.opendatahub.io/modelregistries/status a 200
+                 patch modelregistry.opendatahub.io/modelregistries/status a 200",
+            )),
+            seconds: seconds(1.4),
+            idle: usage,
+            usage,
+            bare: Some(Bare {
+                objects: 1,
+                seconds: seconds(1.0),
+            }),
+            rest: Some(Count::of(&records("create events.k8s.io/events e 201"))),
+            restart: None,
+            first: Some(First {
+                request: Some(0.01),
+                watches: None,
+                lease: Some(0.05),
+                write: Some(0.1),
+                status: Some(0.15),
+            }),
+        }
+    }
+
+    fn machine() -> Machine {
+        Machine {
+            processors: 4,
+            load: 0.5,
+        }
+    }
+
+    #[test]
+    fn each_figure_meets_or_misses_its_own_target() {
+        let report = Report::new(machine(), Some(11_000_000), vec![case(1), case(100)]);
+        let verdicts: Vec<(&str, bool)> = report
+            .targets
+            .iter()
+            .map(|target| (target.name.as_str(), target.met))
+            .collect();
+        assert_eq!(
+            verdicts,
+            [
+                ("requests each, 1 on kubernetes", false),
+                ("peak memory, 1 on kubernetes", false),
+                ("requests in 60 s at rest, 1 on kubernetes", false),
+                ("start to first status, 1 on kubernetes", true),
+                ("requests each, 100 on kubernetes", true),
+                ("time, bare client = 1, 100 on kubernetes", false),
+                ("processor, 100 on kubernetes", true),
+                ("requests in 60 s at rest, 100 on kubernetes", false),
+                ("start to first status, 100 on kubernetes", true),
+                ("stripped program", true),
+            ]
+        );
+        assert_eq!(
+            (report.targets[0].measured, report.targets[0].at_most),
+            (6.0, 5.0)
+        );
+    }
+
+    #[test]
+    fn the_text_names_figure_target_and_verdict() {
+        let text = Report::new(machine(), Some(11_000_000), vec![case(1)]).to_string();
+        for line in [
+            "requests each, 1 on kubernetes                  6.00       ≤ 5.00  missed\n",
+            "start to first status, 1 on kubernetes        0.15 s     ≤ 0.20 s  met\n",
+            "bare client 1.00 s, × 1.40\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(text.ends_with("3 of 5 targets missed\n"), "{text}");
+    }
+
+    #[test]
+    fn the_document_for_machines_has_every_part() {
+        let report = Report::new(machine(), None, vec![case(100)]);
+        let value = serde_json::to_value(&report).unwrap();
+        assert_eq!(value["cases"][0]["platform"], "kubernetes");
+        assert_eq!(value["cases"][0]["requests"]["verbs"]["patch status"], 3);
+        assert_eq!(value["cases"][0]["bare"]["seconds"]["deployments"], 1.0);
+        assert_eq!(value["targets"][1]["met"], false);
+        assert!(value["cases"][0].get("restart").is_none());
+    }
+}
