@@ -51,7 +51,7 @@ pub struct OperatorArgs {
 
     /// Namespace of the Lease. Without it: POD_NAMESPACE, then the namespace of the pod or of the
     /// kubeconfig.
-    #[arg(long, global = true, value_name = "NAMESPACE")]
+    #[arg(long, global = true, value_name = "NAMESPACE", value_parser = namespace())]
     pub lease_namespace: Option<String>,
 
     /// Kubeconfig file. Without it: KUBECONFIG, ~/.kube/config, the pod's service account.
@@ -59,7 +59,8 @@ pub struct OperatorArgs {
     pub kubeconfig: Option<OptionalPath>,
 
     /// Namespaces to work in, separated by commas. Without it: the whole cluster.
-    #[arg(long, global = true, value_name = "NAMESPACES", value_delimiter = ',')]
+    #[arg(long, global = true, value_name = "NAMESPACES", value_delimiter = ',',
+          value_parser = namespace())]
     pub watch_namespaces: Vec<String>,
 
     /// Resources of one kind that are worked on at once.
@@ -116,8 +117,8 @@ impl OperatorArgs {
         let mut namespaces: Vec<String> = self
             .watch_namespaces
             .iter()
-            .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
+            .cloned()
             .collect();
         namespaces.sort();
         namespaces.dedup();
@@ -155,6 +156,23 @@ fn go_bool() -> ValueParser {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("write true or false"),
+    })
+}
+
+/// The name of a namespace (a DNS label), or nothing.
+fn namespace() -> ValueParser {
+    ValueParser::from(|text: &str| {
+        let name = text.trim();
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let valid = name.len() <= 63
+            && !name.starts_with('-')
+            && !name.ends_with('-')
+            && name.chars().all(|c| letter(c) || c == '-');
+        if valid {
+            Ok(name.to_owned())
+        } else {
+            Err("write names of up to 63 lower-case letters, digits and inner dashes")
+        }
     })
 }
 
@@ -404,6 +422,10 @@ mod tests {
             (
                 ["--zap-log-level=loud"],
                 ["--zap-log-level", "loud", "debug"],
+            ),
+            (
+                ["--watch-namespaces=a,B_"],
+                ["--watch-namespaces", "B_", "lower-case letters"],
             ),
         ] {
             let message = parse(&arguments).unwrap_err().to_string();

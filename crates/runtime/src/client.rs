@@ -103,6 +103,14 @@ pub fn build(
         .map(ToString::to_string)
         .unwrap_or_default();
 
+    if config.proxy_url.is_some() {
+        // It may come from a variable that is meant for other connections, so it is no error.
+        tracing::warn!(
+            host,
+            "proxy-url of the kubeconfig, or HTTPS_PROXY, is not used: the API server is connected to directly"
+        );
+    }
+
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

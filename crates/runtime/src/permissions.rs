@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use k8s_openapi::api::{
@@ -94,8 +94,9 @@ impl Permissions {
         Ok(permissions)
     }
 
-    /// Asks again, for rights that were given since, and forgets what was refused before.
+    /// Asks again, for rights that were given since, and forgets what was refused before the call.
     pub async fn reload(&self, client: &Client, namespaces: &[String]) -> kube::Result<()> {
+        let refused = self.refused().clone();
         let api: Api<SelfSubjectRulesReview> = Api::all(client.clone());
         let anywhere = [ANYWHERE.to_owned()];
         let namespaces = if namespaces.is_empty() {
@@ -118,10 +119,7 @@ impl Permissions {
         }))
         .await?;
         *self.reviews.write().unwrap_or_else(PoisonError::into_inner) = reviews;
-        self.forbidden
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.refused().retain(|rule| !refused.contains(rule));
         Ok(())
     }
 
@@ -147,11 +145,7 @@ impl Permissions {
 
     /// The server refused a request. Returns whether this is news, so that it is logged once.
     pub fn note_forbidden(&self, rule: &Rule) -> bool {
-        let news = self
-            .forbidden
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(rule.to_string());
+        let news = self.refused().insert(rule.to_string());
         if news {
             tracing::warn!(
                 rule = %rule,
@@ -161,14 +155,16 @@ impl Permissions {
         news
     }
 
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.forbidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Which of these rules are missing, and what the server refused, sorted.
     #[must_use]
     pub fn missing(&self, needed: &[Rule]) -> Vec<String> {
-        let mut missing = self
-            .forbidden
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let mut missing = self.refused().clone();
         missing.extend(
             needed
                 .iter()
