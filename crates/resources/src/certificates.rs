@@ -290,15 +290,15 @@ impl Pair {
             from: after(from, -SKEW),
             until: after(from, VALIDITY),
         };
-        let issued = issuer.issue(names, validity.from, validity.until)?;
-        let made = Authority::parse(&issued.authority);
+        let new = issuer.issue(names, validity.from, validity.until)?;
+        let made = Authority::parse(&new.authority);
         let authority = made
             .as_ref()
             .map_or_else(|| CertificateDer::from(Vec::new()), |made| made.der.clone());
         authorities.extend(made);
         Ok(Self {
-            certificate: issued.certificate,
-            private_key: issued.private_key,
+            certificate: new.certificate,
+            private_key: new.private_key,
             authority,
             validity,
         })

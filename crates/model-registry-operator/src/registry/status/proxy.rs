@@ -70,8 +70,8 @@ pub(super) fn wrong_route(name: &str, route: Option<&Value>) -> Option<String> {
             .flatten();
         // The last one counts.
         let admitted = conditions
-            .filter(|condition| text(condition, "type") == "Admitted")
-            .last();
+            .rev()
+            .find(|condition| text(condition, "type") == "Admitted");
         if admitted.is_some_and(|admitted| text(admitted, "status") == "True") {
             return None;
         }

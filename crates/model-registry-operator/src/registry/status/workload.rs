@@ -70,33 +70,51 @@ pub(super) fn workload(live: &Live) -> (Availability, Progress) {
     };
     let rollout = Rollout::of(deployment, status);
     let availability = rollout.availability(live);
-    let progress = match (&rollout.stalled, &availability) {
-        (Some(message), _) => Progress::Stalled(message.clone()),
+    let progress = match (&rollout.stage, &availability) {
+        (Stage::Stalled(message), _) => Progress::Stalled(message.clone()),
         // Up in its own eyes, and waiting for the Service: it is not there yet.
-        (None, Availability::Starting) if rollout.is_up() => under_way,
-        (None, _) if rollout.is_settled() => Progress::Settled,
-        (None, _) => under_way,
+        (_, Availability::Starting) if rollout.is_up() => under_way,
+        _ if rollout.is_settled() => Progress::Settled,
+        _ => under_way,
     };
     (availability, progress)
 }
 
 /// What the Deployment says of its current template.
 struct Rollout {
+    /// Enough pods are available, of whatever template.
     available: bool,
     /// Message of `Available`.
     message: String,
-    /// Every pod of it was available once.
-    done: bool,
-    /// No condition says how far it is.
-    silent: bool,
-    /// All pods are of it and available.
-    complete: bool,
-    /// All pods that are asked for are of it.
-    updated: bool,
-    /// Why it does not get on.
-    stalled: Option<String>,
+    /// How far it is.
+    stage: Stage,
+    /// The pods that there are.
+    pods: Mix,
     /// Why no pod can be made.
     refused: Option<String>,
+}
+
+/// What condition `Progressing` says.
+enum Stage {
+    /// Nothing.
+    Unsaid,
+    /// It is on its way.
+    UnderWay,
+    /// Every pod was available once.
+    Done,
+    /// It does not get on, and why.
+    Stalled(String),
+}
+
+/// What sort of pods there are.
+#[derive(PartialEq)]
+enum Mix {
+    /// Some that are asked for are not of the current template.
+    Old,
+    /// All that are asked for are of it; some are not available, or old ones are left.
+    Updated,
+    /// All are of it and available.
+    Complete,
 }
 
 impl Rollout {
@@ -111,7 +129,18 @@ impl Rollout {
         let message =
             |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
         let available = condition("Available");
-        let progressing = condition("Progressing");
+        let stage = match condition("Progressing") {
+            None => Stage::Unsaid,
+            Some(progressing) if progressing.status == "False" => {
+                Stage::Stalled(message(progressing))
+            }
+            Some(progressing)
+                if progressing.reason.as_deref() == Some("NewReplicaSetAvailable") =>
+            {
+                Stage::Done
+            }
+            Some(_) => Stage::UnderWay,
+        };
         let desired = deployment
             .spec
             .as_ref()
@@ -119,17 +148,16 @@ impl Rollout {
             .unwrap_or(1);
         let total = status.replicas.unwrap_or_default();
         let updated = status.updated_replicas.unwrap_or_default();
+        let pods = match status.unavailable_replicas.unwrap_or_default() {
+            _ if updated < desired => Mix::Old,
+            0 if total <= updated => Mix::Complete,
+            _ => Mix::Updated,
+        };
         Self {
             available: available.is_some_and(|condition| condition.status == "True"),
             message: available.map(message).unwrap_or_default(),
-            done: progressing
-                .is_some_and(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable")),
-            silent: progressing.is_none(),
-            complete: updated >= desired
-                && total <= updated
-                && status.unavailable_replicas.unwrap_or_default() == 0,
-            updated: updated >= desired,
-            stalled: progressing.filter(|c| c.status == "False").map(message),
+            stage,
+            pods,
             refused: condition("ReplicaFailure")
                 .filter(|c| c.status == "True")
                 .map(message),
@@ -138,14 +166,20 @@ impl Rollout {
 
     /// The Deployment has what it needs, of the current template.
     fn is_up(&self) -> bool {
-        self.available
-            && self.stalled.is_none()
-            && self.refused.is_none()
-            && (self.complete || (self.done && self.updated))
+        let enough = match self.stage {
+            Stage::Stalled(_) => false,
+            Stage::Done => self.pods != Mix::Old,
+            Stage::Unsaid | Stage::UnderWay => self.pods == Mix::Complete,
+        };
+        self.available && self.refused.is_none() && enough
     }
 
     fn is_settled(&self) -> bool {
-        self.done || (self.silent && self.is_up())
+        match self.stage {
+            Stage::Done => true,
+            Stage::Unsaid => self.is_up(),
+            Stage::UnderWay | Stage::Stalled(_) => false,
+        }
     }
 
     fn availability(&self, live: &Live) -> Availability {
@@ -170,10 +204,10 @@ impl Rollout {
         if let Some(problem) = problem {
             return unavailable(&problem);
         }
-        if let Some(message) = &self.stalled {
+        if let Stage::Stalled(message) = &self.stage {
             return unavailable(message);
         }
-        if self.done && !pods::are_starting(&live.pods) {
+        if matches!(self.stage, Stage::Done) && !pods::are_starting(&live.pods) {
             return unavailable(&pods::unready(&live.pods).unwrap_or_else(|| self.message.clone()));
         }
         Availability::Starting
