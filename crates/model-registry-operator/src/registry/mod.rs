@@ -173,6 +173,7 @@ mod tests {
         owner(kind, &meta, object).map(|owner| (owner.namespace, owner.name))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be nothing")]
     fn at(namespace: Option<&str>, name: &str) -> Option<(Option<String>, String)> {
         Some((namespace.map(Into::into), name.into()))
     }
