@@ -256,16 +256,10 @@ fn condition(object: &DynamicObject, name: &str) -> (bool, String) {
     })
 }
 
-/// Where a resource is reached: the last of its hosts, which is the most public one.
+/// Where a resource is reached, as its status says.
 fn url(object: &DynamicObject) -> Option<String> {
-    let hosts = object
-        .data
-        .pointer("/status/hosts")
-        .and_then(Value::as_array)?;
-    hosts
-        .last()
-        .and_then(Value::as_str)
-        .map(|host| format!("https://{host}"))
+    let url = object.data.pointer("/status/url").and_then(Value::as_str)?;
+    Some(url.to_owned())
 }
 
 fn table(lines: &[Line]) -> String {
@@ -333,7 +327,7 @@ mod tests {
     fn a_condition_is_read_by_its_type() {
         let object: DynamicObject = serde_json::from_value(serde_json::json!({
             "metadata": {"name": "a"},
-            "status": {"hosts": ["svc", "public"], "conditions": [
+            "status": {"url": "https://public", "conditions": [
                 {"type": "Progressing", "status": "True", "message": "p"},
                 {"type": "Available", "status": "True", "message": "m"},
             ]},
