@@ -14,6 +14,8 @@
 mod differences;
 #[path = "compat/normalise.rs"]
 mod normalise;
+#[path = "compat/status.rs"]
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -74,8 +76,8 @@ fn read(path: &Path) -> Vec<Value> {
     documents::read(&text, &path.display().to_string()).unwrap()
 }
 
-/// What ours makes of the case; nothing when it refuses the resource.
-fn ours(platform: Platform, case: &str, folder: &Path) -> Vec<Value> {
+/// What ours makes of the case, and says of it; no objects when it refuses the resource.
+fn ours(platform: Platform, case: &str, folder: &Path) -> (Vec<Value>, Value) {
     let mut documents = read(&folder.join("cr.yaml"));
     let cr = documents.pop().unwrap();
     if platform == Platform::OpenShift {
@@ -103,7 +105,7 @@ fn ours(platform: Platform, case: &str, folder: &Path) -> Vec<Value> {
         .unwrap()
         .block_on(registry.observe(&resource, &inputs))
         .unwrap();
-    match registry.plan(&resource, &observation) {
+    let objects = match registry.plan(&resource, &observation) {
         Ok(plan) => plan
             .objects()
             .iter()
@@ -111,7 +113,9 @@ fn ours(platform: Platform, case: &str, folder: &Path) -> Vec<Value> {
             .collect(),
         Err(Error::Validate(_)) => Vec::new(),
         Err(error) => panic!("{case}: {error}"),
-    }
+    };
+    let said = status::ours(&registry, &resource, documents, platform);
+    (objects, said)
 }
 
 /// Objects by kind and name, the registry's name as `NAME`.
@@ -161,8 +165,11 @@ fn objects_equal_the_recorded_ones() {
                 continue;
             }
             compared += 1;
-            let theirs = keyed(case, read(&folder.join("objects.yaml")));
-            let ours = keyed(case, ours(platform, case, folder));
+            let mut theirs = keyed(case, read(&folder.join("objects.yaml")));
+            theirs.insert(status::OBJECT.to_owned(), status::recorded(folder));
+            let (objects, said) = ours(platform, case, folder);
+            let mut ours = keyed(case, objects);
+            ours.insert(status::OBJECT.to_owned(), said);
             let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
             for object in names {
                 normalise::diff(
