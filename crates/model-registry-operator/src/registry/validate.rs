@@ -132,8 +132,25 @@ pub fn validate(
     let validated = reader.registry(resource, &spec, observation, config);
     match validated {
         Some(validated) if reader.problems.is_empty() => Ok(validated),
-        _ => Err(ValidateError::Invalid(reader.problems)),
+        _ => Err(ValidateError::Invalid(tightest(reader.problems))),
     }
+}
+
+/// Of several limits of the name only the tightest: whoever keeps it keeps the others.
+fn tightest(problems: Vec<Problem>) -> Vec<Problem> {
+    let limit = |problem: &Problem| match problem {
+        Problem::Name(NameError::Long { limit, .. }) => Some(*limit),
+        _ => None,
+    };
+    let tightest = problems.iter().filter_map(limit).min();
+    let mut said = false;
+    problems
+        .into_iter()
+        .filter(|problem| match limit(problem) {
+            None => true,
+            found => found == tightest && !std::mem::replace(&mut said, true),
+        })
+        .collect()
 }
 
 /// Reads field by field and collects what is wrong, so that a user sees all of it at once.

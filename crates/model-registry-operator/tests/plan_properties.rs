@@ -1,0 +1,300 @@
+//! Any resource gives a plan or a typed error, and each of its texts appears only where it belongs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use runtime::offline::Platform;
+use serde_json::{Map, Value, json};
+use support::{Case, merged};
+
+/// A text field of the resource, the mark that its texts carry, and where they may appear: starts
+/// of `Kind/name` followed by parts of a JSON pointer that must all be in the place's pointer.
+struct Field {
+    path: &'static str,
+    mark: &'static str,
+    places: &'static [&'static [&'static str]],
+}
+
+const DSN: &[&str] = &["Deployment/sample", "/containers/0/env/", "/value"];
+const ENV_SECRET: &[&str] = &["Deployment/sample", "/containers/0/env/", "/secretKeyRef/"];
+const ARGS: &[&str] = &["Deployment/sample", "/containers/0/args/"];
+const VOLUME: &[&str] = &["Deployment/sample", "/volumes/"];
+const PROXY_ARGS: &[&str] = &["Deployment/sample", "/containers/1/args/"];
+const POD: &str = "Deployment/sample";
+
+#[rustfmt::skip]
+const FIELDS: &[Field] = &[
+    Field { path: "/spec/rest/image", mark: "m0m", places: &[&[POD, "/containers/0/image"]] },
+    Field { path: "/spec/grpc/image", mark: "m1m", places: &[] },
+    Field { path: "/spec/postgres/host", mark: "m2m", places: &[DSN] },
+    Field { path: "/spec/postgres/hostAddress", mark: "m3m", places: &[DSN] },
+    Field { path: "/spec/postgres/username", mark: "m4m", places: &[DSN] },
+    Field { path: "/spec/postgres/database", mark: "m5m", places: &[DSN] },
+    Field { path: "/spec/postgres/passwordSecret/name", mark: "m6m", places: &[ENV_SECRET] },
+    Field { path: "/spec/postgres/passwordSecret/key", mark: "m7m", places: &[ENV_SECRET] },
+    Field { path: "/spec/postgres/sslCertificateSecret/name", mark: "m8m", places: &[VOLUME] },
+    Field { path: "/spec/postgres/sslCertificateSecret/key", mark: "m9m", places: &[ARGS] },
+    Field { path: "/spec/postgres/sslRootCertificateConfigMap/name", mark: "m10m", places: &[VOLUME] },
+    Field { path: "/spec/postgres/sslRootCertificateConfigMap/key", mark: "m11m", places: &[ARGS] },
+    Field { path: "/spec/postgres/sslPasswordSecret/name", mark: "m12m", places: &[ENV_SECRET] },
+    Field { path: "/spec/postgres/sslPasswordSecret/key", mark: "m13m", places: &[ENV_SECRET] },
+    Field { path: "/spec/postgres/image", mark: "m14m",
+        places: &[&["Deployment/sample-postgres", "/containers/0/image"]] },
+    Field { path: "/spec/postgres/storage/storageClassName", mark: "m15m",
+        places: &[&["PersistentVolumeClaim/sample-postgres-storage", "/storageClassName"]] },
+    Field { path: "/spec/mysql/host", mark: "m16m", places: &[DSN] },
+    Field { path: "/spec/mysql/username", mark: "m17m", places: &[DSN] },
+    Field { path: "/spec/mysql/database", mark: "m18m", places: &[DSN] },
+    Field { path: "/spec/mysql/passwordSecret/name", mark: "m19m", places: &[ENV_SECRET] },
+    Field { path: "/spec/mysql/passwordSecret/key", mark: "m20m", places: &[ENV_SECRET] },
+    Field { path: "/spec/mysql/sslKeySecret/name", mark: "m21m", places: &[VOLUME] },
+    Field { path: "/spec/mysql/sslKeySecret/key", mark: "m22m", places: &[ARGS] },
+    Field { path: "/spec/mysql/sslRootCertificatesConfigMapName", mark: "m23m", places: &[] },
+    Field { path: "/spec/mysql/sslRootCertificatesSecretName", mark: "m24m", places: &[] },
+    Field { path: "/spec/mysql/sslCipher", mark: "m25m", places: &[ARGS] },
+    Field { path: "/spec/oauthProxy/image", mark: "m26m", places: &[] },
+    Field { path: "/spec/oauthProxy/domain", mark: "m27m",
+        places: &[&["Route/sample-https", "/spec/host"], &["Service/sample", "external-address-rest"]] },
+    Field { path: "/spec/kubeRBACProxy/image", mark: "m28m", places: &[&[POD, "/containers/1/image"]] },
+    Field { path: "/spec/kubeRBACProxy/domain", mark: "m29m",
+        places: &[&["Route/sample-https", "/spec/host"], &["Service/sample", "external-address-rest"]] },
+    Field { path: "/spec/kubeRBACProxy/tlsCertificateSecret/name", mark: "m30m", places: &[VOLUME] },
+    Field { path: "/spec/kubeRBACProxy/tlsCertificateSecret/key", mark: "m31m", places: &[PROXY_ARGS] },
+    Field { path: "/spec/kubeRBACProxy/tlsKeySecret/name", mark: "m32m", places: &[VOLUME] },
+    Field { path: "/spec/kubeRBACProxy/tlsKeySecret/key", mark: "m33m", places: &[PROXY_ARGS] },
+    Field { path: "/annotations/openshift.io~1display-name", mark: "m34m",
+        places: &[&["Service/sample", "/metadata/annotations/"]] },
+    Field { path: "/annotations/openshift.io~1description", mark: "m35m",
+        places: &[&["Service/sample", "/metadata/annotations/"]] },
+    Field { path: "/spec/operand/labels/team", mark: "m36m", places: &[&[POD, "/template/metadata/labels/"]] },
+    Field { path: "/spec/operand/annotations/note", mark: "m37m",
+        places: &[&[POD, "/template/metadata/annotations/"]] },
+    Field { path: "/spec/operand/nodeSelector/disk", mark: "m38m", places: &[&[POD, "/nodeSelector/"]] },
+];
+
+/// Texts that end up in places where they should not, if anything is pasted.
+fn nasty() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => Just(String::new()),
+        1 => select(vec![
+            "\n        stdin: true", "\"", "'", ": x", " #", "$(PGPASSWORD)", "$", "\\", "{}", "\t", "?a=b",
+            "@h/", "%", "é", "\u{0}", "/../..", "--flag", ",", "=",
+        ])
+        .prop_map(str::to_owned),
+        1 => ".*",
+    ]
+}
+
+/// The resource: most fields absent, the others with their mark.
+fn content() -> impl Strategy<Value = Value> {
+    let texts = proptest::collection::vec(proptest::option::weighted(0.4, nasty()), FIELDS.len());
+    let switches = (
+        any::<[bool; 8]>(),
+        select(vec![
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ]),
+        (any::<u16>(), any::<u16>()),
+        select(vec!["", "true", "false", "null"]),
+    );
+    (texts, switches).prop_map(|(texts, (on, mode, (port, proxy_port), generate))| {
+        let mut content = json!({"annotations": {}, "spec": {"rest": {}}});
+        for (field, text) in FIELDS.iter().zip(texts) {
+            if let Some(text) = text {
+                content = merged(
+                    content,
+                    &nested(field.path, format!("{}{text}", field.mark).into()),
+                );
+            }
+        }
+        let spec = content["spec"].as_object_mut().unwrap();
+        complete(spec);
+        for (block, present) in [
+            ("postgres", on[0]),
+            ("mysql", on[1]),
+            ("kubeRBACProxy", on[2]),
+            ("oauthProxy", on[3]),
+        ] {
+            if !present {
+                spec.remove(block);
+            }
+        }
+        if let Some(postgres) = spec.get_mut("postgres") {
+            postgres["sslMode"] = mode.into();
+            if !generate.is_empty() {
+                postgres["generateDeployment"] = serde_json::from_str(generate).unwrap();
+            }
+        }
+        if let Some(proxy) = spec.get_mut("kubeRBACProxy") {
+            proxy["authorization"] = if on[4] { "Get" } else { "ByMethod" }.into();
+            proxy["serviceRoute"] = if on[5] { "enabled" } else { "disabled" }.into();
+            proxy["port"] = if on[7] { 8443 } else { proxy_port.into() }.into();
+        }
+        spec["rest"]["port"] = if on[6] { 8080 } else { port.into() }.into();
+        content
+    })
+}
+
+/// References need both of their parts, and MySQL its three names.
+fn complete(spec: &mut Map<String, Value>) {
+    for (name, block) in spec.iter_mut() {
+        let Some(block) = block.as_object_mut() else {
+            continue;
+        };
+        for (_, reference) in block
+            .iter_mut()
+            .filter(|(key, _)| key.ends_with("Secret") || key.ends_with("Map"))
+        {
+            for part in ["name", "key"] {
+                if reference[part].is_null() {
+                    reference[part] = "x".into();
+                }
+            }
+        }
+        if name == "mysql" {
+            for part in ["host", "username", "database"] {
+                block.entry(part).or_insert_with(|| "x".into());
+            }
+        }
+    }
+}
+
+fn nested(path: &str, value: Value) -> Value {
+    let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+    parts.iter().rev().fold(value, |inner, part| {
+        let mut map = Map::new();
+        map.insert(part.replace("~1", "/"), inner);
+        Value::Object(map)
+    })
+}
+
+/// Every text in `value` with its JSON pointer, keys of maps included.
+fn texts(pointer: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::String(text) => found.push((pointer.to_owned(), text.clone())),
+        Value::Array(list) => {
+            for (place, member) in list.iter().enumerate() {
+                texts(&format!("{pointer}/{place}"), member, found);
+            }
+        }
+        Value::Object(map) => {
+            for (key, member) in map {
+                let below = format!("{pointer}/{key}");
+                found.push((below.clone(), key.clone()));
+                texts(&below, member, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check(platform: Platform, content: &Value) -> Result<(), TestCaseError> {
+    let mut case = match platform {
+        Platform::Kubernetes => Case::kubernetes(content["spec"].clone()),
+        Platform::OpenShift => Case::openshift(content["spec"].clone()),
+    };
+    case.annotations = content["annotations"].clone();
+    let Ok(plan) = case.try_plan() else {
+        return Ok(());
+    };
+    for object in plan.objects() {
+        let mut found = Vec::new();
+        texts(
+            &format!("{}/{}", object.kind, object.name),
+            &object.body,
+            &mut found,
+        );
+        for (place, text) in &found {
+            for field in FIELDS.iter().filter(|field| text.contains(field.mark)) {
+                let allowed = field.places.iter().any(|parts| {
+                    let starts = parts.first().is_some_and(|start| {
+                        place
+                            .strip_prefix(start)
+                            .is_some_and(|rest| rest.starts_with('/'))
+                    });
+                    starts && parts.iter().all(|part| place.contains(part))
+                });
+                prop_assert!(allowed, "{} appears at {place}: {text:?}", field.path);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn cases() -> ProptestConfig {
+    // PROPTEST_CASES asks for another number.
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+        default.cases
+    } else {
+        300
+    };
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..default
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn texts_stay_where_they_belong(content in content(), openshift in any::<bool>()) {
+        let platform = if openshift { Platform::OpenShift } else { Platform::Kubernetes };
+        check(platform, &content)?;
+    }
+
+    #[test]
+    fn any_name_gives_a_plan_or_a_sentence(name in prop_oneof!["[a-z][a-z0-9-]{0,70}", ".{0,80}"]) {
+        let name: &'static str = Box::leak(name.into_boxed_str());
+        let case = Case::openshift(support::mysql()).named(name);
+        if let Err(error) = case.try_plan() {
+            prop_assert!(error.to_string().starts_with("metadata.name: "), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_marks_reach_a_plan() {
+    // Otherwise the properties above would hold of nothing.
+    let mut content =
+        json!({"annotations": {}, "spec": {"rest": {}, "postgres": {"sslMode": "require"}}});
+    let old = [
+        "/spec/mysql",
+        "/spec/oauthProxy",
+        "/spec/grpc",
+        "/spec/postgres/image",
+        "/spec/postgres/storage",
+    ];
+    let used = |field: &&Field| {
+        !old.iter().any(|start| field.path.starts_with(start))
+            && field.path != "/spec/postgres/hostAddress"
+    };
+    for field in FIELDS.iter().filter(used) {
+        content = merged(content, &nested(field.path, field.mark.into()));
+    }
+    let mut case = Case::openshift(content["spec"].clone());
+    case.annotations = content["annotations"].clone();
+    let plan = case.plan();
+    let text: String = plan
+        .objects()
+        .iter()
+        .map(|object| object.body.to_string())
+        .collect();
+    for field in FIELDS.iter().filter(used) {
+        assert!(text.contains(field.mark), "{}", field.path);
+    }
+}
