@@ -1,0 +1,53 @@
+//! The Deployment's manifest says what the program says.
+
+use std::fs;
+use std::path::Path;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Container;
+use model_registry_operator::cli::Cli;
+use model_registry_operator::registry::config::Config;
+
+fn manager() -> Container {
+    let file = "../../config/model-registry-operator/manager/manager.yaml";
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let deployment: Deployment = serde_saphyr::from_str(&text).unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    let [container] = <[Container; 1]>::try_from(pod.containers).unwrap();
+    container
+}
+
+#[test]
+fn its_environment_is_the_default_one() {
+    let env = manager().env.unwrap();
+    let lookup = |name: &str| {
+        let found = env.iter().find(|variable| variable.name == name);
+        // What is read and not listed cannot be found by who installs.
+        found
+            .unwrap_or_else(|| panic!("{name} is not in the manifest"))
+            .value
+            .clone()
+    };
+    assert_eq!(Config::from_lookup(lookup), Config::from_lookup(|_| None));
+}
+
+#[test]
+fn its_arguments_run_the_operator_under_the_lease() {
+    let container = manager();
+    assert_eq!(container.command.unwrap(), ["/manager"]);
+    let arguments = std::iter::once("manager".to_owned()).chain(container.args.unwrap());
+    let cli = Cli::read(arguments.map(Into::into)).unwrap();
+    assert!(cli.operator.leader_elect);
+    assert!(cli.offline().is_none());
+    let ports: Vec<String> = container
+        .ports
+        .unwrap()
+        .iter()
+        .map(|port| format!(":{}", port.container_port))
+        .collect();
+    let listens = [
+        cli.operator.metrics_bind_address,
+        cli.operator.health_probe_bind_address,
+    ];
+    assert_eq!(ports, listens.map(|address| address.to_string()));
+}
