@@ -265,6 +265,13 @@ fn local(options: &Up) -> Result<PathBuf> {
     Ok(kubeconfig)
 }
 
+/// A directory for what belongs to a cluster, wherever the cluster itself is; [`down`] removes it.
+pub(crate) fn work_dir(name: &Name) -> Result<PathBuf> {
+    let dir = directory(name)?;
+    std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    Ok(dir)
+}
+
 /// Whether a local cluster of this name runs.
 pub(crate) fn is_up(name: &Name) -> Result<bool> {
     Ok(UnixStream::connect(directory(name)?.join("control")).is_ok())

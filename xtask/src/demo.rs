@@ -85,18 +85,20 @@ pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
     }
     let up = Up::new(name.clone(), options.provider, options.platform);
     let kubeconfig = clusters::up(&up)?;
+    let dir = clusters::work_dir(&name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = show(options, &kubeconfig) => outcome,
+            outcome = show(options, &kubeconfig, &dir) => outcome,
             _ = tokio::signal::ctrl_c() => bail!("stopped"),
         }
     });
-    // The operators end with the cluster's directory.
-    if !options.keep && options.provider != Provider::Existing {
+    // The operators end with the cluster's directory. An existing cluster stays, with what was
+    // installed in it.
+    if !options.keep {
         clusters::down(&name)?;
     }
     let lines = outcome?;
@@ -122,10 +124,7 @@ pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
     })
 }
 
-async fn show(options: &Demo, kubeconfig: &Path) -> Result<Vec<Line>> {
-    let dir = kubeconfig
-        .parent()
-        .context("the kubeconfig is in a directory")?;
+async fn show(options: &Demo, kubeconfig: &Path, dir: &Path) -> Result<Vec<Line>> {
     let client = Client::try_from(cluster::read_config(kubeconfig).await?)?;
     let kubectl = tools::ensure()?.kubectl;
     let mut lines = Vec::new();

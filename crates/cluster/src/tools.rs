@@ -142,8 +142,11 @@ pub fn ensure() -> Result<Tools, Error> {
         fs::create_dir_all(&cache).map_err(Error::io(cache.display().to_string()))?;
         let lock = cache.join("tools.lock");
         let lock = File::create(&lock).map_err(Error::io(lock.display().to_string()))?;
-        lock.lock()
-            .map_err(Error::io("waiting for another build of the tools"))?;
+        if lock.try_lock().is_err() {
+            eprintln!("another process builds the tools; waiting for it");
+            lock.lock()
+                .map_err(Error::io("waiting for another build of the tools"))?;
+        }
         // Looked at again: whoever held the lock may have built them.
         for (name, module, package) in missing() {
             build(name, module, package, &locate(name))?;
