@@ -34,6 +34,17 @@ pub(crate) struct Name {
     name: String,
 }
 
+/// Names as [`Name`] has them, for options of other tasks.
+pub(crate) fn parse_name(text: &str) -> Result<Name, String> {
+    name(text).map(|name| Name { name })
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 #[derive(Args, Clone)]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -44,15 +55,6 @@ pub(crate) struct Up {
     /// What it is like; `openshift` is a stand-in (local only): its APIs, not OpenShift
     #[arg(long, default_value_t = Platform::Kubernetes)]
     platform: Platform,
-}
-
-impl Name {
-    /// A name that is known to be one.
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name: name.to_owned(),
-        }
-    }
 }
 
 impl Up {
@@ -342,6 +344,8 @@ pub(crate) fn down(name: &Name) -> Result<()> {
     if dir.exists() {
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
     }
+    // Only a local cluster has a log.
+    let _ = std::fs::remove_file(dir.with_extension("log"));
     eprintln!("cluster `{}` is gone", name.name);
     Ok(())
 }

@@ -47,6 +47,9 @@ pub(crate) struct Demo {
     /// Leave the cluster and the operators up, and print how to use them
     #[arg(long)]
     keep: bool,
+    /// The name of the demo's cluster
+    #[arg(long, default_value = "demo", value_parser = clusters::parse_name)]
+    name: Name,
     /// Print the result as JSON on standard output; progress stays on standard error
     #[arg(long)]
     json: bool,
@@ -77,15 +80,16 @@ struct Line {
 
 /// Runs the demo; the exit code says whether everything became available.
 pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
-    let name = Name::new("demo");
-    if options.provider == Provider::Local && clusters::is_up(&name)? {
+    let name = &options.name;
+    if options.provider == Provider::Local && clusters::is_up(name)? {
         bail!(
-            "the cluster of an earlier demo is up: stop it with `cargo xtask cluster down --name demo`"
+            "cluster `{name}` is up, of an earlier demo or of one that runs now: stop it with \
+             `cargo xtask cluster down --name {name}`, or choose another --name"
         );
     }
     let up = Up::new(name.clone(), options.provider, options.platform);
     let kubeconfig = clusters::up(&up)?;
-    let dir = clusters::work_dir(&name)?;
+    let dir = clusters::work_dir(name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -99,7 +103,7 @@ pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
     // The operators end with the cluster's directory. An existing cluster stays, with what was
     // installed in it.
     if !options.keep {
-        clusters::down(&name)?;
+        clusters::down(name)?;
     }
     let lines = outcome?;
     if options.json {
@@ -112,9 +116,9 @@ pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
     }
     if options.keep {
         eprintln!(
-            "\nuse it:  eval \"$(cargo xtask cluster env --name demo)\"; kubectl get -n {NAMESPACE} all"
+            "\nuse it:  eval \"$(cargo xtask cluster env --name {name})\"; kubectl get -n {NAMESPACE} all"
         );
-        eprintln!("stop it: cargo xtask cluster down --name demo");
+        eprintln!("stop it: cargo xtask cluster down --name {name}");
     }
     let all = !lines.is_empty() && lines.iter().all(|line| line.available);
     Ok(if all {
