@@ -191,6 +191,20 @@ fn a_port_serves_one_listener() {
     );
 }
 
+#[test]
+fn half_a_certificate_is_refused() {
+    for half in ["tlsCertificateSecret", "tlsKeySecret"] {
+        let spec = merged(
+            mysql(),
+            &json!({"kubeRBACProxy": {half: {"name": "n", "key": "k"}}}),
+        );
+        assert_eq!(
+            Case::kubernetes(spec).refusal(),
+            "spec.kubeRBACProxy: tlsCertificateSecret and tlsKeySecret MUST be set together"
+        );
+    }
+}
+
 // The dashboard.
 
 #[test]
@@ -235,9 +249,9 @@ fn the_users_role_has_exactly_two_rules() {
             mysql(),
             &json!({"kubeRBACProxy": {"authorization": authorization}}),
         );
-        let role = Case::kubernetes(spec).object("Role", "registry-user-sample");
+        let users = Case::kubernetes(spec).object("Role", "registry-user-sample");
         let rule = |resource: &str| json!({"apiGroups": [""], "resources": [resource], "resourceNames": ["sample"], "verbs": ["get"]});
-        assert_eq!(role["rules"], json!([rule("services"), rule("endpoints")]));
+        assert_eq!(users["rules"], json!([rule("services"), rule("endpoints")]));
     }
 }
 

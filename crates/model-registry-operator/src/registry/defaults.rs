@@ -73,7 +73,7 @@ pub fn effective(
     }
     if let Some(proxy) = &mut spec.kube_rbac_proxy {
         proxy.image = Some(image(proxy.image.as_ref(), &config.proxy_image));
-        if proxy.tls_certificate_secret.is_none() {
+        if proxy.tls_certificate_secret.is_none() && proxy.tls_key_secret.is_none() {
             let end = match observation.certificate {
                 Certificate::OldProxy => names::OLD_PROXY,
                 _ => names::PROXY,

@@ -223,7 +223,7 @@ pub async fn observe<I: Inputs>(
 
     let proxy = effective.kube_rbac_proxy.as_ref();
     let certificate = match proxy {
-        Some(proxy) if proxy.tls_certificate_secret.is_none() => {
+        Some(proxy) if proxy.tls_certificate_secret.is_none() && proxy.tls_key_secret.is_none() => {
             certificate(resource, platform, inputs).await?
         }
         _ => Certificate::Named,

@@ -101,6 +101,9 @@ pub enum Problem {
         /// What is wrong.
         source: ValueError,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("spec.kubeRBACProxy: tlsCertificateSecret and tlsKeySecret MUST be set together")]
+    HalfCertificate,
     /// Two listeners of one pod on one port.
     #[error("{field}: {port} is also the port of {other}; choose another one")]
     PortTaken {
@@ -290,6 +293,7 @@ impl Reader {
                 },
             },
             database,
+            drops_data: deletion_policy(resource) == Some(DeletionPolicy::Delete),
             left_data: left_data(resource, spec, observation),
             postgres: postgres?,
             external_address: external_address(&name, spec, gateway.as_ref()),
@@ -489,7 +493,7 @@ impl Reader {
     ) -> Option<Option<Generated>> {
         let asked = resource.spec.postgres.as_ref();
         let running = spec.postgres.as_ref().is_some_and(Postgres::is_generated);
-        let retain = asked.and_then(|p| p.deletion_policy) == Some(DeletionPolicy::Retain);
+        let retain = deletion_policy(resource) == Some(DeletionPolicy::Retain);
         if !running
             && !(retain && (observation.volume.is_some() || observation.credentials.is_some()))
         {
@@ -559,6 +563,9 @@ impl Reader {
         observation: &Observation,
     ) -> Option<Proxy> {
         let port = self.value("spec.kubeRBACProxy.port", Port::parse(proxy.port));
+        if proxy.tls_certificate_secret.is_some() != proxy.tls_key_secret.is_some() {
+            self.problems.push(Problem::HalfCertificate);
+        }
         for (taken, field, number, other) in [
             (
                 proxy.port == spec.rest.port,
@@ -703,27 +710,29 @@ fn volume_size(
     }
 }
 
-/// The data of a Postgres that is switched off stays unless the resource says that it goes:
-/// a slip in an edit must not cost it.
+/// What became of the data of a Postgres that is switched off.
 fn left_data(
     resource: &ModelRegistry,
     spec: &ModelRegistrySpec,
     observation: &Observation,
 ) -> Option<LeftData> {
+    observation.volume.as_ref()?;
     if spec.postgres.as_ref().is_some_and(Postgres::is_generated) {
         return None;
     }
-    match resource
+    Some(match deletion_policy(resource) {
+        None => LeftData::Kept,
+        Some(DeletionPolicy::Retain) => LeftData::Retained,
+        Some(DeletionPolicy::Delete) => LeftData::Deleted,
+    })
+}
+
+fn deletion_policy(resource: &ModelRegistry) -> Option<DeletionPolicy> {
+    resource
         .spec
         .postgres
         .as_ref()
         .and_then(|postgres| postgres.deletion_policy)
-    {
-        Some(DeletionPolicy::Delete) => Some(LeftData::Deleted),
-        _ if observation.volume.is_none() => None,
-        Some(DeletionPolicy::Retain) => Some(LeftData::Retained),
-        None => Some(LeftData::Kept),
-    }
 }
 
 /// Only where somebody can get to it: through the gateway, or by a host name that is known.

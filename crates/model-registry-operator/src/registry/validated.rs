@@ -38,6 +38,9 @@ pub struct Validated {
     pub database: Database,
     /// The Postgres that the operator runs, or its data.
     pub postgres: Option<Generated>,
+    /// The data of a Postgres that is switched off goes. Without being asked to it stays: a slip in
+    /// an edit must not cost it.
+    pub drops_data: bool,
     /// What became of the data of a generated Postgres that is not used any more.
     pub left_data: Option<LeftData>,
     /// The proxy.
@@ -204,7 +207,7 @@ pub enum LeftData {
     Kept,
     /// It is kept and outlives the registry.
     Retained,
-    /// It is gone or going, as asked for. Whether there ever was any is not known.
+    /// It is being deleted, as asked for.
     Deleted,
 }
 

@@ -8,7 +8,7 @@ use resources::{Plan, PlanError, Planned};
 
 use super::metadata::{pod_labels, postgres_labels, postgres_pod_labels};
 use crate::registry::names::{self, CREDENTIALS_BASELINE};
-use crate::registry::validate::{Generated, LeftData, Validated};
+use crate::registry::validate::{Generated, Validated};
 
 /// Maps that the builder borrows.
 struct Parts {
@@ -107,7 +107,7 @@ pub(super) fn data(registry: &Validated, plan: &mut Plan) -> Result<(), PlanErro
                 Planned::new(PERSISTENT_VOLUME_CLAIM, &postgres.volume())?.identified_by(identity),
             );
         }
-    } else if registry.left_data != Some(LeftData::Deleted) {
+    } else if !registry.drops_data {
         let name = registry.name.as_str();
         let namespace = registry.namespace.as_str();
         plan.keep(
