@@ -1,5 +1,7 @@
 //! The Deployment's manifest says what the program says.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::fs;
 use std::path::Path;
 
