@@ -1,6 +1,8 @@
 //! What an installation sets: the operator's environment variables.
 
-use resources::names::HostLabel;
+use resources::names::{HostLabel, ObjectName};
+
+use super::values::{Domain, Image};
 
 /// Image of the registry's server where the environment names none.
 pub const REGISTRY_IMAGE: &str = "quay.io/opendatahub/model-registry:latest";
@@ -45,6 +47,14 @@ pub struct Gateway {
 /// An environment that no operator should start with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// A value that no object can hold.
+    #[error("{variable}: {reason}")]
+    Value {
+        /// Environment variable.
+        variable: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
     /// A namespace that cannot exist.
     #[error("{variable}={value:?} is not the name of a namespace; correct it or unset it")]
     Namespace {
@@ -64,24 +74,42 @@ impl Config {
                 .filter(|value| !value.is_empty())
         };
         let or = |name: &str, default: &str| read(name).unwrap_or_else(|| default.to_owned());
+        let image = |variable: &'static str, default: &str| {
+            let value = or(variable, default);
+            checked(variable, Image::parse(&value)).map(|()| value)
+        };
+        let domain = |variable: &'static str| {
+            let value = read(variable);
+            value
+                .as_deref()
+                .map_or(Ok(()), |text| checked(variable, Domain::parse(text)))?;
+            Ok(value)
+        };
+        let object = |variable: &'static str, default: &str| {
+            let value = or(variable, default);
+            checked(variable, ObjectName::parse(&value)).map(|()| value)
+        };
         let namespace = |variable: &'static str, value: String| {
             HostLabel::parse(&value).map_err(|_| ConfigError::Namespace { variable, value })
         };
-        let gateway = read("GATEWAY_DOMAIN").map(|domain| Gateway {
-            domain,
-            name: or("GATEWAY_NAME", "data-science-gateway"),
-            namespace: or("GATEWAY_NAMESPACE", "openshift-ingress"),
-        });
+        let gateway = match domain("GATEWAY_DOMAIN")? {
+            Some(domain) => Some(Gateway {
+                domain,
+                name: object("GATEWAY_NAME", "data-science-gateway")?,
+                namespace: object("GATEWAY_NAMESPACE", "openshift-ingress")?,
+            }),
+            None => None,
+        };
         let warnings = ["GATEWAY_NAME", "GATEWAY_NAMESPACE", "HTTPROUTE_NAMESPACE"]
             .into_iter()
             .filter(|name| gateway.is_none() && read(name).is_some())
             .map(|name| format!("{name} has no effect without GATEWAY_DOMAIN"))
             .collect();
         Ok(Self {
-            registry_image: or("RELATED_IMAGE_ODH_MODEL_REGISTRY_IMAGE", REGISTRY_IMAGE),
-            proxy_image: or("RELATED_IMAGE_ODH_KUBE_RBAC_PROXY_IMAGE", PROXY_IMAGE),
-            postgres_image: or("RELATED_IMAGE_POSTGRESQL_16_IMAGE", POSTGRES_IMAGE),
-            default_domain: read("DEFAULT_DOMAIN"),
+            registry_image: image("RELATED_IMAGE_ODH_MODEL_REGISTRY_IMAGE", REGISTRY_IMAGE)?,
+            proxy_image: image("RELATED_IMAGE_ODH_KUBE_RBAC_PROXY_IMAGE", PROXY_IMAGE)?,
+            postgres_image: image("RELATED_IMAGE_POSTGRESQL_16_IMAGE", POSTGRES_IMAGE)?,
+            default_domain: domain("DEFAULT_DOMAIN")?,
             gateway,
             http_route_namespace: namespace(
                 "HTTPROUTE_NAMESPACE",
@@ -98,6 +126,17 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
+}
+
+fn checked<T, E: ToString>(
+    variable: &'static str,
+    result: Result<T, E>,
+) -> Result<(), ConfigError> {
+    let wrong = |error: E| ConfigError::Value {
+        variable,
+        reason: error.to_string(),
+    };
+    result.map(drop).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -153,5 +192,17 @@ mod tests {
                 .to_string(),
             "REGISTRIES_NAMESPACE=\"A b\" is not the name of a namespace; correct it or unset it"
         );
+    }
+
+    #[test]
+    fn a_value_that_no_object_can_hold_is_an_error() {
+        assert_eq!(
+            config(&[("DEFAULT_DOMAIN", "apps example")])
+                .unwrap_err()
+                .to_string(),
+            "DEFAULT_DOMAIN: \"apps example\" has the character ' ': a domain is made of letters, digits, '-' and '.'"
+        );
+        assert!(config(&[("RELATED_IMAGE_POSTGRESQL_16_IMAGE", "a\nb")]).is_err());
+        assert!(config(&[("GATEWAY_DOMAIN", "gw.example.test"), ("GATEWAY_NAME", "A")]).is_err());
     }
 }
