@@ -123,11 +123,11 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<Value>, OfflineError> {
         let (name, text) = if path == Path::new("-") {
             let mut text = String::new();
             (
-                STDIN.to_owned(),
+                title_of(path),
                 io::stdin().read_to_string(&mut text).map(|_| text),
             )
         } else {
-            (path.display().to_string(), std::fs::read_to_string(path))
+            (title_of(path), std::fs::read_to_string(path))
         };
         let text = text.map_err(|source| OfflineError::Read {
             path: name.clone(),
@@ -153,11 +153,7 @@ pub(crate) fn plans(
         .filter(|document| is_resource(document))
         .collect();
     let (Some(definition), false) = (definition, resources.is_empty()) else {
-        let names: Vec<_> = files
-            .files
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let names: Vec<_> = files.files.iter().map(|path| title_of(path)).collect();
         return Err(OfflineError::Nothing(names.join(", ")));
     };
     let mut worked = Vec::new();
@@ -219,6 +215,15 @@ fn plan(
     let warnings = validated.warnings.iter().map(ToString::to_string);
     let troubles = validated.troubles.iter().map(ToString::to_string);
     Ok((plan, admitted.unknown, warnings.chain(troubles).collect()))
+}
+
+/// What people call the file.
+fn title_of(path: &Path) -> String {
+    if path == Path::new("-") {
+        STDIN.to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 fn is_resource(document: &Value) -> bool {
