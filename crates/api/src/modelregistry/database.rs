@@ -97,9 +97,9 @@ pub struct Postgres {
     /// Volume of the generated Postgres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// What becomes of the generated Postgres's volume and password when the registry is
-    /// deleted or `generateDeployment` is switched off. `Delete`: they go. `Retain`: they
-    /// stay, until someone deletes them by hand. Absent means `Delete`.
+    /// What becomes of the generated Postgres's volume and password. `Delete`: they go when
+    /// `generateDeployment` is switched off or the registry is deleted. `Retain`: they stay,
+    /// until someone deletes them by hand. Absent: they go when the registry is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }
@@ -109,12 +109,6 @@ impl Postgres {
     #[must_use]
     pub fn is_generated(&self) -> bool {
         self.generate_deployment.unwrap_or(false)
-    }
-
-    /// What becomes of generated data, with the default in place of absence.
-    #[must_use]
-    pub fn deletion_policy(&self) -> DeletionPolicy {
-        self.deletion_policy.unwrap_or_default()
     }
 }
 
