@@ -93,7 +93,7 @@ impl OfflineInputs {
                 let by_label = || {
                     let kinds = component.kinds().iter().map(|watched| watched.kind);
                     kinds.filter(|kind| is(object, *kind)).any(|kind| {
-                        component.owner(kind, &meta).is_some_and(
+                        component.owner(kind, &meta, object).is_some_and(
                             |Owner {
                                  namespace: owner,
                                  name: owner_name,
