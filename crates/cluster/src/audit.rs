@@ -85,12 +85,7 @@ impl AuditLog {
 
     /// Reads a log file from a byte offset on; a last line without its end is left out.
     pub(crate) fn read(path: &Path, offset: u64) -> Result<Self, Error> {
-        let what = || Error::io(path.display().to_string());
-        let mut file = std::fs::File::open(path).map_err(what())?;
-        file.seek(SeekFrom::Start(offset)).map_err(what())?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(what())?;
-        let records = text
+        let records = text(path, offset)?
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'))
             .filter_map(|line| serde_json::from_str::<Line>(line).ok())
@@ -99,6 +94,35 @@ impl AuditLog {
             .collect();
         Ok(Self { records })
     }
+
+    /// Where the first line with `word` ends, from a byte offset on; `None` until it is written
+    /// whole.
+    pub(crate) fn end_of_line_with(
+        path: &Path,
+        offset: u64,
+        word: &str,
+    ) -> Result<Option<u64>, Error> {
+        let mut end = offset;
+        for line in text(path, offset)?.split_inclusive('\n') {
+            end += line.len() as u64;
+            if line.ends_with('\n') && line.contains(word) {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A file from a byte offset on. What is not UTF-8, half a character at the end, is not read.
+fn text(path: &Path, offset: u64) -> Result<String, Error> {
+    let what = || Error::io(path.display().to_string());
+    let mut file = std::fs::File::open(path).map_err(what())?;
+    file.seek(SeekFrom::Start(offset)).map_err(what())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(what())?;
+    let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    bytes.truncate(valid);
+    Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 
 #[derive(Deserialize)]
