@@ -12,6 +12,7 @@ pub mod trouble;
 pub mod validate;
 pub mod validated;
 pub mod values;
+pub mod warning;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
 use jiff::Timestamp;

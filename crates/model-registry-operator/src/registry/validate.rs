@@ -27,6 +27,7 @@ pub use super::validated::{
 use super::values::{
     Ciphers, Domain, EnvName, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName, ValueError,
 };
+use super::{values, warning};
 
 /// A resource that no objects can be built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -302,7 +303,7 @@ impl Reader {
             operand: spec.operand.clone().unwrap_or_default(),
             inputs_hash: trouble::inputs_hash(spec, observation),
             troubles: trouble::troubles(spec, observation),
-            warnings: trouble::warnings(&resource.spec, spec, observation),
+            warnings: warning::warnings(&resource.spec, spec, observation),
             name,
             namespace: namespace?,
         })
@@ -703,7 +704,7 @@ fn volume_size(
     const DEFAULT: &str = "5Gi";
     let live = live.and_then(|live| live.size.as_deref());
     match (asked.map(|size| size.0.as_str()), live) {
-        (Some(asked), Some(live)) if trouble::is_smaller(asked, live) => live.to_owned(),
+        (Some(asked), Some(live)) if values::is_smaller(asked, live) => live.to_owned(),
         (Some(asked), _) => asked.to_owned(),
         (None, Some(live)) => live.to_owned(),
         (None, None) => DEFAULT.to_owned(),

@@ -10,8 +10,9 @@ use resources::names::{DataKey, HostLabel, LabelValue, ObjectName, ServiceName};
 use super::config::Gateway;
 use super::names::RegistryName;
 use super::observe::{Certificate, Credentials, Grant, LivePostgres, Platform};
-use super::trouble::{Trouble, Warning};
+use super::trouble::Trouble;
 use super::values::{Ciphers, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName};
+use super::warning::Warning;
 
 /// A resource that objects can be built from.
 #[derive(Clone, Debug)]

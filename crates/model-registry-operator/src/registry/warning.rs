@@ -1,0 +1,251 @@
+//! What is written in a resource and has no effect, or another one than it seems to have.
+
+use std::fmt;
+
+use api::modelregistry::v1beta1::{Grpc, ModelRegistrySpec, Postgres, ServiceRoute, SslMode};
+
+use super::observe::Observation;
+use super::references::filled;
+use super::values::is_smaller;
+
+/// Something that is written in the resource and means nothing, or means something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The field has no effect.
+    Ignored {
+        /// Path of the field.
+        field: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A Postgres authority is given, and the mode would not look at it.
+    VerifiesAnyway {
+        /// The mode that is written.
+        mode: &'static str,
+    },
+    /// MySQL's authority is given and verification is switched off.
+    NotVerified,
+    /// The volume is larger than asked for, and cannot shrink.
+    VolumeLarger,
+    /// The volume has another storage class, which is fixed.
+    StorageClassFixed,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ignored { field, reason } => write!(f, "{field} has no effect: {reason}"),
+            Self::VerifiesAnyway { mode } => write!(
+                f,
+                "spec.postgres.sslMode {mode} is raised to verify-full, because a root certificate is given; \
+                 set sslMode to verify-full, or remove the root certificate"
+            ),
+            Self::NotVerified => f.write_str(
+                "spec.mysql.verifyServerCert is false: the root certificate is not used to verify the server; \
+                 set it to true",
+            ),
+            Self::VolumeLarger => f.write_str(
+                "spec.postgres.storage.size is smaller than the volume, which cannot shrink; \
+                 it keeps its size",
+            ),
+            Self::StorageClassFixed => f.write_str(
+                "spec.postgres.storage.storageClassName differs from that of the volume, which is fixed once it \
+                 exists; the volume keeps its class",
+            ),
+        }
+    }
+}
+
+/// What is written in `stored` and means nothing. `spec` has its defaults.
+pub(super) fn warnings(
+    stored: &ModelRegistrySpec,
+    spec: &ModelRegistrySpec,
+    observation: &Observation,
+) -> Vec<Warning> {
+    let mut found = Vec::new();
+    let mut ignored = |when: bool, field: &'static str, reason: &'static str| {
+        if when {
+            found.push(Warning::Ignored { field, reason });
+        }
+    };
+    let grpc = stored
+        .grpc
+        .as_ref()
+        .is_some_and(|grpc| *grpc != Grpc::default());
+    ignored(
+        grpc,
+        "spec.grpc",
+        "the registry has no gRPC endpoint any more; remove it",
+    );
+    ignored(
+        stored.enable_database_upgrade.is_some(),
+        "spec.enable_database_upgrade",
+        "the registry migrates its schema by itself; remove it",
+    );
+    ignored(
+        stored.downgrade_db_schema_version.is_some(),
+        "spec.downgrade_db_schema_version",
+        "the registry cannot go back to an older schema; remove it",
+    );
+    ignored(
+        spec.kube_rbac_proxy.is_some() && stored.rest.service_route == ServiceRoute::Enabled,
+        "spec.rest.serviceRoute",
+        "the proxy has a Route of its own; use spec.kubeRBACProxy.serviceRoute",
+    );
+    ignored(
+        spec.kube_rbac_proxy.is_none()
+            && stored.rest.service_route == ServiceRoute::Enabled
+            && !observation.platform.openshift,
+        "spec.rest.serviceRoute",
+        "the cluster has no Route API; remove it, or make an Ingress or HTTPRoute to the Service",
+    );
+    ignored(
+        stored
+            .oauth_proxy
+            .as_ref()
+            .is_some_and(|old| old.image.is_some()),
+        "spec.oauthProxy.image",
+        "the proxy is a kube-rbac-proxy; use spec.kubeRBACProxy.image",
+    );
+    ignored(
+        spec.postgres.is_some() && spec.mysql.is_some(),
+        "spec.mysql",
+        "spec.postgres is used; remove one of the two",
+    );
+    if let Some(mysql) = spec.mysql.as_ref().filter(|_| spec.postgres.is_none()) {
+        ignored(
+            mysql.skip_db_creation,
+            "spec.mysql.skipDBCreation",
+            "the registry never creates the database; remove it",
+        );
+        ignored(
+            filled(mysql.ssl_root_certificates_config_map_name.as_ref()).is_some()
+                && filled(mysql.ssl_root_certificates_secret_name.as_ref()).is_some(),
+            "spec.mysql.sslRootCertificatesSecretName",
+            "sslRootCertificatesConfigMapName is used; remove one of the two",
+        );
+    }
+    if let Some(proxy) = stored
+        .kube_rbac_proxy
+        .as_ref()
+        .filter(|_| !observation.platform.openshift)
+    {
+        ignored(
+            proxy.domain.is_some() && proxy.service_route == ServiceRoute::Disabled,
+            "spec.kubeRBACProxy.domain",
+            "spec.kubeRBACProxy.serviceRoute is disabled",
+        );
+    }
+    if let Some(postgres) = stored.postgres.as_ref().filter(|_| spec.postgres.is_some()) {
+        postgres_warnings(postgres, observation, &mut found);
+    }
+    tls_warnings(spec, &mut found);
+    storage_warnings(stored, observation, &mut found);
+    found
+}
+
+fn postgres_warnings(postgres: &Postgres, observation: &Observation, found: &mut Vec<Warning>) {
+    let mut ignored = |when: bool, field: &'static str, reason: &'static str| {
+        if when {
+            found.push(Warning::Ignored { field, reason });
+        }
+    };
+    ignored(
+        postgres.skip_db_creation,
+        "spec.postgres.skipDBCreation",
+        "the registry never creates the database; remove it",
+    );
+    ignored(
+        filled(postgres.host.as_ref()).is_some()
+            && filled(postgres.host_address.as_ref()).is_some(),
+        "spec.postgres.hostAddress",
+        "spec.postgres.host is used; remove one of the two",
+    );
+    if postgres.is_generated() {
+        ignored(
+            is_addressed(postgres),
+            "spec.postgres",
+            "port, user, database, password and TLS of the generated Postgres are chosen by the operator; \
+             remove them",
+        );
+    } else {
+        // Data that was left behind is still held by these.
+        let holds = observation.volume.is_some();
+        ignored(
+            filled(postgres.image.as_ref()).is_some(),
+            "spec.postgres.image",
+            "it is that of a generated Postgres; remove it or set generateDeployment",
+        );
+        ignored(
+            postgres.storage.is_some() && !holds,
+            "spec.postgres.storage",
+            "it is that of a generated Postgres; remove it or set generateDeployment",
+        );
+    }
+}
+
+/// Whether the spec says how to reach a server.
+fn is_addressed(postgres: &Postgres) -> bool {
+    let secrets = [
+        &postgres.password_secret,
+        &postgres.ssl_certificate_secret,
+        &postgres.ssl_key_secret,
+        &postgres.ssl_password_secret,
+        &postgres.ssl_root_certificate_secret,
+    ];
+    filled(postgres.username.as_ref()).is_some()
+        || filled(postgres.database.as_ref()).is_some()
+        || postgres.port != Postgres::default().port
+        || postgres.ssl_mode != SslMode::Disable
+        || postgres.ssl_root_certificate_config_map.is_some()
+        || secrets.iter().any(|secret| secret.is_some())
+}
+
+fn tls_warnings(spec: &ModelRegistrySpec, found: &mut Vec<Warning>) {
+    if let Some(postgres) = &spec.postgres {
+        let root = postgres.ssl_root_certificate_config_map.is_some()
+            || postgres.ssl_root_certificate_secret.is_some();
+        if root
+            && matches!(
+                postgres.ssl_mode,
+                SslMode::Disable | SslMode::Allow | SslMode::Prefer
+            )
+        {
+            found.push(Warning::VerifiesAnyway {
+                mode: postgres.ssl_mode.as_str(),
+            });
+        }
+    } else if let Some(mysql) = &spec.mysql {
+        let root = mysql.ssl_root_certificate_config_map.is_some()
+            || mysql.ssl_root_certificate_secret.is_some()
+            || filled(mysql.ssl_root_certificates_config_map_name.as_ref()).is_some()
+            || filled(mysql.ssl_root_certificates_secret_name.as_ref()).is_some();
+        if root && mysql.verify_server_cert == Some(false) {
+            found.push(Warning::NotVerified);
+        }
+    }
+}
+
+fn storage_warnings(
+    stored: &ModelRegistrySpec,
+    observation: &Observation,
+    found: &mut Vec<Warning>,
+) {
+    let storage = stored
+        .postgres
+        .as_ref()
+        .and_then(|postgres| postgres.storage.as_ref());
+    let Some((storage, live)) = storage.zip(observation.volume.as_ref()) else {
+        return;
+    };
+    if let Some((asked, live)) = storage.size.as_ref().zip(live.size.as_ref())
+        && is_smaller(&asked.0, live)
+    {
+        found.push(Warning::VolumeLarger);
+    }
+    if let Some(asked) = filled(storage.storage_class_name.as_ref())
+        && live.storage_class.as_ref() != Some(asked)
+    {
+        found.push(Warning::StorageClassFixed);
+    }
+}
