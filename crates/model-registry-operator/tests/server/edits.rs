@@ -1,0 +1,476 @@
+//! Every field of the spec: an edit reaches the children, and taking it back leaves no trace.
+
+mod children;
+mod ignored;
+mod inputs;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster::{Platform, eventually};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use children::children;
+
+use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
+
+/// An edit of one registry, and what its children say then.
+struct Row {
+    /// Fields of the spec that the edit is about.
+    leaves: &'static [&'static str],
+    /// Merge patch of the spec.
+    set: Value,
+    /// What the children say.
+    want: Vec<Want>,
+}
+
+/// What a child says. `N` stands for the registry's name.
+struct Want {
+    /// `KIND NAME`.
+    child: &'static str,
+    /// Where in the child, as [`children`] gives it.
+    pointer: String,
+    /// `null` for something that is not there.
+    value: Value,
+}
+
+fn at(child: &'static str, pointer: &str, value: impl Into<Value>) -> Want {
+    Want {
+        child,
+        pointer: pointer.to_owned(),
+        value: value.into(),
+    }
+}
+
+/// The pods of the registry.
+fn pod(pointer: &str, value: impl Into<Value>) -> Want {
+    at("Deployment N", &format!("/spec/template{pointer}"), value)
+}
+
+/// The server's container.
+fn server(pointer: &str, value: impl Into<Value>) -> Want {
+    pod(&format!("/spec/containers/rest-container{pointer}"), value)
+}
+
+/// The proxy's container.
+fn proxy(pointer: &str, value: impl Into<Value>) -> Want {
+    pod(&format!("/spec/containers/kube-rbac-proxy{pointer}"), value)
+}
+
+/// The address of the database.
+fn address(value: &str) -> Want {
+    server("/env/MR_EMBEDMD_DATABASE_DSN/value", value)
+}
+
+fn row(leaves: &'static [&'static str], set: Value, want: Vec<Want>) -> Row {
+    Row { leaves, set, want }
+}
+
+fn mysql() -> Value {
+    json!({"rest": {}, "mysql": {"host": "db.example.test", "database": "registry", "username": "user",
+        "passwordSecret": {"name": "db", "key": "password"}}})
+}
+
+fn generated() -> Value {
+    json!({"rest": {}, "postgres": {"generateDeployment": true}})
+}
+
+fn behind_oauth_proxy() -> Value {
+    let mut spec = postgres();
+    spec["oauthProxy"] = json!({});
+    spec
+}
+
+/// What the edits refer to.
+async fn references(world: &World) {
+    let made =
+        rcgen::generate_simple_self_signed(["db.example.test".to_owned()]).expect("a certificate");
+    let cert = made.cert.pem();
+    let data = json!({"tls.crt": cert, "tls.key": made.signing_key.serialize_pem(), "ca.crt": cert, "pass": "phrase"});
+    for (kind, field) in [("Secret", "stringData"), ("ConfigMap", "data")] {
+        world
+            .apply(&json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "other"}, field: data}).to_string())
+            .await;
+    }
+}
+
+/// A running registry with this spec, and the names that edits refer to.
+async fn running(platform: Platform, name: &str, spec: Value) -> World {
+    let world = world(platform, "edits").await;
+    references(&world).await;
+    world.registry(name, spec).await;
+    world.available(name).await;
+    world
+}
+
+async fn spec_of(world: &World, name: &str) -> Value {
+    let live = world
+        .api(MODEL_REGISTRY)
+        .get(name)
+        .await
+        .expect("the registry");
+    live.data["spec"].clone()
+}
+
+/// Edits, waits for `reached`, takes the edit back, and waits until the children are as before.
+async fn there_and_back<F: Future<Output = Result<(), String>>>(
+    world: &World,
+    name: &str,
+    set: &Value,
+    reached: impl Fn() -> F,
+) {
+    let (spec, before) = (spec_of(world, name).await, children(world, name).await);
+    world.edit(name, json!({"spec": set})).await;
+    eventually(&format!("{set} reaches the children"), SOON, reached)
+        .await
+        .expect("reached");
+    let back = resources::merge::diff(&spec_of(world, name).await, &spec).expect("an edit");
+    world.edit(name, json!({"spec": back})).await;
+    eventually(&format!("no trace of {set}"), SOON, || async {
+        difference(&before, &children(world, name).await).map_or(Ok(()), Err)
+    })
+    .await
+    .expect("as before");
+}
+
+/// What is not the same, as merge patches of children.
+fn difference(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Option<String> {
+    resources::merge::diff(&json!(before), &json!(now)).map(|patch| patch.to_string())
+}
+
+async fn edit_all(platform: Platform, name: &str, spec: Value, rows: Vec<Row>) {
+    let world = running(platform, name, spec).await;
+    for Row { set, want, .. } in rows {
+        there_and_back(&world, name, &set, || async {
+            let children = children(&world, name).await;
+            for Want {
+                child,
+                pointer,
+                value,
+            } in &want
+            {
+                let found = children
+                    .get(*child)
+                    .and_then(|child| child.pointer(pointer));
+                if found.unwrap_or(&Value::Null) != value {
+                    return Err(format!(
+                        "{child} {pointer} is {found:?}, not {value}; {:?}",
+                        children.get(*child)
+                    ));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+    world.available(name).await;
+}
+
+#[tokio::test]
+async fn edits_of_the_server_reach_it() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-rest",
+        postgres(),
+        tables::rest(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_pods_reach_them() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-operand",
+        postgres(),
+        tables::operand(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_a_postgres_reach_the_server() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-postgres",
+        postgres(),
+        tables::postgres(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_a_mysql_reach_the_server() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-mysql",
+        mysql(),
+        tables::mysql(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_a_generated_postgres_reach_it() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-generated",
+        generated(),
+        tables::generated(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_proxy_reach_it() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-proxy",
+        behind_proxy(),
+        tables::proxy(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_old_proxy_reach_the_new_one() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-oauth",
+        behind_oauth_proxy(),
+        tables::oauth_proxy(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_proxys_way_in_reach_its_route() {
+    edit_all(
+        Platform::OpenShift,
+        "edits-route",
+        behind_proxy(),
+        tables::proxy_route(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_old_proxys_way_in_reach_the_route_of_the_new_one() {
+    edit_all(
+        Platform::OpenShift,
+        "edits-oauth-route",
+        behind_oauth_proxy(),
+        tables::oauth_proxy_route(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_servers_way_in_reach_its_route() {
+    let mut spec = postgres();
+    spec["authentication"] = json!("None");
+    edit_all(
+        Platform::OpenShift,
+        "edits-plain-route",
+        spec,
+        tables::rest_route(),
+    )
+    .await;
+}
+
+/// The size of a volume only grows and its class is fixed: there is no way back.
+#[tokio::test]
+async fn edits_of_the_volume_reach_it_as_far_as_they_can() {
+    let name = "edits-volume";
+    let mut spec = generated();
+    spec["postgres"]["storage"] = json!({"size": "2Gi", "storageClassName": "simulated"});
+    let world = running(Platform::Kubernetes, name, spec).await;
+    let claim = format!("{name}-postgres-storage");
+    let size =
+        |claim: &kube::api::DynamicObject| claim.data["spec"]["resources"]["requests"].clone();
+    let kind = resources::kind::PERSISTENT_VOLUME_CLAIM;
+    let made = world.until(kind, &claim, |_| true).await;
+    assert_eq!(size(&made), json!({"storage": "2Gi"}));
+    assert_eq!(made.data["spec"]["storageClassName"], "simulated");
+
+    let grown = json!({"storage": "3Gi"});
+    world
+        .edit(
+            name,
+            json!({"spec": {"postgres": {"storage": {"size": "3Gi"}}}}),
+        )
+        .await;
+    world.until(kind, &claim, |live| size(live) == grown).await;
+    world.available(name).await;
+
+    world
+        .edit(
+            name,
+            json!({"spec": {"postgres": {"storage": {"size": "1Gi", "storageClassName": "another"}}}}),
+        )
+        .await;
+    let warning = world.condition(name, "SpecWarnings", "True").await;
+    let message = warning["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("storage.size") && message.contains("storage.storageClassName"),
+        "{message}"
+    );
+    let live = world.until(kind, &claim, |_| true).await;
+    assert_eq!((size(&live), live.uid()), (grown.clone(), made.uid()));
+    assert_eq!(live.data["spec"]["storageClassName"], "simulated");
+    world.available(name).await;
+
+    world
+        .edit(name, json!({"spec": {"postgres": {"storage": null}}}))
+        .await;
+    eventually("the warning is gone", SOON, || async {
+        let live = world
+            .api(MODEL_REGISTRY)
+            .get(name)
+            .await
+            .map_err(|e| e.to_string())?;
+        let warned = crate::harness::conditions(&live.data).any(|c| c["type"] == "SpecWarnings");
+        if warned {
+            Err(live.data["status"].to_string())
+        } else {
+            Ok(())
+        }
+    })
+    .await
+    .expect("gone");
+    assert_eq!(
+        size(&world.until(kind, &claim, |_| true).await),
+        grown,
+        "it keeps its size"
+    );
+}
+
+/// The operator's Postgres comes and goes; its data goes only when that is asked for.
+#[tokio::test]
+async fn a_generated_postgres_comes_and_goes() {
+    let name = "edits-switch";
+    let world = running(Platform::Kubernetes, name, postgres()).await;
+    let (spec, before) = (spec_of(&world, name).await, children(&world, name).await);
+    let on = json!({"postgres": {"generateDeployment": true, "host": null, "username": null, "database": null,
+        "passwordSecret": null}});
+    let off = |policy: Value| {
+        let mut off = json!({"postgres": {"generateDeployment": null, "deletionPolicy": policy}});
+        for field in ["host", "username", "database", "passwordSecret"] {
+            off["postgres"][field] = spec["postgres"][field].clone();
+        }
+        json!({"spec": off})
+    };
+    let are = async |wanted: &[&str]| {
+        let reached = || async {
+            let now = children(&world, name).await;
+            let more: Vec<&str> = now.keys().map(String::as_str).filter(|key| !before.contains_key(*key)).collect();
+            if more == wanted { Ok(()) } else { Err(format!("{more:?}")) }
+        };
+        eventually(&format!("{wanted:?}"), SOON, reached).await
+    };
+    let data = ["PersistentVolumeClaim N-postgres-storage", "Secret N-postgres-credentials"];
+    let all = [
+        "Deployment N-postgres",
+        "NetworkPolicy N-postgres",
+        "PersistentVolumeClaim N-postgres-storage",
+        "Secret N-postgres-credentials",
+        "Service N-postgres",
+    ];
+    world.edit(name, json!({"spec": on})).await;
+    are(&all).await.expect("on");
+    world.available(name).await;
+    let address = &children(&world, name).await["Deployment N"]["spec"]["template"]["spec"]["containers"]["rest-container"]["env"];
+    assert_eq!(
+        address["MR_EMBEDMD_DATABASE_DSN"]["value"],
+        "postgresql://modelregistry@N-postgres:5432/model_registry"
+    );
+    assert_eq!(address["PGPASSWORD"]["valueFrom"]["secretKeyRef"]["name"], "N-postgres-credentials");
+
+    world.edit(name, off(Value::Null)).await;
+    are(&data).await.expect("its data is kept, as nobody said that it goes");
+    let warning = world.condition(name, "SpecWarnings", "True").await;
+    assert!(warning["message"].as_str().is_some_and(|m| m.contains("deletionPolicy")), "{warning}");
+
+    world.edit(name, off(json!("Delete"))).await;
+    are(&[]).await.expect("its data goes, as asked for");
+    world.edit(name, off(Value::Null)).await;
+    eventually("all is as before", SOON, || async {
+        difference(&before, &children(&world, name).await).map_or(Ok(()), Err)
+    })
+    .await
+    .expect("as before");
+}
+
+/// Fields that have tests of their own.
+const APART: &[&str] =
+    &["postgres.storage.size", "postgres.storage.storageClassName", "postgres.generateDeployment"];
+
+/// The fields of the spec in the schema. What Kubernetes defines is one field: `resources`.
+fn schema_leaves() -> BTreeSet<String> {
+    fn walk(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
+        let whole = ["resources", "affinity"]
+            .iter()
+            .any(|end| path.ends_with(&format!(".{end}")));
+        match schema["properties"].as_object() {
+            Some(properties) if !whole => {
+                for (name, schema) in properties {
+                    walk(&format!("{path}.{name}"), schema, found);
+                }
+            }
+            _ => {
+                found.insert(path.trim_start_matches('.').to_owned());
+            }
+        }
+    }
+    let crd = api::crds()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == "ModelRegistry")
+        .expect("the definition");
+    let version = crd
+        .spec
+        .versions
+        .iter()
+        .find(|v| v.name == "v1beta1")
+        .expect("v1beta1");
+    let schema = serde_json::to_value(
+        version
+            .schema
+            .as_ref()
+            .and_then(|s| s.open_api_v3_schema.as_ref()),
+    )
+    .expect("JSON");
+    let mut found = BTreeSet::new();
+    walk("", &schema["properties"]["spec"], &mut found);
+    found
+}
+
+#[test]
+fn no_field_of_the_schema_is_forgotten() {
+    let rows = [
+        tables::rest(),
+        tables::operand(),
+        tables::postgres(),
+        tables::mysql(),
+        tables::generated(),
+        tables::proxy(),
+        tables::oauth_proxy(),
+        tables::proxy_route(),
+        tables::oauth_proxy_route(),
+        tables::rest_route(),
+    ];
+    let tried: BTreeSet<String> = rows
+        .iter()
+        .flatten()
+        .flat_map(|row| row.leaves)
+        .chain(ignored::tables().iter().flat_map(|row| row.leaves))
+        .chain(APART)
+        .map(|leaf| (*leaf).to_owned())
+        .collect();
+    let schema = schema_leaves();
+    assert!(schema.len() > 70, "{schema:?}");
+    let forgotten: Vec<_> = schema.difference(&tried).collect();
+    assert!(forgotten.is_empty(), "no edit is tried of {forgotten:?}");
+    let unknown: Vec<_> = tried.difference(&schema).collect();
+    assert!(unknown.is_empty(), "not in the schema: {unknown:?}");
+}

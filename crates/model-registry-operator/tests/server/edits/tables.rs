@@ -1,0 +1,510 @@
+//! What each field becomes.
+
+use serde_json::{Value, json};
+
+use super::{Row, Want, address, at, pod, proxy as sidecar, row, server};
+
+fn resources() -> Value {
+    json!({"requests": {"cpu": "7m", "memory": "77Mi"}, "limits": {"cpu": "70m", "memory": "777Mi"}})
+}
+
+/// Base: a Postgres, no proxy, plain Kubernetes.
+pub(super) fn rest() -> Vec<Row> {
+    vec![
+        row(
+            &["rest.port"],
+            json!({"rest": {"port": 9999}}),
+            vec![
+                server("/args/--port", "9999"),
+                server("/ports/http-api/containerPort", 9999),
+                at("Service N", "/spec/ports/http-api/port", 9999),
+            ],
+        ),
+        row(
+            &["rest.image"],
+            json!({"rest": {"image": "registry.test/server@sha256:0123"}}),
+            vec![server("/image", "registry.test/server@sha256:0123")],
+        ),
+        row(
+            &["rest.resources"],
+            json!({"rest": {"resources": resources()}}),
+            vec![server("/resources", resources())],
+        ),
+        row(
+            &["authentication"],
+            json!({"authentication": "KubeRBACProxy"}),
+            vec![
+                sidecar("/name", "kube-rbac-proxy"),
+                at("Service N", "/spec/ports/https-api/port", 8443),
+                at("ClusterRoleBinding N-auth-delegator", "/roleRef/name", "system:auth-delegator"),
+                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 8443),
+            ],
+        ),
+    ]
+}
+
+/// Base: a Postgres, no proxy, plain Kubernetes.
+pub(super) fn operand() -> Vec<Row> {
+    let tolerations = json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]);
+    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}]}});
+    vec![
+        row(
+            &["operand.replicas"],
+            json!({"operand": {"replicas": 3}}),
+            vec![at("Deployment N", "/spec/replicas", 3)],
+        ),
+        row(
+            &["operand.nodeSelector"],
+            json!({"operand": {"nodeSelector": {"type": "kwok"}}}),
+            vec![pod("/spec/nodeSelector", json!({"type": "kwok"}))],
+        ),
+        row(
+            &["operand.tolerations"],
+            json!({"operand": {"tolerations": tolerations}}),
+            vec![pod("/spec/tolerations", tolerations)],
+        ),
+        row(
+            &["operand.affinity"],
+            json!({"operand": {"affinity": affinity}}),
+            vec![pod("/spec/affinity", affinity)],
+        ),
+        row(
+            &["operand.imagePullSecrets"],
+            json!({"operand": {"imagePullSecrets": [{"name": "pull"}]}}),
+            vec![pod("/spec/imagePullSecrets/pull/name", "pull")],
+        ),
+        row(
+            &["operand.labels"],
+            json!({"operand": {"labels": {"team": "t", "app": "never"}}}),
+            vec![
+                pod("/metadata/labels/team", "t"),
+                pod("/metadata/labels/app", "N"),
+            ],
+        ),
+        row(
+            &["operand.annotations"],
+            json!({"operand": {"annotations": {"example.test/a": "b"}}}),
+            vec![pod("/metadata/annotations/example.test~1a", "b")],
+        ),
+        row(
+            &["operand.env"],
+            json!({"operand": {"env": [{"name": "A", "value": "b"}, {"name": "PGPASSWORD", "value": "never"}]}}),
+            vec![
+                server("/env/A/value", "b"),
+                server("/env/PGPASSWORD/value", Value::Null),
+            ],
+        ),
+        row(
+            &["operand.podDisruptionBudget.minAvailable"],
+            json!({"operand": {"podDisruptionBudget": {"minAvailable": 1}}}),
+            vec![
+                at("PodDisruptionBudget N", "/spec/minAvailable", 1),
+                at("PodDisruptionBudget N", "/spec/maxUnavailable", Value::Null),
+                at("PodDisruptionBudget N", "/spec/selector/matchLabels/app", "N"),
+            ],
+        ),
+        row(
+            &["operand.podDisruptionBudget.maxUnavailable"],
+            json!({"operand": {"podDisruptionBudget": {"maxUnavailable": "50%"}}}),
+            vec![at("PodDisruptionBudget N", "/spec/maxUnavailable", "50%")],
+        ),
+    ]
+}
+
+/// One field that names a key whose content becomes a file.
+fn file(
+    leaves: &'static [&'static str],
+    set: Value,
+    volume: &str,
+    kind: &str,
+    flag: &str,
+    path: &str,
+) -> Row {
+    let (source, name) = match kind {
+        "ConfigMap" => ("configMap", "name"),
+        _ => ("secret", "secretName"),
+    };
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    row(
+        leaves,
+        set,
+        vec![
+            server(&format!("/args/--embedmd-database-ssl-{flag}"), path),
+            server(&format!("/volumeMounts/{volume}/mountPath"), directory),
+            pod(&format!("/spec/volumes/{volume}/{source}/{name}"), "other"),
+        ],
+    )
+}
+
+/// Base: a Postgres with host, user, password and database.
+pub(super) fn postgres() -> Vec<Row> {
+    let key = |key: &str| json!({"name": "other", "key": key});
+    let with = |field: &str, value: Value| json!({"postgres": {field: value}});
+    vec![
+        row(
+            &["postgres.host"],
+            with("host", json!("other.example.test")),
+            vec![address("postgresql://user@other.example.test:5432/registry?sslmode=disable")],
+        ),
+        row(
+            &["postgres.hostAddress"],
+            json!({"postgres": {"host": null, "hostAddress": "fd00::5"}}),
+            vec![address("postgresql://user@[fd00::5]:5432/registry?sslmode=disable")],
+        ),
+        row(
+            &["postgres.port"],
+            with("port", json!(6543)),
+            vec![address("postgresql://user@db.example.test:6543/registry?sslmode=disable")],
+        ),
+        row(
+            &["postgres.username"],
+            with("username", json!("o'r mine")),
+            vec![address("postgresql://o%27r%20mine@db.example.test:5432/registry?sslmode=disable")],
+        ),
+        row(
+            &["postgres.database"],
+            with("database", json!("models")),
+            vec![address("postgresql://user@db.example.test:5432/models?sslmode=disable")],
+        ),
+        row(
+            &["postgres.passwordSecret.name", "postgres.passwordSecret.key"],
+            with("passwordSecret", key("pass")),
+            vec![server("/env/PGPASSWORD/valueFrom/secretKeyRef", key("pass"))],
+        ),
+        row(
+            &["postgres.sslMode"],
+            with("sslMode", json!("verify-full")),
+            vec![
+                address("postgresql://user@db.example.test:5432/registry?sslmode=verify-full"),
+                server("/args/--embedmd-database-ssl-verify-server-cert", "true"),
+            ],
+        ),
+        row(
+            &["postgres.sslPasswordSecret.name", "postgres.sslPasswordSecret.key"],
+            with("sslPasswordSecret", key("pass")),
+            vec![server("/env/PGSSLPASSWORD/valueFrom/secretKeyRef", key("pass"))],
+        ),
+        file(
+            &["postgres.sslCertificateSecret.name", "postgres.sslCertificateSecret.key"],
+            with("sslCertificateSecret", key("tls.crt")),
+            "postgres-ssl-cert",
+            "Secret",
+            "cert",
+            "/etc/postgres_ssl_cert/tls.crt",
+        ),
+        file(
+            &["postgres.sslKeySecret.name", "postgres.sslKeySecret.key"],
+            with("sslKeySecret", key("tls.key")),
+            "postgres-ssl-key",
+            "Secret",
+            "key",
+            "/etc/postgres_ssl_key/tls.key",
+        ),
+        file(
+            &["postgres.sslRootCertificateSecret.name", "postgres.sslRootCertificateSecret.key"],
+            with("sslRootCertificateSecret", key("ca.crt")),
+            "postgres-ssl-rootcert",
+            "Secret",
+            "root-cert",
+            "/etc/postgres_ssl_rootcert/ca.crt",
+        ),
+        file(
+            &["postgres.sslRootCertificateConfigMap.name", "postgres.sslRootCertificateConfigMap.key"],
+            with("sslRootCertificateConfigMap", key("ca.crt")),
+            "postgres-ssl-rootcert",
+            "ConfigMap",
+            "root-cert",
+            "/etc/postgres_ssl_rootcert/ca.crt",
+        ),
+    ]
+}
+
+/// Base: a MySQL with host, user, password and database.
+pub(super) fn mysql() -> Vec<Row> {
+    let key = |key: &str| json!({"name": "other", "key": key});
+    let with = |field: &str, value: Value| json!({"mysql": {field: value}});
+    let dsn = |address_| address(address_);
+    let bundle = || -> Vec<Want> {
+        vec![
+            server("/args/--embedmd-database-ssl-ca", "/etc/mysql_ssl_rootcerts/ca-bundle.crt"),
+            pod("/spec/volumes/mysql-ssl-rootcerts/configMap/name", "N-database-ca"),
+            server("/args/--embedmd-database-ssl-verify-server-cert", "true"),
+        ]
+    };
+    vec![
+        row(
+            &["mysql.host"],
+            with("host", json!("10.1.2.3")),
+            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(10.1.2.3:3306)/registry?charset=utf8mb4")],
+        ),
+        row(
+            &["mysql.port"],
+            with("port", json!(3307)),
+            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(db.example.test:3307)/registry?charset=utf8mb4")],
+        ),
+        row(
+            &["mysql.username"],
+            with("username", json!("ann")),
+            vec![dsn("ann:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/registry?charset=utf8mb4")],
+        ),
+        row(
+            &["mysql.database"],
+            with("database", json!("models")),
+            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/models?charset=utf8mb4")],
+        ),
+        row(
+            &["mysql.passwordSecret.name", "mysql.passwordSecret.key"],
+            with("passwordSecret", key("pass")),
+            vec![server("/env/MYSQL_PASSWORD/valueFrom/secretKeyRef", key("pass"))],
+        ),
+        row(
+            &["mysql.sslCipher"],
+            with("sslCipher", json!("AES256-SHA:AES128-SHA")),
+            vec![server("/args/--embedmd-database-ssl-cipher", "AES256-SHA:AES128-SHA")],
+        ),
+        row(
+            &["mysql.verifyServerCert"],
+            with("verifyServerCert", json!(false)),
+            vec![server("/args/--embedmd-database-ssl-verify-server-cert", "false")],
+        ),
+        file(
+            &["mysql.sslCertificateSecret.name", "mysql.sslCertificateSecret.key"],
+            with("sslCertificateSecret", key("tls.crt")),
+            "mysql-ssl-cert",
+            "Secret",
+            "cert",
+            "/etc/mysql_ssl_cert/tls.crt",
+        ),
+        file(
+            &["mysql.sslKeySecret.name", "mysql.sslKeySecret.key"],
+            with("sslKeySecret", key("tls.key")),
+            "mysql-ssl-key",
+            "Secret",
+            "key",
+            "/etc/mysql_ssl_key/tls.key",
+        ),
+        file(
+            &["mysql.sslRootCertificateSecret.name", "mysql.sslRootCertificateSecret.key"],
+            with("sslRootCertificateSecret", key("ca.crt")),
+            "mysql-ssl-rootcert",
+            "Secret",
+            "root-cert",
+            "/etc/mysql_ssl_rootcert/ca.crt",
+        ),
+        file(
+            &["mysql.sslRootCertificateConfigMap.name", "mysql.sslRootCertificateConfigMap.key"],
+            with("sslRootCertificateConfigMap", key("ca.crt")),
+            "mysql-ssl-rootcert",
+            "ConfigMap",
+            "root-cert",
+            "/etc/mysql_ssl_rootcert/ca.crt",
+        ),
+        row(
+            &["mysql.sslRootCertificatesConfigMapName"],
+            with("sslRootCertificatesConfigMapName", json!("other")),
+            bundle(),
+        ),
+        row(
+            &["mysql.sslRootCertificatesSecretName"],
+            with("sslRootCertificatesSecretName", json!("other")),
+            bundle(),
+        ),
+    ]
+}
+
+/// Base: the operator's Postgres.
+pub(super) fn generated() -> Vec<Row> {
+    vec![
+        row(
+            &["postgres.image"],
+            json!({"postgres": {"image": "registry.test/postgres:17"}}),
+            vec![at(
+                "Deployment N-postgres",
+                "/spec/template/spec/containers/postgres/image",
+                "registry.test/postgres:17",
+            )],
+        ),
+        row(
+            &["postgres.deletionPolicy"],
+            json!({"postgres": {"deletionPolicy": "Retain"}}),
+            vec![
+                at("PersistentVolumeClaim N-postgres-storage", "/owned", false),
+                at("Secret N-postgres-credentials", "/owned", false),
+                at("Deployment N-postgres", "/owned", true),
+            ],
+        ),
+    ]
+}
+
+/// What both proxies share.
+fn any_proxy(name: &'static str, port: &'static [&'static str], tls: &'static [&'static str]) -> Vec<Row> {
+    let key = |key: &str| json!({"name": "other", "key": key});
+    vec![
+        row(
+            port,
+            json!({name: {"port": 9443}}),
+            vec![
+                sidecar("/args/--secure-listen-address", "0.0.0.0:9443"),
+                sidecar("/ports/https-proxy/containerPort", 9443),
+                at("Service N", "/spec/ports/https-api/port", 9443),
+                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 9443),
+            ],
+        ),
+        row(
+            tls,
+            json!({name: {"tlsCertificateSecret": key("tls.crt"), "tlsKeySecret": key("tls.key")}}),
+            vec![
+                pod("/spec/volumes/kube-rbac-proxy-cert/secret/secretName", "other"),
+                pod("/spec/volumes/kube-rbac-proxy-key/secret/secretName", "other"),
+                sidecar("/args/--tls-cert-file", "/etc/tls/private-cert/tls.crt"),
+                sidecar("/args/--tls-private-key-file", "/etc/tls/private-key/tls.key"),
+                at(
+                    "Service N",
+                    "/metadata/annotations/service.beta.openshift.io~1serving-cert-secret-name",
+                    Value::Null,
+                ),
+            ],
+        ),
+        row(
+            tls,
+            json!({name: {"tlsCertificateSecret": key("ca.crt"), "tlsKeySecret": key("pass")}}),
+            vec![
+                sidecar("/args/--tls-cert-file", "/etc/tls/private-cert/ca.crt"),
+                sidecar("/args/--tls-private-key-file", "/etc/tls/private-key/pass"),
+            ],
+        ),
+    ]
+}
+
+/// Base: a Postgres and the proxy, plain Kubernetes.
+pub(super) fn proxy() -> Vec<Row> {
+    let mut rows = any_proxy(
+        "kubeRBACProxy",
+        &["kubeRBACProxy.port"],
+        &[
+            "kubeRBACProxy.tlsCertificateSecret.name",
+            "kubeRBACProxy.tlsCertificateSecret.key",
+            "kubeRBACProxy.tlsKeySecret.name",
+            "kubeRBACProxy.tlsKeySecret.key",
+        ],
+    );
+    rows.extend([
+        row(
+            &["kubeRBACProxy.image"],
+            json!({"kubeRBACProxy": {"image": "registry.test/proxy:1"}}),
+            vec![sidecar("/image", "registry.test/proxy:1")],
+        ),
+        row(
+            &["kubeRBACProxy.resources"],
+            json!({"kubeRBACProxy": {"resources": resources()}}),
+            vec![sidecar("/resources", resources())],
+        ),
+        row(
+            &["kubeRBACProxy.authorization"],
+            json!({"kubeRBACProxy": {"authorization": "ByMethod"}}),
+            vec![
+                at("Role registry-api-N", "/rules/0/resources/0", "services/api"),
+                at("Role registry-viewer-N", "/rules/0/verbs", json!(["get"])),
+                at("RoleBinding registry-api-N", "/subjects/N-users/kind", "Group"),
+                at("ConfigMap N-kube-rbac-proxy-config", "/data/config-file.yaml/authorization/resourceAttributes/subresource", "api"),
+                at("ConfigMap N-kube-rbac-proxy-config", "/data/config-file.yaml/authorization/resourceAttributes/verb", Value::Null),
+            ],
+        ),
+        // The server's port is the proxy's way to it.
+        row(
+            &["rest.port"],
+            json!({"rest": {"port": 9999}}),
+            vec![
+                sidecar("/args/--upstream", "http://127.0.0.1:9999/"),
+                at("Service N", "/spec/ports/https-api/port", 8443),
+            ],
+        ),
+    ]);
+    rows
+}
+
+/// Base: a Postgres and the old proxy, plain Kubernetes.
+pub(super) fn oauth_proxy() -> Vec<Row> {
+    any_proxy(
+        "oauthProxy",
+        &["oauthProxy.port"],
+        &[
+            "oauthProxy.tlsCertificateSecret.name",
+            "oauthProxy.tlsCertificateSecret.key",
+            "oauthProxy.tlsKeySecret.name",
+            "oauthProxy.tlsKeySecret.key",
+        ],
+    )
+}
+
+fn any_proxy_route(
+    name: &'static str,
+    [service_route, domain, route_port]: [&'static [&'static str]; 3],
+) -> Vec<Row> {
+    const EXTERNAL: &str = "/metadata/annotations/routing.opendatahub.io~1external-address-rest";
+    vec![
+        row(
+            service_route,
+            json!({name: {"serviceRoute": "disabled"}}),
+            vec![
+                at("Route N-https", "", Value::Null),
+                at("NetworkPolicy N-https-route", "", Value::Null),
+                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 8443),
+                at("Service N", EXTERNAL, Value::Null),
+            ],
+        ),
+        row(
+            domain,
+            json!({name: {"domain": "other.example.test"}}),
+            vec![
+                at("Route N-https", "/spec/host", "N-rest.other.example.test"),
+                at("Service N", EXTERNAL, "N-rest.other.example.test:443"),
+            ],
+        ),
+        row(
+            route_port,
+            json!({name: {"routePort": 8444}}),
+            vec![at("Service N", EXTERNAL, "N-rest.apps.example.test:8444")],
+        ),
+    ]
+}
+
+/// Base: a Postgres and the proxy, OpenShift.
+pub(super) fn proxy_route() -> Vec<Row> {
+    any_proxy_route(
+        "kubeRBACProxy",
+        [&["kubeRBACProxy.serviceRoute"], &["kubeRBACProxy.domain"], &["kubeRBACProxy.routePort"]],
+    )
+}
+
+/// Base: a Postgres and the old proxy, OpenShift.
+pub(super) fn oauth_proxy_route() -> Vec<Row> {
+    any_proxy_route(
+        "oauthProxy",
+        [&["oauthProxy.serviceRoute"], &["oauthProxy.domain"], &["oauthProxy.routePort"]],
+    )
+}
+
+/// Base: a Postgres and no proxy, OpenShift.
+pub(super) fn rest_route() -> Vec<Row> {
+    vec![
+        row(
+            &["rest.serviceRoute"],
+            json!({"rest": {"serviceRoute": "enabled"}}),
+            vec![
+                at("Route N-http", "/spec/to/name", "N"),
+                at("Route N-http", "/spec/port/targetPort", "http-api"),
+                at("Route N-http", "/spec/tls", Value::Null),
+            ],
+        ),
+        row(
+            &["authentication"],
+            json!({"authentication": null}),
+            vec![
+                sidecar("/name", "kube-rbac-proxy"),
+                at("Route N-https", "/spec/tls/termination", "reencrypt"),
+            ],
+        ),
+    ]
+}
