@@ -308,3 +308,17 @@ fn the_marks_reach_a_plan() {
         assert!(text.contains(field.mark), "{}", field.path);
     }
 }
+
+#[test]
+fn many_of_the_generated_resources_give_a_plan() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let planned = (0..200)
+        .filter(|_| {
+            let content = content().new_tree(&mut runner).unwrap().current();
+            Case::openshift(content["spec"].clone()).try_plan().is_ok()
+        })
+        .count();
+    assert!((40..200).contains(&planned), "{planned} of 200");
+}
