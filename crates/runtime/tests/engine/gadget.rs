@@ -29,32 +29,32 @@ use serde_json::Value;
     status = "GadgetStatus"
 )]
 #[serde(rename_all = "camelCase", default)]
-pub struct GadgetSpec {
-    pub value: String,
-    pub second: bool,
-    pub binding: bool,
-    pub input: Option<String>,
-    pub refuse: bool,
+pub(crate) struct GadgetSpec {
+    pub(crate) value: String,
+    pub(crate) second: bool,
+    pub(crate) binding: bool,
+    pub(crate) input: Option<String>,
+    pub(crate) refuse: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct GadgetStatus {
-    pub observed_generation: Option<i64>,
-    pub input: Option<String>,
+pub(crate) struct GadgetStatus {
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) input: Option<String>,
     #[serde(default)]
-    pub foreign: Vec<String>,
+    pub(crate) foreign: Vec<String>,
     #[serde(default)]
-    pub failed: Vec<String>,
-    pub failure: Option<String>,
+    pub(crate) failed: Vec<String>,
+    pub(crate) failure: Option<String>,
     #[serde(default)]
-    pub paused: bool,
+    pub(crate) paused: bool,
 }
 
-pub struct Gadgets;
+pub(crate) struct Gadgets;
 
 #[derive(Debug, thiserror::Error)]
-pub enum GadgetError {
+pub(crate) enum GadgetError {
     #[error("spec.refuse is set")]
     Refused,
     #[error(transparent)]
@@ -80,7 +80,7 @@ impl Failure for GadgetError {
     }
 }
 
-pub struct GadgetObservation {
+pub(crate) struct GadgetObservation {
     input: Option<String>,
 }
 
@@ -231,7 +231,7 @@ impl Component for Gadgets {
     }
 }
 
-pub fn binding_name(gadget: &Gadget) -> String {
+pub(crate) fn binding_name(gadget: &Gadget) -> String {
     format!(
         "{}-{}",
         gadget.namespace().unwrap_or_default(),

@@ -52,12 +52,10 @@ impl Running {
 
 impl Bench {
     async fn new(name: &str) -> Self {
-        let cluster = cluster::shared(Platform::Kubernetes).expect("a cluster");
+        // Given at the start, the kind is known to the garbage collector at once.
+        let crd = || serde_json::to_string(&Gadget::crd()).expect("a CRD");
+        let cluster = cluster::shared_with(Platform::Kubernetes, crd).expect("a cluster");
         let admin = cluster.client().expect("a client");
-        let crd = serde_json::to_string(&Gadget::crd()).expect("a CRD");
-        cluster::apply_yaml(&admin, "default", &crd)
-            .await
-            .expect("the CRD");
         let namespace = cluster.namespace(name).await.expect("a namespace");
         let account =
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}});
