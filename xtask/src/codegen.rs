@@ -14,6 +14,7 @@ fn generated() -> Result<Vec<(String, String)>> {
         api::codegen::REFERENCE.to_owned(),
         api::codegen::reference_markdown(),
     ));
+    files.extend(model_registry_operator::rbac::manifests()?);
     Ok(files)
 }
 

@@ -40,7 +40,7 @@ enum Task {
     /// A Kubernetes API server to work with
     #[command(subcommand)]
     Cluster(clusters::Command),
-    /// Write the files that come from code: CRDs and their reference
+    /// Write the files that come from code: CRDs and their reference, RBAC
     Codegen {
         /// Write nothing; fail where a file differs
         #[arg(long)]
