@@ -7,7 +7,7 @@
 mod needs;
 mod status;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
@@ -75,7 +75,13 @@ pub async fn run(client: Client) {
                     }
                 }
             }
-            Some(()) = writes.next(), if !writes.is_empty() => {}
+            Some((key, written)) = writes.next(), if !writes.is_empty() => {
+                for pod in world.written(&key, written) {
+                    if let Some(status) = world.verdict(&pod) {
+                        writes.push(write(client.clone(), pod, status).boxed());
+                    }
+                }
+            }
         }
     }
 }
@@ -116,6 +122,8 @@ struct World {
     sources: HashMap<(Source, Key), Vec<String>>,
     /// Scheduled pods that do not run yet, with what was last said about them.
     waiting: BTreeMap<Key, (Pod, Option<Vec<Problem>>)>,
+    /// Pods whose status is being written: two writes at once could arrive in either order.
+    writing: HashSet<Key>,
     /// How many pods have started, for their addresses.
     started: u32,
 }
@@ -164,15 +172,32 @@ impl World {
             .collect()
     }
 
-    /// The status to write, unless it was written already.
+    /// Takes in the end of a write, and names the pod to look at again: what it needs may have
+    /// come meanwhile. What was not written was not said; the pod's next change says it.
+    fn written(&mut self, key: &Key, written: bool) -> Vec<Pod> {
+        self.writing.remove(key);
+        if !written {
+            if let Some((_, said)) = self.waiting.get_mut(key) {
+                *said = None;
+            }
+            return Vec::new();
+        }
+        self.ready_to_judge(|pod| pod == key)
+    }
+
+    /// The status to write, unless it was written already or another is being written.
     fn verdict(&mut self, pod: &Pod) -> Option<serde_json::Value> {
         let namespace = pod.namespace().unwrap_or_default();
+        let key = (namespace.clone(), pod.name_any());
+        if self.writing.contains(&key) {
+            return None;
+        }
         let problems = missing(pod, |source, name| {
             self.sources
                 .get(&(source, (namespace.clone(), name.to_owned())))
                 .map(Vec::as_slice)
         });
-        let (_, said) = self.waiting.get_mut(&(namespace, pod.name_any()))?;
+        let (_, said) = self.waiting.get_mut(&key)?;
         if said.as_ref() == Some(&problems) {
             return None;
         }
@@ -182,6 +207,7 @@ impl World {
         if starts {
             self.started = self.started.wrapping_add(1);
         }
+        self.writing.insert(key);
         Some(status)
     }
 }
@@ -200,8 +226,10 @@ fn is_waiting(pod: &Pod) -> bool {
     scheduled && phase == "Pending" && pod.metadata.deletion_timestamp.is_none()
 }
 
-async fn write(client: Client, pod: Pod, status: serde_json::Value) {
-    let api = Api::<Pod>::namespaced(client, &pod.namespace().unwrap_or_default());
+/// Writes a pod's status; says whose, and whether it is written.
+async fn write(client: Client, pod: Pod, status: serde_json::Value) -> (Key, bool) {
+    let key = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let api = Api::<Pod>::namespaced(client, &key.0);
     // The uid keeps the status from reaching a pod that was made anew under the name.
     let body = serde_json::json!({"metadata": {"uid": pod.uid()}, "status": status});
     let patched = api
@@ -211,7 +239,8 @@ async fn write(client: Client, pod: Pod, status: serde_json::Value) {
             &Patch::Strategic(body),
         )
         .await;
-    if let Err(error) = patched {
-        tracing::debug!(%error, pod = pod.name_any(), "a pod status was not written");
+    if let Err(error) = &patched {
+        tracing::debug!(%error, pod = key.1, "a pod status was not written");
     }
+    (key, patched.is_ok())
 }
