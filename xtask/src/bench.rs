@@ -92,10 +92,10 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let cases = runtime.block_on(async {
+    let (cases, failed) = runtime.block_on(async {
         tokio::select! {
-            cases = measure_all(parts, &program) => cases,
-            _ = tokio::signal::ctrl_c() => bail!("stopped"),
+            outcome = measure_all(parts, &program) => Ok(outcome),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
         }
     })?;
     let report = Report::new(machine, size, cases);
@@ -103,6 +103,9 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print!("{report}");
+    }
+    if !failed.is_empty() {
+        bail!("not measured: {}", failed.join("; "));
     }
     Ok(())
 }
@@ -138,22 +141,28 @@ fn machine() -> Result<Machine> {
     })
 }
 
-async fn measure_all(parts: &[Part], program: &Path) -> Result<Vec<Case>> {
+/// What was measured, and what could not be.
+async fn measure_all(parts: &[Part], program: &Path) -> (Vec<Case>, Vec<String>) {
     let mut wanted = BTreeMap::<usize, Vec<Part>>::new();
     for part in parts {
         for count in part.counts() {
             wanted.entry(*count).or_default().push(*part);
         }
     }
-    let mut cases = Vec::new();
+    let (mut cases, mut failed) = (Vec::new(), Vec::new());
     for platform in [Platform::Kubernetes, Platform::OpenShift] {
         for (count, parts) in &wanted {
             eprintln!("{count} on {platform} …");
-            let case = measure(platform, *count, parts, program).await;
-            cases.push(case.with_context(|| format!("{count} registries on {platform}"))?);
+            match measure(platform, *count, parts, program).await {
+                Ok(case) => cases.push(case),
+                Err(error) => {
+                    eprintln!("  {error:#}");
+                    failed.push(format!("{count} on {platform}: {error:#}"));
+                }
+            }
         }
     }
-    Ok(cases)
+    (cases, failed)
 }
 
 /// One operator in one cluster, from its start to its end.
