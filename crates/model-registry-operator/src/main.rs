@@ -7,7 +7,7 @@ use model_registry_operator::cli::Cli;
 use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config};
 use runtime::logging::{self, LogSettings};
-use runtime::operator::{self, Process};
+use runtime::operator::{self, Beside, Process};
 
 const PROCESS: Process = Process {
     name: "model-registry-operator",
@@ -45,6 +45,6 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(operator::run(PROCESS, &cli.operator, component, None))?;
+        .block_on(operator::run(PROCESS, &cli.operator, component, Beside::default(), None))?;
     Ok(())
 }

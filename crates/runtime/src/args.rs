@@ -39,6 +39,16 @@ pub struct OperatorArgs {
     #[arg(long, global = true, value_name = "FILE", default_value = "tls.key")]
     pub metrics_key_name: String,
 
+    /// Address of admission and conversion, where ENABLE_WEBHOOKS is not "false".
+    #[arg(long, global = true, value_name = "ADDRESS", default_value = ":9443")]
+    pub webhook_bind_address: BindAddress,
+
+    /// Directory with tls.crt and tls.key of admission and conversion. Without it:
+    /// k8s-webhook-server/serving-certs in the directory of temporary files, if it holds them,
+    /// else the operator makes a certificate itself.
+    #[arg(long, global = true, value_name = "DIR", value_parser = optional_path())]
+    pub webhook_cert_dir: Option<OptionalPath>,
+
     /// Address of /healthz and /readyz. "0" turns it off.
     #[arg(long, global = true, value_name = "ADDRESS", default_value = ":8081")]
     pub health_probe_bind_address: BindAddress,
@@ -109,6 +119,17 @@ impl OperatorArgs {
             file(&self.metrics_cert_name, "tls.crt"),
             file(&self.metrics_key_name, "tls.key"),
         ))
+    }
+
+    /// Directory with the certificate of webhooks: the one that was named, else the one that
+    /// controller-runtime looks in, if there is a certificate.
+    #[must_use]
+    pub fn webhook_cert_dir(&self) -> Option<PathBuf> {
+        let named = self.webhook_cert_dir.as_ref().and_then(|dir| dir.0.clone());
+        named.or_else(|| {
+            let dir = std::env::temp_dir().join("k8s-webhook-server/serving-certs");
+            dir.join("tls.crt").exists().then_some(dir)
+        })
     }
 
     /// Namespaces in scope, sorted; empty for the whole cluster.

@@ -1,5 +1,6 @@
 //! The loop that every operator runs: observe, plan, apply, prune, status.
 
+pub mod admission;
 pub mod args;
 pub mod capabilities;
 pub mod client;
@@ -18,6 +19,7 @@ pub mod permissions;
 pub mod serve;
 pub mod shutdown;
 pub mod tls;
+pub mod webhook_certificates;
 
 pub use capabilities::Capabilities;
 pub use component::{Attempt, Component, Detail, Failure, Identity, Next, Note, Owner, Watched};

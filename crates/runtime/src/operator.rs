@@ -2,15 +2,19 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use kube::Client;
 use resources::Kind;
 use tracing::{error, info, warn};
 
 use crate::{
+    admission::{self, AdmissionError, Webhooks},
     args::OperatorArgs,
     client::{self, ClientError, Gate},
     component::Component,
     discovery::Discovery,
-    engine::{self, Reach, Surroundings},
+    engine::{self, Reach, Running, Surroundings},
     events::Recorder,
     lease::{self, Lease, LeaseSettings},
     metrics::Metrics,
@@ -34,6 +38,18 @@ pub struct Process {
     pub lease: &'static str,
 }
 
+/// What an operator does beside its loop.
+#[derive(Default)]
+pub struct Beside {
+    /// What it serves to the API server, on every replica.
+    pub webhooks: Option<Webhooks>,
+    /// What it does once, while it holds the Lease.
+    pub chore: Option<Chore>,
+}
+
+/// Work for whoever holds the Lease. It ends by itself, and is dropped when the loop ends.
+pub type Chore = Box<dyn FnOnce(Client) -> BoxFuture<'static, ()> + Send>;
+
 /// Why an operator ended, other than by request.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -54,6 +70,9 @@ pub enum OperatorError {
     /// Health or metrics cannot be served.
     #[error(transparent)]
     Serve(#[from] serve::ServeError),
+    /// Webhooks cannot be served.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
     /// Another replica works now. The process ends, so that two never write at once.
     #[error("the Lease {0} was lost; another replica may hold it, so this process stops")]
     LeaseLost(&'static str),
@@ -64,6 +83,7 @@ pub async fn run<C: Component>(
     process: Process,
     args: &OperatorArgs,
     component: C,
+    beside: Beside,
     gate: Option<Gate>,
 ) -> Result<(), OperatorError> {
     let shutdown = Shutdown::new();
@@ -73,14 +93,26 @@ pub async fn run<C: Component>(
             what: "listening to signals",
             source,
         })?;
-    run_until(process, args, component, gate, shutdown).await
+    run_beside(process, args, component, beside, gate, shutdown).await
 }
 
-/// [`run`], stopped by `shutdown` instead of signals.
+/// [`run`] with nothing beside the loop, stopped by `shutdown` instead of signals.
 pub async fn run_until<C: Component>(
     process: Process,
     args: &OperatorArgs,
     component: C,
+    gate: Option<Gate>,
+    shutdown: Shutdown,
+) -> Result<(), OperatorError> {
+    run_beside(process, args, component, Beside::default(), gate, shutdown).await
+}
+
+/// [`run`], stopped by `shutdown` instead of signals.
+pub async fn run_beside<C: Component>(
+    process: Process,
+    args: &OperatorArgs,
+    component: C,
+    beside: Beside,
     gate: Option<Gate>,
     shutdown: Shutdown,
 ) -> Result<(), OperatorError> {
@@ -136,6 +168,21 @@ pub async fn run_until<C: Component>(
     }
     let health = Health::default();
     health.report("synced", false);
+    let pod_namespace = std::env::var("POD_NAMESPACE").ok();
+    let lease_namespace = args.lease_namespace(pod_namespace.as_deref(), &own_namespace);
+    if let Some(webhooks) = beside.webhooks {
+        let around = admission::Surroundings {
+            client: client.clone(),
+            namespace: pod_namespace.unwrap_or(own_namespace),
+            capabilities: discovery.capabilities(),
+            known: running.known(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            shutdown: shutdown.clone(),
+            clock: Arc::new(Timestamp::now),
+        };
+        admission::start(webhooks, args, around).await?;
+    }
     serve::start(
         args,
         &client,
@@ -152,15 +199,32 @@ pub async fn run_until<C: Component>(
         }
     });
 
+    let chore = beside.chore.map(|chore| chore(client.clone()));
     if !args.leader_elect {
-        running.lead().await;
+        lead(running, chore).await;
         return Ok(());
     }
-    let pod_namespace = std::env::var("POD_NAMESPACE").ok();
-    let settings = LeaseSettings::new(
-        &args.lease_namespace(pod_namespace.as_deref(), &own_namespace),
-        process.lease,
-    );
+    let settings = LeaseSettings::new(&lease_namespace, process.lease);
+    lead_with_lease(
+        process,
+        settings,
+        client,
+        metrics,
+        lead(running, chore),
+        &shutdown,
+    )
+    .await
+}
+
+/// Runs `work` while the Lease is ours.
+async fn lead_with_lease(
+    process: Process,
+    settings: LeaseSettings,
+    client: Client,
+    metrics: Metrics,
+    work: impl Future<Output = ()>,
+    shutdown: &Shutdown,
+) -> Result<(), OperatorError> {
     let Some(lease) = shutdown
         .interrupt(Lease::acquire(client, settings, metrics))
         .await
@@ -170,7 +234,7 @@ pub async fn run_until<C: Component>(
     info!(lease = process.lease, "leading");
     let lost = lease.lost();
     tokio::select! {
-        () = running.lead() => {}
+        () = work => {}
         () = lost => {
             error!(lease = process.lease, "lost");
             return Err(OperatorError::LeaseLost(process.lease));
@@ -182,4 +246,18 @@ pub async fn run_until<C: Component>(
     lease.release().await;
     info!("stopped");
     Ok(())
+}
+
+/// The loop, and the chore beside it, which is dropped where it stands when the loop ends.
+async fn lead<C: Component>(running: Running<C>, chore: Option<BoxFuture<'static, ()>>) {
+    let chore = async {
+        if let Some(chore) = chore {
+            chore.await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = running.lead() => {}
+        () = chore => {}
+    }
 }

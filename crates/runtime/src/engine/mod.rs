@@ -32,6 +32,7 @@ use self::{
     objects::Objects,
 };
 use crate::{
+    admission::Known,
     capabilities::Capabilities,
     component::Component,
     events::Recorder,
@@ -149,6 +150,18 @@ impl<C: Component> Running<C> {
     #[must_use]
     pub fn missing_rules(&self) -> Vec<String> {
         self.engine.missing_rules()
+    }
+
+    /// Says which namespaces have a resource of a name, as far as the watch has shown.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let engine = Arc::clone(&self.engine);
+        Arc::new(move |name| {
+            let keys = engine.root_keys().into_iter();
+            keys.filter(|key| key.name == name)
+                .filter_map(|key| key.namespace)
+                .collect()
+        })
     }
 
     /// Reconciles until shutdown is requested, then finishes the passes that run. Must only be

@@ -1,0 +1,172 @@
+//! Who must know our authority: webhook configurations and the conversion of definitions.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use resources::Kind;
+use serde_json::{Value, json};
+
+/// Kind MutatingWebhookConfiguration.
+pub const MUTATING: Kind = Kind::cluster(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+);
+/// Kind ValidatingWebhookConfiguration.
+pub const VALIDATING: Kind = Kind::cluster(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+);
+/// Kind CustomResourceDefinition.
+pub const DEFINITION: Kind = Kind::cluster(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+);
+
+/// Whoever asks for a caBundle by these annotations gets it from somebody else.
+const INJECTED: &[&str] = &[
+    "cert-manager.io/inject-ca-from",
+    "cert-manager.io/inject-ca-from-secret",
+    "cert-manager.io/inject-apiserver-ca",
+    "service.beta.openshift.io/inject-cabundle",
+];
+
+/// One object with client configurations that lead to our Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    version: String,
+    clients: Vec<ClientConfig>,
+}
+
+/// One client configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ClientConfig {
+    /// JSON pointer.
+    path: String,
+    bundle: Option<String>,
+}
+
+impl Target {
+    /// What is ours in `object`; `None` when nothing is.
+    pub(super) fn of(kind: Kind, object: &Value, service: &str, namespace: &str) -> Option<Self> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let annotations = object.pointer("/metadata/annotations");
+        let injected = |key: &&str| annotations.is_some_and(|all| all.get(key).is_some());
+        if INJECTED.iter().any(injected) {
+            return None;
+        }
+        let paths: Vec<String> = if kind == DEFINITION {
+            vec!["/spec/conversion/webhook/clientConfig".to_owned()]
+        } else {
+            let webhooks = object.get("webhooks").and_then(Value::as_array);
+            (0..webhooks.map_or(0, Vec::len))
+                .map(|index| format!("/webhooks/{index}/clientConfig"))
+                .collect()
+        };
+        let clients: Vec<ClientConfig> = paths
+            .into_iter()
+            .filter(|path| {
+                text(&format!("{path}/service/name")) == Some(service)
+                    && text(&format!("{path}/service/namespace")) == Some(namespace)
+            })
+            .map(|path| ClientConfig {
+                bundle: text(&format!("{path}/caBundle")).map(str::to_owned),
+                path,
+            })
+            .collect();
+        if clients.is_empty() {
+            return None;
+        }
+        Some(Self {
+            kind,
+            name: text("/metadata/name")?.to_owned(),
+            version: text("/metadata/resourceVersion")?.to_owned(),
+            clients,
+        })
+    }
+
+    /// What makes every client trust `bundle` (PEM), if the object is still as it was seen; `None`
+    /// when they do.
+    pub(super) fn patch(&self, bundle: &str) -> Option<Value> {
+        let wanted = BASE64_STANDARD.encode(bundle);
+        let mut patch: Vec<Value> = self
+            .clients
+            .iter()
+            .filter(|client| client.bundle.as_ref() != Some(&wanted))
+            // "add" replaces what is there.
+            .map(|client| json!({"op": "add", "path": format!("{}/caBundle", client.path), "value": wanted}))
+            .collect();
+        if patch.is_empty() {
+            return None;
+        }
+        let seen =
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": self.version});
+        patch.insert(0, seen);
+        Some(patch.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(service: &str, bundle: Option<&str>) -> Value {
+        let mut client = json!({"service": {"name": service, "namespace": "ns"}});
+        if let Some(bundle) = bundle {
+            client["caBundle"] = BASE64_STANDARD.encode(bundle).into();
+        }
+        json!({"name": "w", "clientConfig": client})
+    }
+
+    fn configuration(webhooks: &[Value]) -> Value {
+        json!({"metadata": {"name": "c", "resourceVersion": "7"}, "webhooks": webhooks})
+    }
+
+    #[test]
+    fn only_what_leads_to_our_service_is_changed() {
+        let object = configuration(&[
+            client("other", None),
+            client("ours", Some("old")),
+            client("ours", Some("new")),
+        ]);
+        let target = Target::of(MUTATING, &object, "ours", "ns").unwrap();
+        assert_eq!(
+            target.patch("new").unwrap(),
+            json!([
+                {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+                {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "bmV3"},
+            ])
+        );
+        let same = configuration(&[client("ours", Some("new"))]);
+        let target = Target::of(MUTATING, &same, "ours", "ns").unwrap();
+        assert_eq!(target.patch("new"), None);
+        for (service, namespace) in [("ours", "elsewhere"), ("theirs", "ns")] {
+            assert_eq!(Target::of(MUTATING, &same, service, namespace), None);
+        }
+    }
+
+    #[test]
+    fn a_definition_has_one_client_where_it_has_a_webhook() {
+        let mut definition = json!({"metadata": {"name": "c", "resourceVersion": "7"}, "spec": {"conversion": {"strategy": "None"}}});
+        assert_eq!(Target::of(DEFINITION, &definition, "ours", "ns"), None);
+        definition["spec"]["conversion"] =
+            json!({"strategy": "Webhook", "webhook": client("ours", None)});
+        let target = Target::of(DEFINITION, &definition, "ours", "ns").unwrap();
+        let path = "/spec/conversion/webhook/clientConfig/caBundle";
+        assert_eq!(target.patch("x").unwrap()[1]["path"], path);
+    }
+
+    #[test]
+    fn what_others_inject_is_left_to_them() {
+        for annotation in INJECTED {
+            let mut object = configuration(&[client("ours", None)]);
+            object["metadata"]["annotations"] = json!({*annotation: "true"});
+            assert_eq!(Target::of(VALIDATING, &object, "ours", "ns"), None);
+        }
+    }
+}
