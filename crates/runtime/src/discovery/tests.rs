@@ -158,6 +158,7 @@ async fn events_of_a_new_crd_are_one_request_and_it_is_retried_until_served() {
     for _ in 0..3 {
         let name = "httproutes.gateway.networking.k8s.io".to_owned();
         news.send(News::Changed(CRDS, name)).await.unwrap();
+        tokio::time::sleep(DEBOUNCE / 3).await;
     }
     settle().await;
     assert_eq!(
