@@ -177,7 +177,10 @@ impl<K> Memory<K> {
         let objects = self.seen.entry(target.kind).or_default();
         let key = (target.namespace.clone(), target.name.clone());
         let before = objects.get(&key);
-        if before.is_some_and(|b| b.uid == seen.uid && !is_newer(&seen.version, &b.version)) {
+        // The answer to a write of ours tells the version before the watch shows what is kept of
+        // it: the same version is news once more.
+        let is_old = |b: &Seen| b.version != seen.version && !is_newer(&seen.version, &b.version);
+        if before.is_some_and(|b| b.uid == seen.uid && is_old(b)) {
             return Vec::new();
         }
         let mut affected: BTreeSet<RootKey> = BTreeSet::new();
@@ -577,6 +580,26 @@ mod tests {
         );
         assert_eq!(memory.vanish(&target("s"), Some("1")), vec![a.clone()]);
         assert_eq!(memory.of_root(&a).count(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_follows_our_own_write() {
+        let mut memory = Memory::<()>::default();
+        let a = root("a");
+        let with = |version: &str, part: &str| Seen {
+            part: Some(part.into()),
+            ..seen("1", version, 1, std::slice::from_ref(&a))
+        };
+        memory.observe(&target("s"), with("5", "small"));
+        // The answer to the write has no part: the earlier one stays until the watch shows it.
+        memory.observe(&target("s"), with("6", "small"));
+        assert_eq!(
+            memory.observe(&target("s"), with("6", "large")),
+            vec![a.clone()]
+        );
+        let kept = memory.seen(&target("s")).and_then(|seen| seen.part.clone());
+        assert_eq!(kept.as_deref(), Some("large"));
+        assert!(memory.observe(&target("s"), with("6", "large")).is_empty());
     }
 
     #[test]

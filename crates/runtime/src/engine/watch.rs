@@ -102,6 +102,7 @@ impl<C: Component> Engine<C> {
             }
         }
         loop {
+            let mut appeared = false;
             if watched.optional && !capabilities.borrow_and_update().has(watched.kind) {
                 count();
                 if capabilities
@@ -112,7 +113,15 @@ impl<C: Component> Engine<C> {
                     return;
                 }
                 info!(kind = watched.kind.kind, "API appeared");
+                appeared = true;
             }
+            // What is there of an API that has just appeared is known; no event tells of the rest.
+            let mut listed = || {
+                count();
+                if std::mem::take(&mut appeared) {
+                    self.wake_all();
+                }
+            };
             let gone = async {
                 if watched.optional {
                     let _ = capabilities.wait_for(|c| !c.has(watched.kind)).await;
@@ -121,7 +130,7 @@ impl<C: Component> Engine<C> {
                 }
             };
             tokio::select! {
-                () = self.drain(watched, namespace.as_deref(), &mut count) => return,
+                () = self.drain(watched, namespace.as_deref(), &mut listed) => return,
                 () = gone => {
                     info!(kind = watched.kind.kind, "API went away");
                     self.drop_kind(watched.kind, namespace.as_deref());
@@ -206,6 +215,9 @@ impl<C: Component> Engine<C> {
                     if is_forbidden(&error) {
                         self.permissions
                             .note_forbidden(&Rule::on("watch", watched.kind));
+                        count();
+                    } else if watched.optional {
+                        // Nobody waits for an API that is registered and does not answer.
                         count();
                     }
                     debug!(kind = watched.kind.kind, %error, "watch failed and is tried again");
