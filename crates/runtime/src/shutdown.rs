@@ -121,21 +121,6 @@ mod tests {
         assert_eq!(shutdown.interrupt(std::future::pending::<()>()).await, None);
     }
 
-    #[tokio::test]
-    async fn a_signal_is_a_request() {
-        let shutdown = Shutdown::new();
-        shutdown.listen_to_signals().unwrap();
-        let kill = format!("kill -TERM {}", std::process::id());
-        let status = std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        tokio::time::timeout(Duration::from_secs(5), shutdown.requested())
-            .await
-            .unwrap();
-    }
-
     #[tokio::test(start_paused = true)]
     async fn draining_waits_for_work_and_has_a_limit() {
         let shutdown = Shutdown::new();

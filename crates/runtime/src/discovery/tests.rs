@@ -146,14 +146,8 @@ async fn nothing_is_asked_when_the_list_shows_what_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_a_new_crd_are_one_request_and_it_is_retried_until_served() {
-    let (client, log) = server(|_, earlier| {
-        if earlier < 2 {
-            fails(404)
-        } else {
-            serves(&["httproutes", "gateways"])
-        }
-    });
+async fn events_of_a_new_crd_are_one_request() {
+    let (client, log) = server(|_, _| serves(&["httproutes", "gateways"]));
     let (news, capabilities) = follower(client);
     for _ in 0..3 {
         let name = "httproutes.gateway.networking.k8s.io".to_owned();
@@ -163,12 +157,29 @@ async fn events_of_a_new_crd_are_one_request_and_it_is_retried_until_served() {
     settle().await;
     assert_eq!(
         log.lock().unwrap().as_slice(),
-        ["/apis/gateway.networking.k8s.io/v1"; 3]
+        ["/apis/gateway.networking.k8s.io/v1"]
     );
     assert_eq!(
         **capabilities.borrow(),
         Capabilities::of([ROUTE, HTTP_ROUTE])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crd_that_is_not_served_yet_is_asked_again() {
+    let (client, log) = server(|_, earlier| {
+        if earlier < 2 {
+            fails(404)
+        } else {
+            serves(&["httproutes"])
+        }
+    });
+    let (news, capabilities) = follower(client);
+    let name = "httproutes.gateway.networking.k8s.io".to_owned();
+    news.send(News::Changed(CRDS, name)).await.unwrap();
+    settle().await;
+    assert_eq!(log.lock().unwrap().len(), 3);
+    assert!(capabilities.borrow().has(HTTP_ROUTE));
 }
 
 #[tokio::test(start_paused = true)]
