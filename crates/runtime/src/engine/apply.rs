@@ -115,7 +115,7 @@ impl<C: Component> Engine<C> {
             return Ok(Step::Stale);
         }
         self.allowed("create", target)?;
-        match self.objects.create(object).await {
+        match self.objects.create(object, wanted).await {
             Ok(written) => {
                 debug!(%target, "created");
                 self.remember(root, target, wanted, &written);
@@ -186,8 +186,12 @@ impl<C: Component> Engine<C> {
                 return Ok(Step::Stale);
             };
             let meta = meta_of(&live);
-            if first_look && !seen.ownership.inherited && merge::contains(&live, &object.body) {
-                // Ours from before a restart, and as it should be.
+            if first_look
+                && !seen.ownership.inherited
+                && seen.ownership.created_as == Some(wanted)
+                && merge::contains(&live, &object.body)
+            {
+                // Ours from before a restart, asked for in the same words, and as it should be.
                 self.remember(
                     root,
                     target,

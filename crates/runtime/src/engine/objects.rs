@@ -15,6 +15,7 @@ use resources::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::ownership::creator;
 use crate::outcome::Target;
 
 /// Longest that one request may take, all attempts included.
@@ -91,10 +92,11 @@ impl Objects {
         Self { client, manager }
     }
 
-    /// Creates the object; fails with `AlreadyExists` when the name is taken.
-    pub(super) async fn create(&self, object: &Planned) -> Answer<Written> {
+    /// Creates the object; fails with `AlreadyExists` when the name is taken. `wanted` is the
+    /// fingerprint of the body.
+    pub(super) async fn create(&self, object: &Planned, wanted: u64) -> Answer<Written> {
         let params = PostParams {
-            field_manager: Some(self.manager.to_owned()),
+            field_manager: Some(creator(self.manager, wanted)),
             dry_run: false,
         };
         let request = Build::new(collection(object.kind, object.namespace.as_deref()))

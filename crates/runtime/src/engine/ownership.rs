@@ -6,6 +6,10 @@
 //! - An apply removes the fields that the same manager applied before and sends no more. What
 //!   was written by a create, or by the Go operator's updates, is not in that set until its
 //!   ownership is moved.
+//!
+//! Content alone cannot tell whether a created object is still what is wanted: a field that is
+//! wanted no more looks like a default of the server. So a create's manager says what was asked
+//! for, see [`creator`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -23,6 +27,8 @@ pub(super) struct Ownership {
     pub(super) digest: u64,
     /// We created the object and never applied it: the fields are ours as an update.
     pub(super) created_only: bool,
+    /// Fingerprint of the body that created it.
+    pub(super) created_as: Option<u64>,
     /// Fields are held by a predecessor, and become ours before the next apply.
     pub(super) inherited: bool,
 }
@@ -40,7 +46,9 @@ impl Ownership {
         {
             let holder = entry.manager.as_deref().unwrap_or_default();
             let update = entry.operation.as_deref() == Some(UPDATE);
-            if holder == manager {
+            let created_as = created_as(holder, manager);
+            if holder == manager || created_as.is_some() {
+                this.created_as = this.created_as.or(created_as);
                 entry.operation.hash(&mut hasher);
                 if let Some(FieldsV1(fields)) = &entry.fields_v1 {
                     fields.to_string().hash(&mut hasher);
@@ -58,6 +66,18 @@ impl Ownership {
     pub(super) fn must_move(self) -> bool {
         self.created_only || self.inherited
     }
+}
+
+/// The field manager of a create: `manager`, and a fingerprint of the body. After a restart it
+/// tells whether something else is wanted by now, at no cost and with no mark on the object.
+pub(super) fn creator(manager: &str, wanted: u64) -> String {
+    format!("{manager}-{wanted:016x}")
+}
+
+/// The fingerprint, if `holder` is a [`creator`] of `manager`.
+fn created_as(holder: &str, manager: &str) -> Option<u64> {
+    let print = holder.strip_prefix(manager)?.strip_prefix('-')?;
+    (print.len() == 16).then(|| u64::from_str_radix(print, 16).ok())?
 }
 
 /// The managed fields of `meta` after everything that `manager` created and `predecessors`
@@ -78,7 +98,9 @@ pub(super) fn moved(
         let holder = entry.manager.as_deref().unwrap_or_default();
         entry.subresource.is_none()
             && entry.operation.as_deref() == Some(UPDATE)
-            && (holder == manager || predecessors.contains(&holder))
+            && (holder == manager
+                || created_as(holder, manager).is_some()
+                || predecessors.contains(&holder))
     };
     let entries = meta.managed_fields.as_deref().unwrap_or_default();
     let first = entries.iter().find(|entry| is_moved(entry))?;
@@ -159,18 +181,34 @@ mod tests {
     }
 
     #[test]
+    fn a_creator_is_told_from_other_managers() {
+        assert_eq!(created_as(&creator("us", u64::MAX), "us"), Some(u64::MAX));
+        assert_eq!(created_as(&creator("us", 0), "us"), Some(0));
+        for other in [
+            "us",
+            "us-",
+            "us-too",
+            "us-000000000000000g",
+            "them-0000000000000000",
+        ] {
+            assert_eq!(created_as(other, "us"), None, "{other}");
+        }
+    }
+
+    #[test]
     fn what_was_created_or_inherited_becomes_one_applied_set() {
         let status = json!({"manager": "old", "operation": "Update", "apiVersion": "v1",
             "subresource": "status", "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {}}});
         let kubectl = entry("kubectl", "Update", &json!({"f:data": {"f:c": {}}}));
         let before = meta(json!([
-            entry("us", "Update", &json!({"f:data": {"f:a": {}}})),
+            entry(&creator("us", 7), "Update", &json!({"f:data": {"f:a": {}}})),
             kubectl,
             entry("old", "Update", &json!({"f:data": {"f:b": {}}})),
             status,
         ]));
         let ownership = Ownership::of(&before, "us", &["old"]);
         assert!(ownership.created_only && ownership.inherited && ownership.must_move());
+        assert_eq!(ownership.created_as, Some(7));
         let after = moved(&before, "us", &["old"]).unwrap();
         assert_eq!(
             serde_json::to_value(&after).unwrap(),
