@@ -168,14 +168,14 @@ pub enum Grant {
     /// There is none.
     #[default]
     Missing,
-    /// It belongs to registries, by owner references.
+    /// It belongs to registries, by owner references; or the Go operator made it, without any.
     Shared {
         /// Who owns it.
         owners: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference>,
         /// Version that was read.
         version: String,
     },
-    /// It belongs to nobody: an administrator or the Go operator made it.
+    /// It belongs to nobody: an administrator made it.
     Given,
 }
 
@@ -544,7 +544,9 @@ fn grant(live: Option<&Value>) -> Grant {
         .cloned()
         .and_then(|owners| serde_json::from_value::<Vec<_>>(owners).ok())
         .unwrap_or_default();
-    if owners.is_empty() {
+    let maker = live.pointer("/metadata/labels/app.kubernetes.io~1created-by");
+    // The Go operator's has no owner either, and its label.
+    if owners.is_empty() && maker.and_then(Value::as_str) != Some("model-registry-operator") {
         return Grant::Given;
     }
     let version = live
