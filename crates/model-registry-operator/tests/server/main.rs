@@ -3,7 +3,14 @@
 #![cfg(test)]
 
 mod children;
+mod dashboard;
+mod edits;
+#[path = "../common/harness.rs"]
+#[expect(dead_code, reason = "shared with other test targets, which need more of it")]
 mod harness;
 mod installation;
+mod openshift;
+mod optional_apis;
 mod proxy_rule;
+mod rendered;
 mod samples;

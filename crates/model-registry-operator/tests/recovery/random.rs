@@ -1,0 +1,131 @@
+//! Kills at random while users keep working.
+
+use std::time::Duration;
+
+use cluster::Platform;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use crate::{
+    harness::MODEL_REGISTRY,
+    scenario::{Shape, agrees, at_rest, shapes},
+    seed::Random,
+    stage::Stage,
+    state::History,
+    wire::Fault,
+};
+
+const REGISTRIES: u64 = 20;
+const KILLS: u64 = 50;
+
+/// What a user does to one registry.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Create,
+    Edit,
+    Replicas(u64),
+    Delete,
+}
+
+async fn act(stage: &Stage, shapes: &[Shape], index: u64, act: Act) {
+    let shape = &shapes[usize::try_from(index).expect("small") % shapes.len()];
+    let name = format!("{}-{index}-{}", shape.name, stage.token());
+    match act {
+        Act::Create => stage.world.registry(&name, shape.spec.clone()).await,
+        Act::Edit => stage.world.edit(&name, json!({"spec": shape.edit})).await,
+        Act::Replicas(replicas) => {
+            stage
+                .world
+                .edit(&name, json!({"spec": {"operand": {"replicas": replicas}}}))
+                .await
+        }
+        Act::Delete => {
+            stage
+                .world
+                .api(MODEL_REGISTRY)
+                .delete(&name, &DeleteParams::background())
+                .await
+                .expect("deleted");
+        }
+    }
+}
+
+/// One act per kill: edits and deletions of random registries that are there.
+fn acts(random: &mut Random) -> Vec<(u64, Act)> {
+    let mut there: Vec<u64> = (0..REGISTRIES).collect();
+    (0..KILLS)
+        .map(|kill| {
+            let place = usize::try_from(random.below(there.len() as u64)).expect("small");
+            if kill % 6 == 5 {
+                return (there.remove(place), Act::Delete);
+            }
+            let act = if random.below(2) == 0 {
+                Act::Edit
+            } else {
+                Act::Replicas(1 + random.below(3))
+            };
+            (there[place], act)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_registries_survive_fifty_random_kills() {
+    let mut random = Random::new();
+    let shapes = shapes();
+    let acts = acts(&mut random);
+    let calm = async {
+        let stage = Stage::new(Platform::Kubernetes, "calm").await;
+        stage.start();
+        for index in 0..REGISTRIES {
+            act(&stage, &shapes, index, Act::Create).await;
+        }
+        for &(index, what) in &acts {
+            act(&stage, &shapes, index, what).await;
+        }
+        let end = at_rest(&stage, History::Forgotten).await;
+        stage.close().await;
+        end
+    };
+    let stage = Stage::new(Platform::Kubernetes, "killed").await;
+    stage.start();
+    let mut struck = 0;
+    let killed = async {
+        for index in 0..REGISTRIES {
+            act(&stage, &shapes, index, Act::Create).await;
+        }
+        for &(index, what) in &acts {
+            let fault = if random.below(2) == 0 {
+                Fault::Killed
+            } else {
+                Fault::KilledUnanswered
+            };
+            stage.arm(1 + random.below(40), fault);
+            act(&stage, &shapes, index, what).await;
+            // Some are killed while they start.
+            let patience = Duration::from_millis(if random.below(5) == 0 {
+                random.below(400)
+            } else {
+                4000
+            });
+            if tokio::time::timeout(patience, stage.wire.struck())
+                .await
+                .is_ok()
+            {
+                struck += 1;
+            }
+            stage.restart().await;
+        }
+    };
+    let (expected, ()) = tokio::join!(calm, killed);
+    println!("{KILLS} kills, {struck} of them at a write");
+    assert!(struck > 10, "the kills met {struck} writes only");
+    assert!(
+        expected.len() > 100,
+        "{} objects are too few to tell anything",
+        expected.len()
+    );
+    let report = agrees(&stage, &expected, History::Forgotten).await;
+    stage.close().await;
+    report.expect("the state of an undisturbed run");
+}
