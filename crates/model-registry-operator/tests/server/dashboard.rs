@@ -2,6 +2,8 @@
 //! deletes them, hands out their Role, finds their Services and reads their status. It acts as a
 //! service account with the rights that its manifests give it, and no more.
 
+#![expect(clippy::too_many_lines, reason = "a page is one story")]
+
 mod discovery;
 mod grants;
 mod label;
@@ -169,21 +171,31 @@ fn external(secret: &str) -> Value {
 async fn default_database(platform: Platform, name: &str) {
     let settings = Settings::new(platform).await;
     settings
-        .registry(name, json!({"postgres": {"generateDeployment": true}, "mysql": null}))
+        .registry(
+            name,
+            json!({"postgres": {"generateDeployment": true}, "mysql": null}),
+        )
         .await;
     let registry = settings.world.available(name).await;
     assert_eq!(registry.data["spec"]["mysql"], Value::Null);
     let told: Vec<_> = crate::harness::conditions(&registry.data)
         .filter_map(|c| c["type"].as_str())
         .collect();
-    assert!(!told.contains(&"SpecWarnings"), "what it always sends is no reason to warn: {}", registry.data["status"]);
+    assert!(
+        !told.contains(&"SpecWarnings"),
+        "what it always sends is no reason to warn: {}",
+        registry.data["status"]
+    );
 
     settings
         .api(MODEL_REGISTRY)
         .delete(name, &DeleteParams::default())
         .await
         .expect("deleted");
-    let all = Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(settings.world.client.clone(), &settings.world.namespace);
+    let all = Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(
+        settings.world.client.clone(),
+        &settings.world.namespace,
+    );
     cluster::gone(&all, name, SOON).await.expect("gone");
 }
 
@@ -202,19 +214,33 @@ async fn an_external_mysql_with_an_uploaded_authority_created_edited_and_deleted
     let name = "dash-mysql";
     let settings = Settings::new(Platform::Kubernetes).await;
     // The authority is uploaded first, for real.
-    let cert = rcgen::generate_simple_self_signed(["db.example.test".to_owned()]).expect("a certificate").cert.pem();
+    let cert = rcgen::generate_simple_self_signed(["db.example.test".to_owned()])
+        .expect("a certificate")
+        .cert
+        .pem();
     settings
-        .create(resources::kind::CONFIG_MAP, json!({"metadata": {"name": "dash-mysql-db-credential"}, "data": {"ca.crt": cert}}))
+        .create(
+            resources::kind::CONFIG_MAP,
+            json!({"metadata": {"name": "dash-mysql-db-credential"}, "data": {"ca.crt": cert}}),
+        )
         .await;
     let secret = settings.credential(name).await;
     let authority = json!({"name": "dash-mysql-db-credential", "key": "ca.crt"});
     // A question mark ends the address for the server: the page is told so, and may be corrected.
     let mut mysql = external(&secret);
     mysql["sslRootCertificateConfigMap"] = authority;
-    settings.registry(name, json!({"mysql": mysql, "postgres": null})).await;
-    let condition = settings.world.condition(name, "DatabaseConfigValid", "False").await;
+    settings
+        .registry(name, json!({"mysql": mysql, "postgres": null}))
+        .await;
+    let condition = settings
+        .world
+        .condition(name, "DatabaseConfigValid", "False")
+        .await;
     let message = condition["message"].as_str().unwrap_or_default();
-    assert!(message.contains(&secret) && message.contains("'?'") && !message.contains("p?w"), "{message}");
+    assert!(
+        message.contains(&secret) && message.contains("'?'") && !message.contains("p?w"),
+        "{message}"
+    );
     let pods = |registry: &World| {
         let api = registry.api(DEPLOYMENT);
         async move { api.get(name).await.expect("the Deployment") }
@@ -227,16 +253,35 @@ async fn an_external_mysql_with_an_uploaded_authority_created_edited_and_deleted
     mysql["sslRootCertificateSecret"] = Value::Null;
     mysql["host"] = json!("other.example.test");
     settings
-        .merge(MODEL_REGISTRY, name, json!({"metadata": {"annotations": texts("Other", "For all")},
-            "spec": {"kubeRBACProxy": {}, "mysql": mysql, "postgres": null}}))
+        .merge(
+            MODEL_REGISTRY,
+            name,
+            json!({"metadata": {"annotations": texts("Other", "For all")},
+            "spec": {"kubeRBACProxy": {}, "mysql": mysql, "postgres": null}}),
+        )
         .await;
-    settings.merge(SECRET, &secret, json!({"stringData": {"database-password": "new$(x)"}})).await;
-    settings.world.condition(name, "DatabaseConfigValid", "True").await;
+    settings
+        .merge(
+            SECRET,
+            &secret,
+            json!({"stringData": {"database-password": "new$(x)"}}),
+        )
+        .await;
+    settings
+        .world
+        .condition(name, "DatabaseConfigValid", "True")
+        .await;
     settings.world.available(name).await;
     let deployment = pods(&settings.world).await;
-    assert!(deployment.metadata.generation > before, "the new password rolls the pods");
+    assert!(
+        deployment.metadata.generation > before,
+        "the new password rolls the pods"
+    );
     let text = deployment.data["spec"].to_string();
-    assert!(text.contains("other.example.test") && !text.contains("ssl-root-cert"), "{text}");
+    assert!(
+        text.contains("other.example.test") && !text.contains("ssl-root-cert"),
+        "{text}"
+    );
     let annotations = settings.service_annotations(name).await;
     for (key, value) in [
         ("openshift.io/display-name", "Other"),
@@ -244,18 +289,42 @@ async fn an_external_mysql_with_an_uploaded_authority_created_edited_and_deleted
         ("openshift.io/description", "For all"),
         ("description", "For all"),
     ] {
-        assert_eq!(annotations.get(key).map(String::as_str), Some(value), "{key}");
+        assert_eq!(
+            annotations.get(key).map(String::as_str),
+            Some(value),
+            "{key}"
+        );
     }
 
     // Only the Secret changes.
     let before = pods(&settings.world).await.metadata.generation;
-    settings.merge(SECRET, &secret, json!({"stringData": {"database-password": "third"}})).await;
-    settings.world.until(DEPLOYMENT, name, |d| d.metadata.generation > before).await;
+    settings
+        .merge(
+            SECRET,
+            &secret,
+            json!({"stringData": {"database-password": "third"}}),
+        )
+        .await;
+    settings
+        .world
+        .until(DEPLOYMENT, name, |d| d.metadata.generation > before)
+        .await;
     settings.world.available(name).await;
 
-    settings.api(MODEL_REGISTRY).delete(name, &DeleteParams::default()).await.expect("deleted");
-    settings.api(SECRET).delete(&secret, &DeleteParams::default()).await.expect("deleted");
-    let all = Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(settings.world.client.clone(), &settings.world.namespace);
+    settings
+        .api(MODEL_REGISTRY)
+        .delete(name, &DeleteParams::default())
+        .await
+        .expect("deleted");
+    settings
+        .api(SECRET)
+        .delete(&secret, &DeleteParams::default())
+        .await
+        .expect("deleted");
+    let all = Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(
+        settings.world.client.clone(),
+        &settings.world.namespace,
+    );
     cluster::gone(&all, name, SOON).await.expect("gone");
 }
 
@@ -269,7 +338,10 @@ async fn the_dashboards_backend_sends_an_empty_istio() {
     settings.create(MODEL_REGISTRY, body).await;
     settings.world.available("dash-istio").await;
     let service = settings.world.until(SERVICE, "dash-istio", |_| true).await;
-    assert_eq!(service.data["spec"]["ports"][0]["name"], "https-api", "the proxy is the default");
+    assert_eq!(
+        service.data["spec"]["ports"][0]["name"], "https-api",
+        "the proxy is the default"
+    );
 }
 
 /// A missing Secret is said, and the registry comes up when it is made again.
@@ -277,12 +349,25 @@ async fn the_dashboards_backend_sends_an_empty_istio() {
 async fn a_missing_secret_is_shown_and_can_be_made_again() {
     let name = "dash-missing";
     let settings = Settings::new(Platform::Kubernetes).await;
-    settings.registry(name, json!({"postgres": external("dash-missing-db-xyz"), "mysql": null})).await;
+    settings
+        .registry(
+            name,
+            json!({"postgres": external("dash-missing-db-xyz"), "mysql": null}),
+        )
+        .await;
     eventually("the page names the Secret", SOON, || async {
-        let live = settings.api(MODEL_REGISTRY).get(name).await.map_err(|e| e.to_string())?;
+        let live = settings
+            .api(MODEL_REGISTRY)
+            .get(name)
+            .await
+            .map_err(|e| e.to_string())?;
         let shown = label::of(&live.data);
         match shown {
-            label::Shown::Unavailable(texts) if texts.iter().any(|t| t.contains("dash-missing-db-xyz")) => Ok(()),
+            label::Shown::Unavailable(texts)
+                if texts.iter().any(|t| t.contains("dash-missing-db-xyz")) =>
+            {
+                Ok(())
+            }
             other => Err(format!("{other:?}")),
         }
     })

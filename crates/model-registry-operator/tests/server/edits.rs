@@ -1,5 +1,7 @@
 //! Every field of the spec: an edit reaches the children, and taking it back leaves no trace.
 
+#![expect(clippy::too_many_lines, reason = "tables are read from top to bottom")]
+
 mod children;
 mod ignored;
 mod inputs;
@@ -364,12 +366,23 @@ async fn a_generated_postgres_comes_and_goes() {
     let are = async |wanted: &[&str]| {
         let reached = || async {
             let now = children(&world, name).await;
-            let more: Vec<&str> = now.keys().map(String::as_str).filter(|key| !before.contains_key(*key)).collect();
-            if more == wanted { Ok(()) } else { Err(format!("{more:?}")) }
+            let more: Vec<&str> = now
+                .keys()
+                .map(String::as_str)
+                .filter(|key| !before.contains_key(*key))
+                .collect();
+            if more == wanted {
+                Ok(())
+            } else {
+                Err(format!("{more:?}"))
+            }
         };
         eventually(&format!("{wanted:?}"), SOON, reached).await
     };
-    let data = ["PersistentVolumeClaim N-postgres-storage", "Secret N-postgres-credentials"];
+    let data = [
+        "PersistentVolumeClaim N-postgres-storage",
+        "Secret N-postgres-credentials",
+    ];
     let all = [
         "Deployment N-postgres",
         "NetworkPolicy N-postgres",
@@ -380,17 +393,28 @@ async fn a_generated_postgres_comes_and_goes() {
     world.edit(name, json!({"spec": on})).await;
     are(&all).await.expect("on");
     world.available(name).await;
-    let address = &children(&world, name).await["Deployment N"]["spec"]["template"]["spec"]["containers"]["rest-container"]["env"];
+    let address = &children(&world, name).await["Deployment N"]["spec"]["template"]["spec"]["containers"]
+        ["rest-container"]["env"];
     assert_eq!(
         address["MR_EMBEDMD_DATABASE_DSN"]["value"],
         "postgresql://modelregistry@N-postgres:5432/model_registry"
     );
-    assert_eq!(address["PGPASSWORD"]["valueFrom"]["secretKeyRef"]["name"], "N-postgres-credentials");
+    assert_eq!(
+        address["PGPASSWORD"]["valueFrom"]["secretKeyRef"]["name"],
+        "N-postgres-credentials"
+    );
 
     world.edit(name, off(Value::Null)).await;
-    are(&data).await.expect("its data is kept, as nobody said that it goes");
+    are(&data)
+        .await
+        .expect("its data is kept, as nobody said that it goes");
     let warning = world.condition(name, "SpecWarnings", "True").await;
-    assert!(warning["message"].as_str().is_some_and(|m| m.contains("deletionPolicy")), "{warning}");
+    assert!(
+        warning["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("deletionPolicy")),
+        "{warning}"
+    );
 
     world.edit(name, off(json!("Delete"))).await;
     are(&[]).await.expect("its data goes, as asked for");
@@ -403,8 +427,11 @@ async fn a_generated_postgres_comes_and_goes() {
 }
 
 /// Fields that have tests of their own.
-const APART: &[&str] =
-    &["postgres.storage.size", "postgres.storage.storageClassName", "postgres.generateDeployment"];
+const APART: &[&str] = &[
+    "postgres.storage.size",
+    "postgres.storage.storageClassName",
+    "postgres.generateDeployment",
+];
 
 /// The fields of the spec in the schema. What Kubernetes defines is one field: `resources`.
 fn schema_leaves() -> BTreeSet<String> {

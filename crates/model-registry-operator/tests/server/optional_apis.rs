@@ -22,18 +22,24 @@ pub(crate) struct Own {
 impl Own {
     /// Starts the cluster and installs the operator's manifests.
     pub(crate) async fn start(platform: Platform) -> Self {
-        let options = Options { platform, ..Options::default() };
+        let options = Options {
+            platform,
+            ..Options::default()
+        };
         let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options))
             .await
             .expect("no panic")
             .expect("a cluster");
         // Its servers end with the process.
         let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-        Self { cluster, kubeconfig: install(cluster).await }
+        Self {
+            cluster,
+            kubeconfig: install(cluster).await,
+        }
     }
 
     /// Starts an operator with this environment and these flags.
-    pub(crate) async fn operator(&self, env: &[(&str, &str)], flags: &[&str]) -> Operator {
+    pub(crate) fn operator(&self, env: &[(&str, &str)], flags: &[&str]) -> Operator {
         Operator::start(&self.kubeconfig, env, flags, None)
     }
 
@@ -51,15 +57,24 @@ impl Own {
 async fn used(world: &World, namespace: Option<&str>, kind: resources::Kind, name: &str) {
     let api = api(&world.client, namespace, kind);
     eventually(&format!("{kind} {name}"), FOLLOWED, || async {
-        api.get(name).await.map(drop).map_err(|error| error.to_string())
+        api.get(name)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
     })
     .await
     .expect("used");
 }
 
 async fn delete(world: &World, name: &str) {
-    world.api(MODEL_REGISTRY).delete(name, &DeleteParams::foreground()).await.expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON).await.expect("the deletion finishes");
+    world
+        .api(MODEL_REGISTRY)
+        .delete(name, &DeleteParams::foreground())
+        .await
+        .expect("deleted");
+    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
+        .await
+        .expect("the deletion finishes");
 }
 
 fn with_domain() -> serde_json::Value {
@@ -71,9 +86,17 @@ fn with_domain() -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optional_apis_come_one_by_one_and_go() {
     let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[("GATEWAY_DOMAIN", "gw.example.test"), ("HTTPROUTE_NAMESPACE", "applications")], &[]).await;
+    let operator = own.operator(
+        &[
+            ("GATEWAY_DOMAIN", "gw.example.test"),
+            ("HTTPROUTE_NAMESPACE", "applications"),
+        ],
+        &[],
+    );
     let world = own.world("optional").await;
-    world.apply("{apiVersion: v1, kind: Namespace, metadata: {name: applications}}").await;
+    world
+        .apply("{apiVersion: v1, kind: Namespace, metadata: {name: applications}}")
+        .await;
     world.registry("stays", with_domain()).await;
     world.registry("goes", with_domain()).await;
     for name in ["stays", "goes"] {
@@ -81,23 +104,54 @@ async fn optional_apis_come_one_by_one_and_go() {
     }
     let namespace = world.namespace.clone();
 
-    own.cluster.install(StandIn::Route).await.expect("installed");
+    own.cluster
+        .install(StandIn::Route)
+        .await
+        .expect("installed");
     used(&world, Some(&namespace), ROUTE, "stays-https").await;
-    own.cluster.install(StandIn::Group).await.expect("installed");
+    own.cluster
+        .install(StandIn::Group)
+        .await
+        .expect("installed");
     used(&world, None, GROUP, "stays-users").await;
-    own.cluster.install(StandIn::HttpRoute).await.expect("installed");
-    used(&world, Some("applications"), HTTP_ROUTE, "model-registry-stays").await;
+    own.cluster
+        .install(StandIn::HttpRoute)
+        .await
+        .expect("installed");
+    used(
+        &world,
+        Some("applications"),
+        HTTP_ROUTE,
+        "model-registry-stays",
+    )
+    .await;
 
     // Away again: with their objects, and nothing waits for them.
-    own.cluster.uninstall(StandIn::HttpRoute).await.expect("removed");
+    own.cluster
+        .uninstall(StandIn::HttpRoute)
+        .await
+        .expect("removed");
     delete(&world, "goes").await;
-    own.cluster.uninstall(StandIn::Group).await.expect("removed");
-    own.cluster.uninstall(StandIn::Route).await.expect("removed");
-    let gateway = || world.edit("stays", json!({"spec": {"operand": {"annotations": {"example.test/a": "b"}}}}));
+    own.cluster
+        .uninstall(StandIn::Group)
+        .await
+        .expect("removed");
+    own.cluster
+        .uninstall(StandIn::Route)
+        .await
+        .expect("removed");
+    let gateway = || {
+        world.edit(
+            "stays",
+            json!({"spec": {"operand": {"annotations": {"example.test/a": "b"}}}}),
+        )
+    };
     gateway().await;
     world
         .until(DEPLOYMENT, "stays", |d| {
-            d.data.pointer("/spec/template/metadata/annotations/example.test~1a") == Some(&json!("b"))
+            d.data
+                .pointer("/spec/template/metadata/annotations/example.test~1a")
+                == Some(&json!("b"))
         })
         .await;
     world.available("stays").await;
@@ -110,7 +164,7 @@ async fn optional_apis_come_one_by_one_and_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_of_an_aggregated_api_are_used_and_its_failure_takes_nothing_away() {
     let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[], &[]).await;
+    let operator = own.operator(&[], &[]);
     let world = own.world("aggregated").await;
     world.registry("plain", postgres()).await;
     world.registry("proxied", with_domain()).await;
@@ -118,27 +172,42 @@ async fn routes_of_an_aggregated_api_are_used_and_its_failure_takes_nothing_away
     world.available("proxied").await;
     let containers = async |name: &str| {
         let deployment = world.until(DEPLOYMENT, name, |_| true).await;
-        deployment.data.pointer("/spec/template/spec/containers").and_then(|c| c.as_array()).map_or(0, Vec::len)
+        deployment
+            .data
+            .pointer("/spec/template/spec/containers")
+            .and_then(|c| c.as_array())
+            .map_or(0, Vec::len)
     };
     assert_eq!(containers("plain").await, 1);
 
-    let served = own.cluster.serve_aggregated(AggregatedApi::ROUTE).await.expect("served");
+    let served = own
+        .cluster
+        .serve_aggregated(AggregatedApi::ROUTE)
+        .await
+        .expect("served");
     used(&world, Some(&world.namespace), ROUTE, "proxied-https").await;
     // On OpenShift the proxy is the default.
     used(&world, Some(&world.namespace), ROUTE, "plain-https").await;
     eventually("the proxy", SOON, || async {
-        if containers("plain").await == 2 { Ok(()) } else { Err(String::new()) }
+        if containers("plain").await == 2 {
+            Ok(())
+        } else {
+            Err(String::new())
+        }
     })
     .await
     .expect("the proxy");
 
     // The server is down, its registration stays. Neither a pass nor a restart takes the proxy away.
     drop(served);
-    let edit = |value: &str| json!({"spec": {"operand": {"annotations": {"example.test/a": value}}}});
+    let edit =
+        |value: &str| json!({"spec": {"operand": {"annotations": {"example.test/a": value}}}});
     let reached = async |value: &str| {
         world
             .until(DEPLOYMENT, "plain", |d| {
-                d.data.pointer("/spec/template/metadata/annotations/example.test~1a") == Some(&json!(value))
+                d.data
+                    .pointer("/spec/template/metadata/annotations/example.test~1a")
+                    == Some(&json!(value))
             })
             .await
     };
@@ -146,10 +215,14 @@ async fn routes_of_an_aggregated_api_are_used_and_its_failure_takes_nothing_away
     let down = reached("down").await;
     assert_eq!(containers("plain").await, 2, "{:?}", down.name_any());
     operator.stop();
-    let operator = own.operator(&[], &[]).await;
+    let operator = own.operator(&[], &[]);
     world.edit("plain", edit("restarted")).await;
     reached("restarted").await;
-    assert_eq!(containers("plain").await, 2, "authentication is never removed silently");
+    assert_eq!(
+        containers("plain").await,
+        2,
+        "authentication is never removed silently"
+    );
     delete(&world, "proxied").await;
     operator.stop();
 }

@@ -21,7 +21,10 @@ pub(super) enum Shown {
 /// The first rule that fits, over type, status and message of conditions.
 pub(super) fn of(registry: &Value) -> Shown {
     let all: Vec<&Value> = conditions(registry).collect();
-    let is = |type_: &str, status: &str| all.iter().any(|c| c["type"] == type_ && c["status"] == status);
+    let is = |type_: &str, status: &str| {
+        all.iter()
+            .any(|c| c["type"] == type_ && c["status"] == status)
+    };
     // When the registry is not available, every condition that is False is collected.
     let texts: Vec<String> = all
         .iter()
@@ -45,7 +48,10 @@ pub(super) fn of(registry: &Value) -> Shown {
 async fn while_it_starts(platform: Platform, name: &str, database: Value) {
     let settings = Settings::new(platform).await;
     let registries = settings.api(MODEL_REGISTRY);
-    let events = watcher(registries, watcher::Config::default().fields(&format!("metadata.name={name}")));
+    let events = watcher(
+        registries,
+        watcher::Config::default().fields(&format!("metadata.name={name}")),
+    );
     let watched = tokio::spawn(async move {
         let mut events = std::pin::pin!(events.boxed());
         let mut shown = Vec::new();
@@ -62,22 +68,43 @@ async fn while_it_starts(platform: Platform, name: &str, database: Value) {
         shown
     });
     settings.registry(name, database).await;
-    let shown = tokio::time::timeout(std::time::Duration::from_secs(60), watched).await.expect("in time").expect("a list");
+    let shown = tokio::time::timeout(std::time::Duration::from_mins(1), watched)
+        .await
+        .expect("in time")
+        .expect("a list");
     let (last, before) = shown.split_last().expect("events");
     assert_eq!(last.0, Shown::Available, "{}", last.1);
-    assert!(before.iter().all(|(shown, _)| *shown == Shown::Progressing), "{before:?}");
-    let starting = before.iter().any(|(_, status)| status.to_string().contains("ContainerCreating"));
-    assert!(starting, "Available is written while pods start, with the word: {before:?}");
+    assert!(
+        before.iter().all(|(shown, _)| *shown == Shown::Progressing),
+        "{before:?}"
+    );
+    let starting = before
+        .iter()
+        .any(|(_, status)| status.to_string().contains("ContainerCreating"));
+    assert!(
+        starting,
+        "Available is written while pods start, with the word: {before:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_start_is_progress_on_kubernetes() {
-    while_it_starts(Platform::Kubernetes, "dash-start", json!({"postgres": {"generateDeployment": true}, "mysql": null})).await;
+    while_it_starts(
+        Platform::Kubernetes,
+        "dash-start",
+        json!({"postgres": {"generateDeployment": true}, "mysql": null}),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_start_is_progress_on_openshift() {
-    while_it_starts(Platform::OpenShift, "dash-start-os", json!({"postgres": {"generateDeployment": true}, "mysql": null})).await;
+    while_it_starts(
+        Platform::OpenShift,
+        "dash-start-os",
+        json!({"postgres": {"generateDeployment": true}, "mysql": null}),
+    )
+    .await;
 }
 
 /// No condition that has nothing to do with it is False: the page would list it.
@@ -85,7 +112,12 @@ async fn a_start_is_progress_on_openshift() {
 async fn only_what_is_wrong_is_false() {
     let settings = Settings::new(Platform::Kubernetes).await;
     let name = "dash-false";
-    settings.registry(name, json!({"postgres": {"generateDeployment": true}, "mysql": null})).await;
+    settings
+        .registry(
+            name,
+            json!({"postgres": {"generateDeployment": true}, "mysql": null}),
+        )
+        .await;
     let registry = settings.world.available(name).await;
     let wrong: Vec<_> = conditions(&registry.data)
         .filter(|c| c["status"] == "False" && c["type"] != "Progressing")
@@ -100,9 +132,32 @@ fn the_rules_of_the_page() {
     let registry = |list: Value| json!({"status": {"conditions": list}});
     let c = |type_: &str, status: &str, message: &str| json!({"type": type_, "status": status, "message": message});
     assert_eq!(of(&json!({})), Shown::Progressing);
-    assert_eq!(of(&registry(json!([c("Available", "False", "pods wait: ContainerCreating")]))), Shown::Progressing);
-    let broken = registry(json!([c("Available", "False", "a"), c("Other", "False", "b"), c("Degraded", "True", "c")]));
-    assert_eq!(of(&broken), Shown::Unavailable(vec!["a".into(), "b".into()]));
-    assert_eq!(of(&registry(json!([c("Available", "True", ""), c("Degraded", "True", "")]))), Shown::Degrading);
-    assert_eq!(of(&registry(json!([c("Available", "True", "")]))), Shown::Available);
+    assert_eq!(
+        of(&registry(json!([c(
+            "Available",
+            "False",
+            "pods wait: ContainerCreating"
+        )]))),
+        Shown::Progressing
+    );
+    let broken = registry(json!([
+        c("Available", "False", "a"),
+        c("Other", "False", "b"),
+        c("Degraded", "True", "c")
+    ]));
+    assert_eq!(
+        of(&broken),
+        Shown::Unavailable(vec!["a".into(), "b".into()])
+    );
+    assert_eq!(
+        of(&registry(json!([
+            c("Available", "True", ""),
+            c("Degraded", "True", "")
+        ]))),
+        Shown::Degrading
+    );
+    assert_eq!(
+        of(&registry(json!([c("Available", "True", "")]))),
+        Shown::Available
+    );
 }

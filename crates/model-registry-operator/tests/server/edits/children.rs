@@ -32,8 +32,7 @@ pub(super) async fn children(world: &World, name: &str) -> BTreeMap<String, Valu
     if world.cluster.platform() == Platform::OpenShift {
         kinds.push(ROUTE);
     }
-    let ours =
-        ListParams::default().labels("app.kubernetes.io/created-by=model-registry-operator");
+    let ours = ListParams::default().labels("app.kubernetes.io/created-by=model-registry-operator");
     let lists = kinds.into_iter().map(|kind| {
         let (api, ours) = (world.api(kind), ours.clone());
         async move { (kind, api.list(&ours).await.expect("a list")) }
@@ -62,7 +61,10 @@ pub(super) async fn children(world: &World, name: &str) -> BTreeMap<String, Valu
             body["owned"] = json!(!object.owner_references().is_empty());
             // A certificate that is not needed goes, and is another one when it comes back.
             for (key, value) in body["data"].as_object_mut().into_iter().flatten() {
-                if key.ends_with(".crt") || key.ends_with(".key") || key.ends_with(".pem") {
+                if [".crt", ".key", ".pem"]
+                    .iter()
+                    .any(|end| key.ends_with(end))
+                {
                     *value = json!("");
                 }
             }
@@ -84,7 +86,7 @@ fn normalised(value: Value) -> Value {
             // The server's choice by the image's tag, made when the field was nobody's.
             map.remove("imagePullPolicy");
             let read = |(key, value): (String, Value)| {
-                let value = match value.as_str().filter(|_| key.ends_with(".yaml")) {
+                let value = match value.as_str().filter(|_| key == "config-file.yaml") {
                     Some(text) => serde_saphyr::from_str(text).expect("YAML"),
                     None => normalised(value),
                 };

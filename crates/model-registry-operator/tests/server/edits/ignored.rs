@@ -4,7 +4,8 @@ use cluster::{Platform, eventually};
 use serde_json::{Value, json};
 
 use super::{
-    behind_oauth_proxy, children::children, difference, generated, mysql, running, spec_of, there_and_back,
+    behind_oauth_proxy, children::children, difference, generated, mysql, running, spec_of,
+    there_and_back,
 };
 use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, conditions, postgres};
 
@@ -22,42 +23,152 @@ fn row(
     set: Value,
     names: &'static str,
 ) -> Ignored {
-    Ignored { leaves, base, set, names }
+    Ignored {
+        leaves,
+        base,
+        set,
+        names,
+    }
 }
 
 pub(super) fn tables() -> Vec<Ignored> {
     let resources = json!({"requests": {"cpu": "1"}});
     let key = json!({"name": "other", "key": "pass"});
     vec![
-        row("postgres", &["grpc.port"], json!({"grpc": {"port": 9091}}), "spec.grpc"),
-        row("postgres", &["grpc.image"], json!({"grpc": {"image": "registry.test/grpc:1"}}), "spec.grpc"),
-        row("postgres", &["grpc.resources"], json!({"grpc": {"resources": resources}}), "spec.grpc"),
-        row("postgres", &["enable_database_upgrade"], json!({"enable_database_upgrade": true}), "spec.enable_database_upgrade"),
-        row("postgres", &["downgrade_db_schema_version"], json!({"downgrade_db_schema_version": 3}), "spec.downgrade_db_schema_version"),
-        row("postgres", &["postgres.skipDBCreation"], json!({"postgres": {"skipDBCreation": true}}), "spec.postgres.skipDBCreation"),
-        row("postgres", &["postgres.hostAddress"], json!({"postgres": {"hostAddress": "10.0.0.9"}}), "spec.postgres.hostAddress"),
-        row("postgres", &["postgres.image"], json!({"postgres": {"image": "registry.test/postgres:17"}}), "spec.postgres.image"),
-        row("postgres", &["postgres.storage.size"], json!({"postgres": {"storage": {"size": "9Gi"}}}), "spec.postgres.storage"),
-        row("postgres", &[], json!({"mysql": {"host": "h", "username": "u", "database": "d"}}), "spec.mysql"),
-        row("postgres", &["rest.serviceRoute"], json!({"rest": {"serviceRoute": "enabled"}}), "spec.rest.serviceRoute"),
-        row("mysql", &["mysql.skipDBCreation"], json!({"mysql": {"skipDBCreation": true}}), "spec.mysql.skipDBCreation"),
-        row("generated", &["postgres.username"], json!({"postgres": {"username": "ann"}}), "spec.postgres"),
-        row("generated", &["postgres.passwordSecret.name"], json!({"postgres": {"passwordSecret": key}}), "spec.postgres"),
-        row("generated", &["postgres.sslMode"], json!({"postgres": {"sslMode": "require"}}), "spec.postgres"),
-        row("generated", &["postgres.port"], json!({"postgres": {"port": 6543}}), "spec.postgres"),
-        row("generated", &["postgres.sslCertificateSecret.name"], json!({"postgres": {"sslCertificateSecret": key}}), "spec.postgres"),
-        row("generated", &["postgres.sslRootCertificateSecret.name"], json!({"postgres": {"sslRootCertificateSecret": key}}), "spec.postgres"),
-        row("proxy", &["rest.serviceRoute"], json!({"rest": {"serviceRoute": "enabled"}}), "spec.rest.serviceRoute"),
-        row("oauth", &["oauthProxy.image"], json!({"oauthProxy": {"image": "registry.test/oauth:1"}}), "spec.oauthProxy.image"),
+        row(
+            "postgres",
+            &["grpc.port"],
+            json!({"grpc": {"port": 9091}}),
+            "spec.grpc",
+        ),
+        row(
+            "postgres",
+            &["grpc.image"],
+            json!({"grpc": {"image": "registry.test/grpc:1"}}),
+            "spec.grpc",
+        ),
+        row(
+            "postgres",
+            &["grpc.resources"],
+            json!({"grpc": {"resources": resources}}),
+            "spec.grpc",
+        ),
+        row(
+            "postgres",
+            &["enable_database_upgrade"],
+            json!({"enable_database_upgrade": true}),
+            "spec.enable_database_upgrade",
+        ),
+        row(
+            "postgres",
+            &["downgrade_db_schema_version"],
+            json!({"downgrade_db_schema_version": 3}),
+            "spec.downgrade_db_schema_version",
+        ),
+        row(
+            "postgres",
+            &["postgres.skipDBCreation"],
+            json!({"postgres": {"skipDBCreation": true}}),
+            "spec.postgres.skipDBCreation",
+        ),
+        row(
+            "postgres",
+            &["postgres.hostAddress"],
+            json!({"postgres": {"hostAddress": "10.0.0.9"}}),
+            "spec.postgres.hostAddress",
+        ),
+        row(
+            "postgres",
+            &["postgres.image"],
+            json!({"postgres": {"image": "registry.test/postgres:17"}}),
+            "spec.postgres.image",
+        ),
+        row(
+            "postgres",
+            &["postgres.storage.size"],
+            json!({"postgres": {"storage": {"size": "9Gi"}}}),
+            "spec.postgres.storage",
+        ),
+        row(
+            "postgres",
+            &[],
+            json!({"mysql": {"host": "h", "username": "u", "database": "d"}}),
+            "spec.mysql",
+        ),
+        row(
+            "postgres",
+            &["rest.serviceRoute"],
+            json!({"rest": {"serviceRoute": "enabled"}}),
+            "spec.rest.serviceRoute",
+        ),
+        row(
+            "mysql",
+            &["mysql.skipDBCreation"],
+            json!({"mysql": {"skipDBCreation": true}}),
+            "spec.mysql.skipDBCreation",
+        ),
+        row(
+            "generated",
+            &["postgres.username"],
+            json!({"postgres": {"username": "ann"}}),
+            "spec.postgres",
+        ),
+        row(
+            "generated",
+            &["postgres.passwordSecret.name"],
+            json!({"postgres": {"passwordSecret": key}}),
+            "spec.postgres",
+        ),
+        row(
+            "generated",
+            &["postgres.sslMode"],
+            json!({"postgres": {"sslMode": "require"}}),
+            "spec.postgres",
+        ),
+        row(
+            "generated",
+            &["postgres.port"],
+            json!({"postgres": {"port": 6543}}),
+            "spec.postgres",
+        ),
+        row(
+            "generated",
+            &["postgres.sslCertificateSecret.name"],
+            json!({"postgres": {"sslCertificateSecret": key}}),
+            "spec.postgres",
+        ),
+        row(
+            "generated",
+            &["postgres.sslRootCertificateSecret.name"],
+            json!({"postgres": {"sslRootCertificateSecret": key}}),
+            "spec.postgres",
+        ),
+        row(
+            "proxy",
+            &["rest.serviceRoute"],
+            json!({"rest": {"serviceRoute": "enabled"}}),
+            "spec.rest.serviceRoute",
+        ),
+        row(
+            "oauth",
+            &["oauthProxy.image"],
+            json!({"oauthProxy": {"image": "registry.test/oauth:1"}}),
+            "spec.oauthProxy.image",
+        ),
     ]
 }
 
 async fn warning(world: &World, name: &str) -> Result<Option<String>, String> {
-    let live = world.api(MODEL_REGISTRY).get(name).await.map_err(|e| e.to_string())?;
+    let live = world
+        .api(MODEL_REGISTRY)
+        .get(name)
+        .await
+        .map_err(|e| e.to_string())?;
     if live.data["status"]["observedGeneration"] != json!(live.metadata.generation) {
         return Err("not seen yet".to_owned());
     }
-    let found = conditions(&live.data).find(|c| c["type"] == "SpecWarnings" && c["status"] == "True");
+    let found =
+        conditions(&live.data).find(|c| c["type"] == "SpecWarnings" && c["status"] == "True");
     Ok(found.map(|c| c["message"].as_str().unwrap_or_default().to_owned()))
 }
 
@@ -120,14 +231,21 @@ async fn an_image_and_resources_that_a_user_wrote_are_never_erased() {
     spec["rest"]["resources"] = json!({"requests": {"cpu": "100m", "memory": "256Mi"}});
     let world = running(Platform::Kubernetes, "kept", spec.clone()).await;
     // Passes over the resource, one of them with another image and back.
-    for image in ["quay.io/opendatahub/model-registry:v2", "quay.io/opendatahub/model-registry:v1"] {
-        world.edit("kept", json!({"spec": {"rest": {"image": image}}})).await;
+    for image in [
+        "quay.io/opendatahub/model-registry:v2",
+        "quay.io/opendatahub/model-registry:v1",
+    ] {
+        world
+            .edit("kept", json!({"spec": {"rest": {"image": image}}}))
+            .await;
         let deployment = world
             .until(resources::kind::DEPLOYMENT, "kept", |d| {
                 d.data.pointer("/spec/template/spec/containers/0/image") == Some(&json!(image))
             })
             .await;
-        let live = deployment.data.pointer("/spec/template/spec/containers/0/resources");
+        let live = deployment
+            .data
+            .pointer("/spec/template/spec/containers/0/resources");
         assert_eq!(live, Some(&spec["rest"]["resources"]));
         world.available("kept").await;
     }

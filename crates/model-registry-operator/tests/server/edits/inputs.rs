@@ -23,20 +23,37 @@ struct Input {
 }
 
 const fn secret(name: &'static str) -> Input {
-    Input { kind: "Secret", name, key: Some("used"), rolls: true }
+    Input {
+        kind: "Secret",
+        name,
+        key: Some("used"),
+        rolls: true,
+    }
 }
 
 const fn config_map(name: &'static str) -> Input {
-    Input { kind: "ConfigMap", name, key: Some("used"), rolls: true }
+    Input {
+        kind: "ConfigMap",
+        name,
+        key: Some("used"),
+        rolls: true,
+    }
 }
 
 fn certificate() -> String {
-    rcgen::generate_simple_self_signed(["db.example.test".to_owned()]).expect("a certificate").cert.pem()
+    rcgen::generate_simple_self_signed(["db.example.test".to_owned()])
+        .expect("a certificate")
+        .cert
+        .pem()
 }
 
 impl Input {
     async fn write(&self, world: &World, used: &str, unrelated: &str, annotation: &str) {
-        let data = if self.kind == "Secret" { "stringData" } else { "data" };
+        let data = if self.kind == "Secret" {
+            "stringData"
+        } else {
+            "data"
+        };
         world
             .apply(
                 &json!({"apiVersion": "v1", "kind": self.kind, data: {"used": used, "unrelated": unrelated},
@@ -69,17 +86,27 @@ async fn rotate(name: &str, spec: Value, inputs: &[Input]) {
         let before = generation(&world, name).await;
         input.write(&world, &first, "a", "a").await;
         if input.rolls {
-            world.until(DEPLOYMENT, name, |d| d.metadata.generation > Some(before)).await;
+            world
+                .until(DEPLOYMENT, name, |d| d.metadata.generation > Some(before))
+                .await;
         } else {
             tokio::time::sleep(A_WHILE).await;
         }
         let rolled = generation(&world, name).await;
-        assert_eq!(rolled - before, i64::from(input.rolls), "{what}: one roll, or none");
+        assert_eq!(
+            rolled - before,
+            i64::from(input.rolls),
+            "{what}: one roll, or none"
+        );
         world.available(name).await;
         input.write(&world, &first, "a", "b").await;
         input.write(&world, &first, "b", "b").await;
         tokio::time::sleep(A_WHILE).await;
-        assert_eq!(generation(&world, name).await, rolled, "{what}: a key that is not used, and an annotation");
+        assert_eq!(
+            generation(&world, name).await,
+            rolled,
+            "{what}: a key that is not used, and an annotation"
+        );
     }
 }
 
@@ -92,7 +119,9 @@ async fn what_a_postgres_refers_to() {
         secret("phrase"),
         config_map("ca"),
     ];
-    let [password, certificate, key, phrase, ca] = INPUTS else { unreachable!() };
+    let [password, certificate, key, phrase, ca] = INPUTS else {
+        unreachable!()
+    };
     let mut spec = postgres();
     spec["postgres"]["passwordSecret"] = password.key();
     spec["postgres"]["sslCertificateSecret"] = certificate.key();
@@ -117,9 +146,14 @@ async fn what_a_mysql_refers_to() {
         secret("certificate"),
         secret("key"),
         config_map("ca"),
-        Input { key: None, ..config_map("directory") },
+        Input {
+            key: None,
+            ..config_map("directory")
+        },
     ];
-    let [password, certificate, key, ca, directory] = INPUTS else { unreachable!() };
+    let [password, certificate, key, ca, directory] = INPUTS else {
+        unreachable!()
+    };
     let mut spec = mysql();
     spec["mysql"]["passwordSecret"] = password.key();
     spec["mysql"]["sslCertificateSecret"] = certificate.key();
@@ -131,7 +165,13 @@ async fn what_a_mysql_refers_to() {
 
 #[tokio::test]
 async fn mysql_authorities_in_secrets() {
-    let (ca, directory) = (secret("ca"), Input { key: None, ..secret("directory") });
+    let (ca, directory) = (
+        secret("ca"),
+        Input {
+            key: None,
+            ..secret("directory")
+        },
+    );
     let mut spec = mysql();
     spec["mysql"]["sslRootCertificateSecret"] = ca.key();
     spec["mysql"]["sslRootCertificatesSecretName"] = json!(directory.name);
@@ -141,9 +181,19 @@ async fn mysql_authorities_in_secrets() {
 /// It reads a changed one by itself.
 #[tokio::test]
 async fn a_certificate_of_the_proxy_rolls_nothing() {
-    let (certificate, key) = (Input { rolls: false, ..secret("certificate") }, Input { rolls: false, ..secret("key") });
+    let (certificate, key) = (
+        Input {
+            rolls: false,
+            ..secret("certificate")
+        },
+        Input {
+            rolls: false,
+            ..secret("key")
+        },
+    );
     let mut spec = postgres();
-    spec["kubeRBACProxy"] = json!({"tlsCertificateSecret": certificate.key(), "tlsKeySecret": key.key()});
+    spec["kubeRBACProxy"] =
+        json!({"tlsCertificateSecret": certificate.key(), "tlsKeySecret": key.key()});
     rotate("rotate-proxy", spec, &[certificate, key]).await;
 }
 
@@ -154,15 +204,21 @@ async fn what_is_missing_is_named_and_noticed_when_it_comes() {
     spec["postgres"]["sslRootCertificateConfigMap"] = json!({"name": "later", "key": "used"});
     let world = crate::harness::world(Platform::Kubernetes, "later").await;
     world.registry("later-ca", spec).await;
-    let condition = world.condition("later-ca", "DatabaseConfigValid", "False").await;
+    let condition = world
+        .condition("later-ca", "DatabaseConfigValid", "False")
+        .await;
     let message = condition["message"].as_str().unwrap_or_default();
     assert_eq!(
         message,
         "spec.postgres.sslRootCertificateConfigMap: ConfigMap later does not exist; create it"
     );
     world.condition("later-ca", "Available", "False").await;
-    config_map("later").write(&world, &certificate(), "a", "a").await;
-    world.condition("later-ca", "DatabaseConfigValid", "True").await;
+    config_map("later")
+        .write(&world, &certificate(), "a", "a")
+        .await;
+    world
+        .condition("later-ca", "DatabaseConfigValid", "True")
+        .await;
     world.available("later-ca").await;
 }
 
@@ -172,8 +228,17 @@ async fn a_directory_of_authorities_becomes_one_file_of_certificates() {
     let mut spec = mysql();
     spec["mysql"]["sslRootCertificatesSecretName"] = json!("other");
     let world = running(Platform::Kubernetes, "bundle", spec).await;
-    let bundle = world.until(resources::kind::CONFIG_MAP, "bundle-database-ca", |_| true).await;
-    let text = bundle.data["data"]["ca-bundle.crt"].as_str().expect("the file").to_owned();
-    assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 2, "tls.crt and ca.crt");
+    let bundle = world
+        .until(resources::kind::CONFIG_MAP, "bundle-database-ca", |_| true)
+        .await;
+    let text = bundle.data["data"]["ca-bundle.crt"]
+        .as_str()
+        .expect("the file")
+        .to_owned();
+    assert_eq!(
+        text.matches("BEGIN CERTIFICATE").count(),
+        2,
+        "tls.crt and ca.crt"
+    );
     assert!(!text.contains("PRIVATE KEY"));
 }

@@ -36,8 +36,16 @@ pub(super) fn rest() -> Vec<Row> {
             vec![
                 sidecar("/name", "kube-rbac-proxy"),
                 at("Service N", "/spec/ports/https-api/port", 8443),
-                at("ClusterRoleBinding N-auth-delegator", "/roleRef/name", "system:auth-delegator"),
-                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 8443),
+                at(
+                    "ClusterRoleBinding N-auth-delegator",
+                    "/roleRef/name",
+                    "system:auth-delegator",
+                ),
+                at(
+                    "NetworkPolicy N-proxy",
+                    "/spec/ingress/0/ports/0/port",
+                    8443,
+                ),
             ],
         ),
     ]
@@ -101,7 +109,11 @@ pub(super) fn operand() -> Vec<Row> {
             vec![
                 at("PodDisruptionBudget N", "/spec/minAvailable", 1),
                 at("PodDisruptionBudget N", "/spec/maxUnavailable", Value::Null),
-                at("PodDisruptionBudget N", "/spec/selector/matchLabels/app", "N"),
+                at(
+                    "PodDisruptionBudget N",
+                    "/spec/selector/matchLabels/app",
+                    "N",
+                ),
             ],
         ),
         row(
@@ -145,32 +157,48 @@ pub(super) fn postgres() -> Vec<Row> {
         row(
             &["postgres.host"],
             with("host", json!("other.example.test")),
-            vec![address("postgresql://user@other.example.test:5432/registry?sslmode=disable")],
+            vec![address(
+                "postgresql://user@other.example.test:5432/registry?sslmode=disable",
+            )],
         ),
         row(
             &["postgres.hostAddress"],
             json!({"postgres": {"host": null, "hostAddress": "fd00::5"}}),
-            vec![address("postgresql://user@[fd00::5]:5432/registry?sslmode=disable")],
+            vec![address(
+                "postgresql://user@[fd00::5]:5432/registry?sslmode=disable",
+            )],
         ),
         row(
             &["postgres.port"],
             with("port", json!(6543)),
-            vec![address("postgresql://user@db.example.test:6543/registry?sslmode=disable")],
+            vec![address(
+                "postgresql://user@db.example.test:6543/registry?sslmode=disable",
+            )],
         ),
         row(
             &["postgres.username"],
             with("username", json!("o'r mine")),
-            vec![address("postgresql://o%27r%20mine@db.example.test:5432/registry?sslmode=disable")],
+            vec![address(
+                "postgresql://o%27r%20mine@db.example.test:5432/registry?sslmode=disable",
+            )],
         ),
         row(
             &["postgres.database"],
             with("database", json!("models")),
-            vec![address("postgresql://user@db.example.test:5432/models?sslmode=disable")],
+            vec![address(
+                "postgresql://user@db.example.test:5432/models?sslmode=disable",
+            )],
         ),
         row(
-            &["postgres.passwordSecret.name", "postgres.passwordSecret.key"],
+            &[
+                "postgres.passwordSecret.name",
+                "postgres.passwordSecret.key",
+            ],
             with("passwordSecret", key("pass")),
-            vec![server("/env/PGPASSWORD/valueFrom/secretKeyRef", key("pass"))],
+            vec![server(
+                "/env/PGPASSWORD/valueFrom/secretKeyRef",
+                key("pass"),
+            )],
         ),
         row(
             &["postgres.sslMode"],
@@ -181,12 +209,21 @@ pub(super) fn postgres() -> Vec<Row> {
             ],
         ),
         row(
-            &["postgres.sslPasswordSecret.name", "postgres.sslPasswordSecret.key"],
+            &[
+                "postgres.sslPasswordSecret.name",
+                "postgres.sslPasswordSecret.key",
+            ],
             with("sslPasswordSecret", key("pass")),
-            vec![server("/env/PGSSLPASSWORD/valueFrom/secretKeyRef", key("pass"))],
+            vec![server(
+                "/env/PGSSLPASSWORD/valueFrom/secretKeyRef",
+                key("pass"),
+            )],
         ),
         file(
-            &["postgres.sslCertificateSecret.name", "postgres.sslCertificateSecret.key"],
+            &[
+                "postgres.sslCertificateSecret.name",
+                "postgres.sslCertificateSecret.key",
+            ],
             with("sslCertificateSecret", key("tls.crt")),
             "postgres-ssl-cert",
             "Secret",
@@ -202,7 +239,10 @@ pub(super) fn postgres() -> Vec<Row> {
             "/etc/postgres_ssl_key/tls.key",
         ),
         file(
-            &["postgres.sslRootCertificateSecret.name", "postgres.sslRootCertificateSecret.key"],
+            &[
+                "postgres.sslRootCertificateSecret.name",
+                "postgres.sslRootCertificateSecret.key",
+            ],
             with("sslRootCertificateSecret", key("ca.crt")),
             "postgres-ssl-rootcert",
             "Secret",
@@ -210,7 +250,10 @@ pub(super) fn postgres() -> Vec<Row> {
             "/etc/postgres_ssl_rootcert/ca.crt",
         ),
         file(
-            &["postgres.sslRootCertificateConfigMap.name", "postgres.sslRootCertificateConfigMap.key"],
+            &[
+                "postgres.sslRootCertificateConfigMap.name",
+                "postgres.sslRootCertificateConfigMap.key",
+            ],
             with("sslRootCertificateConfigMap", key("ca.crt")),
             "postgres-ssl-rootcert",
             "ConfigMap",
@@ -227,8 +270,14 @@ pub(super) fn mysql() -> Vec<Row> {
     let dsn = |address_| address(address_);
     let bundle = || -> Vec<Want> {
         vec![
-            server("/args/--embedmd-database-ssl-ca", "/etc/mysql_ssl_rootcerts/ca-bundle.crt"),
-            pod("/spec/volumes/mysql-ssl-rootcerts/configMap/name", "N-database-ca"),
+            server(
+                "/args/--embedmd-database-ssl-ca",
+                "/etc/mysql_ssl_rootcerts/ca-bundle.crt",
+            ),
+            pod(
+                "/spec/volumes/mysql-ssl-rootcerts/configMap/name",
+                "N-database-ca",
+            ),
             server("/args/--embedmd-database-ssl-verify-server-cert", "true"),
         ]
     };
@@ -236,40 +285,60 @@ pub(super) fn mysql() -> Vec<Row> {
         row(
             &["mysql.host"],
             with("host", json!("10.1.2.3")),
-            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(10.1.2.3:3306)/registry?charset=utf8mb4")],
+            vec![dsn(
+                "user:$(MYSQL_PASSWORD)@tcp(10.1.2.3:3306)/registry?charset=utf8mb4",
+            )],
         ),
         row(
             &["mysql.port"],
             with("port", json!(3307)),
-            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(db.example.test:3307)/registry?charset=utf8mb4")],
+            vec![dsn(
+                "user:$(MYSQL_PASSWORD)@tcp(db.example.test:3307)/registry?charset=utf8mb4",
+            )],
         ),
         row(
             &["mysql.username"],
             with("username", json!("ann")),
-            vec![dsn("ann:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/registry?charset=utf8mb4")],
+            vec![dsn(
+                "ann:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/registry?charset=utf8mb4",
+            )],
         ),
         row(
             &["mysql.database"],
             with("database", json!("models")),
-            vec![dsn("user:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/models?charset=utf8mb4")],
+            vec![dsn(
+                "user:$(MYSQL_PASSWORD)@tcp(db.example.test:3306)/models?charset=utf8mb4",
+            )],
         ),
         row(
             &["mysql.passwordSecret.name", "mysql.passwordSecret.key"],
             with("passwordSecret", key("pass")),
-            vec![server("/env/MYSQL_PASSWORD/valueFrom/secretKeyRef", key("pass"))],
+            vec![server(
+                "/env/MYSQL_PASSWORD/valueFrom/secretKeyRef",
+                key("pass"),
+            )],
         ),
         row(
             &["mysql.sslCipher"],
             with("sslCipher", json!("AES256-SHA:AES128-SHA")),
-            vec![server("/args/--embedmd-database-ssl-cipher", "AES256-SHA:AES128-SHA")],
+            vec![server(
+                "/args/--embedmd-database-ssl-cipher",
+                "AES256-SHA:AES128-SHA",
+            )],
         ),
         row(
             &["mysql.verifyServerCert"],
             with("verifyServerCert", json!(false)),
-            vec![server("/args/--embedmd-database-ssl-verify-server-cert", "false")],
+            vec![server(
+                "/args/--embedmd-database-ssl-verify-server-cert",
+                "false",
+            )],
         ),
         file(
-            &["mysql.sslCertificateSecret.name", "mysql.sslCertificateSecret.key"],
+            &[
+                "mysql.sslCertificateSecret.name",
+                "mysql.sslCertificateSecret.key",
+            ],
             with("sslCertificateSecret", key("tls.crt")),
             "mysql-ssl-cert",
             "Secret",
@@ -285,7 +354,10 @@ pub(super) fn mysql() -> Vec<Row> {
             "/etc/mysql_ssl_key/tls.key",
         ),
         file(
-            &["mysql.sslRootCertificateSecret.name", "mysql.sslRootCertificateSecret.key"],
+            &[
+                "mysql.sslRootCertificateSecret.name",
+                "mysql.sslRootCertificateSecret.key",
+            ],
             with("sslRootCertificateSecret", key("ca.crt")),
             "mysql-ssl-rootcert",
             "Secret",
@@ -293,7 +365,10 @@ pub(super) fn mysql() -> Vec<Row> {
             "/etc/mysql_ssl_rootcert/ca.crt",
         ),
         file(
-            &["mysql.sslRootCertificateConfigMap.name", "mysql.sslRootCertificateConfigMap.key"],
+            &[
+                "mysql.sslRootCertificateConfigMap.name",
+                "mysql.sslRootCertificateConfigMap.key",
+            ],
             with("sslRootCertificateConfigMap", key("ca.crt")),
             "mysql-ssl-rootcert",
             "ConfigMap",
@@ -338,7 +413,11 @@ pub(super) fn generated() -> Vec<Row> {
 }
 
 /// What both proxies share.
-fn any_proxy(name: &'static str, port: &'static [&'static str], tls: &'static [&'static str]) -> Vec<Row> {
+fn any_proxy(
+    name: &'static str,
+    port: &'static [&'static str],
+    tls: &'static [&'static str],
+) -> Vec<Row> {
     let key = |key: &str| json!({"name": "other", "key": key});
     vec![
         row(
@@ -348,17 +427,30 @@ fn any_proxy(name: &'static str, port: &'static [&'static str], tls: &'static [&
                 sidecar("/args/--secure-listen-address", "0.0.0.0:9443"),
                 sidecar("/ports/https-proxy/containerPort", 9443),
                 at("Service N", "/spec/ports/https-api/port", 9443),
-                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 9443),
+                at(
+                    "NetworkPolicy N-proxy",
+                    "/spec/ingress/0/ports/0/port",
+                    9443,
+                ),
             ],
         ),
         row(
             tls,
             json!({name: {"tlsCertificateSecret": key("tls.crt"), "tlsKeySecret": key("tls.key")}}),
             vec![
-                pod("/spec/volumes/kube-rbac-proxy-cert/secret/secretName", "other"),
-                pod("/spec/volumes/kube-rbac-proxy-key/secret/secretName", "other"),
+                pod(
+                    "/spec/volumes/kube-rbac-proxy-cert/secret/secretName",
+                    "other",
+                ),
+                pod(
+                    "/spec/volumes/kube-rbac-proxy-key/secret/secretName",
+                    "other",
+                ),
                 sidecar("/args/--tls-cert-file", "/etc/tls/private-cert/tls.crt"),
-                sidecar("/args/--tls-private-key-file", "/etc/tls/private-key/tls.key"),
+                sidecar(
+                    "/args/--tls-private-key-file",
+                    "/etc/tls/private-key/tls.key",
+                ),
                 at(
                     "Service N",
                     "/metadata/annotations/service.beta.openshift.io~1serving-cert-secret-name",
@@ -404,11 +496,27 @@ pub(super) fn proxy() -> Vec<Row> {
             &["kubeRBACProxy.authorization"],
             json!({"kubeRBACProxy": {"authorization": "ByMethod"}}),
             vec![
-                at("Role registry-api-N", "/rules/0/resources/0", "services/api"),
+                at(
+                    "Role registry-api-N",
+                    "/rules/0/resources/0",
+                    "services/api",
+                ),
                 at("Role registry-viewer-N", "/rules/0/verbs", json!(["get"])),
-                at("RoleBinding registry-api-N", "/subjects/N-users/kind", "Group"),
-                at("ConfigMap N-kube-rbac-proxy-config", "/data/config-file.yaml/authorization/resourceAttributes/subresource", "api"),
-                at("ConfigMap N-kube-rbac-proxy-config", "/data/config-file.yaml/authorization/resourceAttributes/verb", Value::Null),
+                at(
+                    "RoleBinding registry-api-N",
+                    "/subjects/N-users/kind",
+                    "Group",
+                ),
+                at(
+                    "ConfigMap N-kube-rbac-proxy-config",
+                    "/data/config-file.yaml/authorization/resourceAttributes/subresource",
+                    "api",
+                ),
+                at(
+                    "ConfigMap N-kube-rbac-proxy-config",
+                    "/data/config-file.yaml/authorization/resourceAttributes/verb",
+                    Value::Null,
+                ),
             ],
         ),
         // The server's port is the proxy's way to it.
@@ -450,7 +558,11 @@ fn any_proxy_route(
             vec![
                 at("Route N-https", "", Value::Null),
                 at("NetworkPolicy N-https-route", "", Value::Null),
-                at("NetworkPolicy N-proxy", "/spec/ingress/0/ports/0/port", 8443),
+                at(
+                    "NetworkPolicy N-proxy",
+                    "/spec/ingress/0/ports/0/port",
+                    8443,
+                ),
                 at("Service N", EXTERNAL, Value::Null),
             ],
         ),
@@ -474,7 +586,11 @@ fn any_proxy_route(
 pub(super) fn proxy_route() -> Vec<Row> {
     any_proxy_route(
         "kubeRBACProxy",
-        [&["kubeRBACProxy.serviceRoute"], &["kubeRBACProxy.domain"], &["kubeRBACProxy.routePort"]],
+        [
+            &["kubeRBACProxy.serviceRoute"],
+            &["kubeRBACProxy.domain"],
+            &["kubeRBACProxy.routePort"],
+        ],
     )
 }
 
@@ -482,7 +598,11 @@ pub(super) fn proxy_route() -> Vec<Row> {
 pub(super) fn oauth_proxy_route() -> Vec<Row> {
     any_proxy_route(
         "oauthProxy",
-        [&["oauthProxy.serviceRoute"], &["oauthProxy.domain"], &["oauthProxy.routePort"]],
+        [
+            &["oauthProxy.serviceRoute"],
+            &["oauthProxy.domain"],
+            &["oauthProxy.routePort"],
+        ],
     )
 }
 
