@@ -49,6 +49,10 @@ pub const ADDITIONS: &[Addition] = &[
         reason: "on OpenShift the proxy cannot be left out otherwise",
     },
     Addition {
+        path: "v1beta1.spec.istio",
+        reason: "a resource of v1alpha1 keeps it, whichever version is stored",
+    },
+    Addition {
         path: "v1beta1.spec.kubeRBACProxy.authorization",
         reason: "the public builds of kube-rbac-proxy need another rule, and so does read-only access",
     },

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use proptest::prelude::*;
 use proptest::string::string_regex;
@@ -18,7 +18,19 @@ use serde_json::{Map, Value};
 /// `strings` gives the values of fields that take any text. Optional fields are absent,
 /// null or given.
 pub fn model_registry_spec(strings: &BoxedStrategy<String>) -> BoxedStrategy<Value> {
-    let crds = crate::crds();
+    spec_of(&crate::crds(), strings)
+}
+
+/// Any `spec` that the schema of ModelRegistry v1alpha1 describes.
+pub fn model_registry_v1alpha1_spec(strings: &BoxedStrategy<String>) -> BoxedStrategy<Value> {
+    spec_of(&[crate::v1alpha1()], strings)
+}
+
+/// The `spec` of the first version.
+fn spec_of(
+    crds: &[CustomResourceDefinition],
+    strings: &BoxedStrategy<String>,
+) -> BoxedStrategy<Value> {
     let spec = crds
         .iter()
         .flat_map(|crd| &crd.spec.versions)

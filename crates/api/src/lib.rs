@@ -19,19 +19,21 @@ use kube::CustomResourceExt;
 
 /// The definitions that an installation applies.
 ///
-/// ModelRegistry is served as v1beta1 only. Without a conversion webhook the API server
-/// merely relabels an object from one version to the other, so that `spec.istio` of a
-/// v1alpha1 resource would be pruned at its next write.
+/// ModelRegistry is served and stored as v1beta1. v1alpha1 is known and not served: what a cluster
+/// has stored in it can be read, as v1beta1 has all of its fields, and the API server would refuse
+/// a definition without a version that is stored. Serving it needs the conversion webhook: without
+/// one the API server merely relabels an object, and prunes what v1alpha1 has not.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![schema::structural(
-        modelregistry::v1beta1::ModelRegistry::crd(),
-    )]
+    let mut crd = schema::structural(modelregistry::v1beta1::ModelRegistry::crd());
+    for mut version in v1alpha1().spec.versions {
+        version.served = false;
+        crd.spec.versions.push(version);
+    }
+    vec![crd]
 }
 
-/// The definition of ModelRegistry v1alpha1 by itself, for comparison and conversion.
-///
-/// It is not part of [`crds`]; the reason is given there.
+/// The definition of ModelRegistry v1alpha1 by itself, as it is when it is served.
 #[must_use]
 pub fn v1alpha1() -> CustomResourceDefinition {
     schema::structural(modelregistry::v1alpha1::ModelRegistry::crd())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::database::{MySql, Postgres, SslMode};
 pub use super::endpoint::{Grpc, Rest, ServiceRoute};
+pub use super::istio::Istio;
 pub use super::proxy::{Authentication, Authorization, KubeRbacProxy, OAuthProxy};
 use crate::common::Operand;
 use crate::{rules, schema};
@@ -82,6 +83,10 @@ pub struct ModelRegistrySpec {
     /// The authenticating proxy in front of the registry.
     #[serde(rename = "kubeRBACProxy", skip_serializing_if = "Option::is_none")]
     pub kube_rbac_proxy: Option<KubeRbacProxy>,
+    /// Istio in front of the registry, in the words of v1alpha1. The authenticating proxy takes
+    /// its place, with the gateway's domain and port: use `kubeRBACProxy`, which wins over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub istio: Option<Istio>,
     /// How the registry decides who may call it. `KubeRBACProxy`: by the proxy in front of
     /// it. `None`: it does not, and whoever reaches its Service may read and write. Absent
     /// means the proxy on OpenShift, and elsewhere the proxy if `kubeRBACProxy` is given.

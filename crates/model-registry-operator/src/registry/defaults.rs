@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::common::SecretKeyValue;
+use api::modelregistry::conversion::proxy_of_istio;
 use api::modelregistry::v1beta1::{
     Authentication, KubeRbacProxy, ModelRegistrySpec, OAuthProxy, Postgres,
 };
@@ -16,8 +17,9 @@ use super::references::filled;
 
 /// The spec with old fields in their new place and what nobody wrote left out.
 ///
-/// `oauthProxy` becomes `kubeRBACProxy`; on OpenShift the proxy is the default. A Postgres
-/// without any address and a MySQL without a host are what clients send when they mean the other.
+/// `oauthProxy` becomes `kubeRBACProxy`, and so does `istio` where neither is given; on OpenShift
+/// the proxy is the default. A Postgres without any address and a MySQL without a host are what
+/// clients send when they mean the other.
 #[must_use]
 pub fn migrated(spec: &ModelRegistrySpec, platform: Platform) -> ModelRegistrySpec {
     let mut spec = spec.clone();
@@ -28,7 +30,8 @@ pub fn migrated(spec: &ModelRegistrySpec, platform: Platform) -> ModelRegistrySp
                 .is_some()
     });
     spec.mysql = spec.mysql.filter(|mysql| !mysql.host.is_empty());
-    let old = spec.oauth_proxy.take().map(from_oauth);
+    let istio = spec.istio.take().map(|istio| proxy_of_istio(&istio));
+    let old = spec.oauth_proxy.take().or(istio).map(from_oauth);
     spec.kube_rbac_proxy = spec.kube_rbac_proxy.or(old);
     if spec.kube_rbac_proxy.is_none() {
         let asked = match spec.authentication {
