@@ -138,6 +138,13 @@ async fn two_registries_survive_a_kill_at_every_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "slow: a run per write; `cargo xtask test --full` has it"]
+async fn two_registries_survive_a_lost_answer_at_every_write() {
+    let shapes = shapes().into_iter().take(2).collect();
+    at_every_write(Platform::Kubernetes, shapes, &[Fault::Unanswered]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "slow: several hundred runs; `cargo xtask test --full` has it"]
 async fn five_registries_survive_every_fault_at_every_write() {
     let faults = &[Fault::Killed, Fault::KilledUnanswered, Fault::Unanswered];

@@ -16,7 +16,11 @@ use crate::{
 };
 
 const REGISTRIES: u64 = 20;
-const KILLS: u64 = 50;
+/// Kills while the registries come up. All are made then: what is kept of a generated Postgres
+/// depends on whether there ever was one.
+const EARLY: u64 = 15;
+/// Kills while users work on them.
+const LATE: u64 = 35;
 
 /// What a user does to one registry.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +57,7 @@ async fn act(stage: &Stage, shapes: &[Shape], index: u64, act: Act) {
 /// One act per kill: edits and deletions of random registries that are there.
 fn acts(random: &mut Random) -> Vec<(u64, Act)> {
     let mut there: Vec<u64> = (0..REGISTRIES).collect();
-    (0..KILLS)
+    (0..LATE)
         .map(|kill| {
             let place = usize::try_from(random.below(there.len() as u64)).expect("small");
             if kill % 6 == 5 {
@@ -69,6 +73,28 @@ fn acts(random: &mut Random) -> Vec<(u64, Act)> {
         .collect()
 }
 
+/// Kills the operator at one of its next writes while `busy` goes on, and starts another. Whether
+/// it came to that write: some are killed while they start.
+async fn kill(stage: &Stage, random: &mut Random, busy: impl Future<Output = ()>) -> bool {
+    let fault = if random.below(2) == 0 {
+        Fault::Killed
+    } else {
+        Fault::KilledUnanswered
+    };
+    stage.arm(1 + random.below(40), fault);
+    busy.await;
+    let patience = Duration::from_millis(if random.below(5) == 0 {
+        random.below(400)
+    } else {
+        3000
+    });
+    let struck = tokio::time::timeout(patience, stage.wire.struck())
+        .await
+        .is_ok();
+    stage.restart().await;
+    struck
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_registries_survive_fifty_random_kills() {
     let mut random = Random::new();
@@ -80,6 +106,7 @@ async fn twenty_registries_survive_fifty_random_kills() {
         for index in 0..REGISTRIES {
             act(&stage, &shapes, index, Act::Create).await;
         }
+        at_rest(&stage, History::Forgotten).await;
         for &(index, what) in &acts {
             act(&stage, &shapes, index, what).await;
         }
@@ -94,31 +121,16 @@ async fn twenty_registries_survive_fifty_random_kills() {
         for index in 0..REGISTRIES {
             act(&stage, &shapes, index, Act::Create).await;
         }
+        for _ in 0..EARLY {
+            struck += u32::from(kill(&stage, &mut random, async {}).await);
+        }
+        at_rest(&stage, History::Forgotten).await;
         for &(index, what) in &acts {
-            let fault = if random.below(2) == 0 {
-                Fault::Killed
-            } else {
-                Fault::KilledUnanswered
-            };
-            stage.arm(1 + random.below(40), fault);
-            act(&stage, &shapes, index, what).await;
-            // Some are killed while they start.
-            let patience = Duration::from_millis(if random.below(5) == 0 {
-                random.below(400)
-            } else {
-                4000
-            });
-            if tokio::time::timeout(patience, stage.wire.struck())
-                .await
-                .is_ok()
-            {
-                struck += 1;
-            }
-            stage.restart().await;
+            struck += u32::from(kill(&stage, &mut random, act(&stage, &shapes, index, what)).await);
         }
     };
     let (expected, ()) = tokio::join!(calm, killed);
-    println!("{KILLS} kills, {struck} of them at a write");
+    println!("{} kills, {struck} of them at a write", EARLY + LATE);
     assert!(struck > 10, "the kills met {struck} writes only");
     assert!(
         expected.len() > 100,
