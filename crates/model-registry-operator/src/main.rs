@@ -42,7 +42,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let component = Registry { config };
+    // One thread for passes and one for connections, however many cores the node has.
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()?
         .block_on(operator::run(PROCESS, &cli.operator, component, Beside::default(), None))?;

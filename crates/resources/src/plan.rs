@@ -6,9 +6,12 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::kind::{Kind, Scope};
+use crate::kind::{
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, GROUP, Kind, NAMESPACE, NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT, Scope,
+};
 
-/// Objects that a resource becomes, in the order in which they are applied.
+/// Objects that a resource becomes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     objects: Vec<Planned>,
@@ -94,8 +97,10 @@ pub enum PlanError {
 impl Planned {
     /// An object of `kind`.
     pub fn new<K: Serialize + ResourceExt>(kind: Kind, object: &K) -> Result<Self, PlanError> {
-        let mut body = serde_json::to_value(object)
-            .map_err(|source| PlanError::Json { kind: kind.kind, source })?;
+        let mut body = serde_json::to_value(object).map_err(|source| PlanError::Json {
+            kind: kind.kind,
+            source,
+        })?;
         strip_nulls(&mut body);
         if let Value::Object(map) = &mut body {
             map.insert("apiVersion".into(), kind.api_version().into());
@@ -104,7 +109,10 @@ impl Planned {
         let name = object.meta().name.clone().unwrap_or_default();
         let namespace = object.namespace();
         if name.is_empty() || namespace.is_some() != (kind.scope == Scope::Namespaced) {
-            return Err(PlanError::Address { kind: kind.kind, name });
+            return Err(PlanError::Address {
+                kind: kind.kind,
+                name,
+            });
         }
         Ok(Self {
             kind,
@@ -119,8 +127,14 @@ impl Planned {
 
     /// Ours without an owner reference when it carries these labels.
     #[must_use]
-    pub fn identified_by<'a>(mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        self.identity = labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    pub fn identified_by<'a>(
+        mut self,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        self.identity = labels
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         self
     }
 
@@ -140,14 +154,15 @@ impl Planned {
 }
 
 impl Plan {
-    /// Adds an object. The order of calls is the order of writes: identities first, workloads last.
+    /// Adds an object. Within a wave, the order of calls is the order of writes.
     pub fn push(&mut self, object: Planned) {
         self.objects.push(object);
     }
 
     /// An object that is neither written nor pruned: it holds data that outlives its use.
     pub fn keep(&mut self, kind: Kind, namespace: &str, name: &str) {
-        self.keep.insert((kind.kind, namespace.to_owned(), name.to_owned()));
+        self.keep
+            .insert((kind.kind, namespace.to_owned(), name.to_owned()));
     }
 
     /// Objects, in order.
@@ -156,19 +171,56 @@ impl Plan {
         &self.objects
     }
 
+    /// Objects that may be written side by side, wave after wave: bindings need their roles, and
+    /// what runs or leads to what runs comes last.
+    pub fn waves(&self) -> impl Iterator<Item = Vec<&Planned>> {
+        (0..WAVES).map(|wave| {
+            self.objects
+                .iter()
+                .filter(|o| wave_of(o.kind) == wave)
+                .collect()
+        })
+    }
+
     /// Whether the object is part of the plan, written or kept.
     #[must_use]
     pub fn has(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
         self.objects
             .iter()
             .any(|o| o.kind == kind && o.namespace.as_deref() == namespace && o.name == name)
-            || self.keep.contains(&(kind.kind, namespace.unwrap_or_default().to_owned(), name.to_owned()))
+            || self.keep.contains(&(
+                kind.kind,
+                namespace.unwrap_or_default().to_owned(),
+                name.to_owned(),
+            ))
     }
 
     /// The planned object of this kind and name.
     #[must_use]
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Planned> {
-        self.objects.iter().find(|o| o.kind == kind && o.name == name)
+        self.objects
+            .iter()
+            .find(|o| o.kind == kind && o.name == name)
+    }
+}
+
+const WAVES: u8 = 4;
+
+/// When a kind is written. The server refuses a binding whose role it does not know, pods start
+/// with what is there, and routes lead to services.
+fn wave_of(kind: Kind) -> u8 {
+    match kind {
+        NAMESPACE => 0,
+        SERVICE_ACCOUNT
+        | SECRET
+        | CONFIG_MAP
+        | PERSISTENT_VOLUME_CLAIM
+        | SERVICE
+        | NETWORK_POLICY
+        | ROLE
+        | GROUP => 1,
+        ROLE_BINDING | CLUSTER_ROLE_BINDING => 2,
+        _ => 3,
     }
 }
 
@@ -191,7 +243,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kind::{SECRET, SERVICE_ACCOUNT};
+    use crate::kind::{DEPLOYMENT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE_ACCOUNT};
 
     fn account(name: &str, namespace: Option<&str>) -> ServiceAccount {
         ServiceAccount {
@@ -219,7 +271,33 @@ mod tests {
             Planned::new(SERVICE_ACCOUNT, &account("a", None)),
             Err(PlanError::Address { .. })
         ));
-        assert!(matches!(Planned::new(SECRET, &Secret::default()), Err(PlanError::Address { .. })));
+        assert!(matches!(
+            Planned::new(SECRET, &Secret::default()),
+            Err(PlanError::Address { .. })
+        ));
+    }
+
+    #[test]
+    fn every_object_is_in_one_wave_and_identities_come_first() {
+        let mut plan = Plan::default();
+        let named = |kind: Kind| Planned {
+            kind,
+            ..Planned::new(SERVICE_ACCOUNT, &account("a", Some("ns"))).unwrap()
+        };
+        for kind in [DEPLOYMENT, ROLE_BINDING, ROLE, ROUTE, SERVICE_ACCOUNT] {
+            plan.push(named(kind));
+        }
+        let waves: Vec<Vec<Kind>> = plan
+            .waves()
+            .map(|wave| wave.iter().map(|object| object.kind).collect())
+            .collect();
+        let expected: [&[Kind]; 4] = [
+            &[],
+            &[ROLE, SERVICE_ACCOUNT],
+            &[ROLE_BINDING],
+            &[DEPLOYMENT, ROUTE],
+        ];
+        assert_eq!(waves, expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Writes: what a plan asks for and the cluster does not have yet, and nothing else.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use kube::core::ObjectMeta;
 use resources::{Foreign, Plan, Planned, Precondition, merge};
@@ -38,23 +38,30 @@ pub(super) struct For<'a> {
 }
 
 impl<C: Component> Engine<C> {
-    /// Makes the cluster agree with the plan: writes in the plan's order, then prunes.
+    /// Makes the cluster agree with the plan: writes in waves, then prunes. What a wave holds does
+    /// not depend on one another and is sent side by side.
     ///
     /// One object that cannot be written does not keep the others from it.
     pub(super) async fn make_so(&self, root: For<'_>, plan: &Plan) -> Outcome {
         let mut outcome = Outcome::default();
-        for object in plan.objects() {
-            let target = target_of(object);
-            match self.write(root, object, &target).await {
-                Ok(Step::Created) => outcome.created.push(target),
-                Ok(Step::Updated) => outcome.updated.push(target),
-                Ok(Step::Unchanged) => {}
-                Ok(Step::Foreign) => match object.foreign {
-                    Foreign::Report => outcome.foreign.push(target),
-                    Foreign::Use => {}
-                },
-                Ok(Step::Stale) => outcome.stale = true,
-                Err(failed) => outcome.failed.push(*failed),
+        for wave in plan.waves() {
+            let steps = wave.iter().map(|object| async {
+                let target = target_of(object);
+                let step = self.write(root, object, &target).await;
+                (object.foreign, target, step)
+            });
+            for (foreign, target, step) in futures::future::join_all(steps).await {
+                match step {
+                    Ok(Step::Created) => outcome.created.push(target),
+                    Ok(Step::Updated) => outcome.updated.push(target),
+                    Ok(Step::Unchanged) => {}
+                    Ok(Step::Foreign) => match foreign {
+                        Foreign::Report => outcome.foreign.push(target),
+                        Foreign::Use => {}
+                    },
+                    Ok(Step::Stale) => outcome.stale = true,
+                    Err(failed) => outcome.failed.push(*failed),
+                }
             }
         }
         self.prune(root, plan, &mut outcome).await;
@@ -175,6 +182,16 @@ impl<C: Component> Engine<C> {
         }
         let first_look = applied.is_none();
         let mut moved_to = None;
+        // Ours from before a restart, and asked for in the same words.
+        let unchanged_since_create =
+            first_look && !seen.ownership.inherited && seen.ownership.created_as == Some(wanted);
+        if unchanged_since_create
+            && let Some(known) = self.with_memory(|memory| memory.peek_input(target, &seen.version))
+            && merge::contains(&known, &object.body)
+        {
+            self.with_memory(|memory| memory.remember_applied(root.key, target, wanted, &seen));
+            return Ok(Step::Unchanged);
+        }
         if seen.ownership.must_move() {
             self.allowed("get", target)?;
             let live = self
@@ -186,21 +203,9 @@ impl<C: Component> Engine<C> {
                 return Ok(Step::Stale);
             };
             let meta = meta_of(&live);
-            if first_look
-                && !seen.ownership.inherited
-                && seen.ownership.created_as == Some(wanted)
-                && merge::contains(&live, &object.body)
-            {
-                // Ours from before a restart, asked for in the same words, and as it should be.
-                self.remember(
-                    root,
-                    target,
-                    wanted,
-                    &Written {
-                        meta,
-                        whole: Some(Arc::new(live)),
-                    },
-                );
+            if unchanged_since_create && merge::contains(&live, &object.body) {
+                // And as it should be.
+                self.remember(root, target, wanted, &Written { meta, whole: None });
                 return Ok(Step::Unchanged);
             }
             if let Precondition::Version(read) = &object.precondition

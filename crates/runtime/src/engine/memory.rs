@@ -11,6 +11,7 @@ use std::{
 use kube::{Resource, ResourceExt, core::ObjectMeta};
 use resources::{Kind, Planned};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::ownership::Ownership;
 use crate::outcome::Target;
@@ -364,6 +365,30 @@ impl<K> Memory<K> {
         }
     }
 
+    /// The content of an object that somebody reads as an input, if it is known at this version.
+    pub(super) fn peek_input(&self, input: &Target, version: &str) -> Option<Arc<Value>> {
+        match self.inputs.get(input)?.known.as_ref()? {
+            Content::Present(value) if version_of(value) == version => Some(Arc::clone(value)),
+            _ => None,
+        }
+    }
+
+    /// The object was found to be as wanted, without a write.
+    pub(super) fn remember_applied(
+        &mut self,
+        root: &RootKey,
+        target: &Target,
+        wanted: u64,
+        seen: &Seen,
+    ) {
+        let applied = Applied {
+            wanted,
+            uid: seen.uid.clone(),
+            digest: seen.ownership.digest,
+        };
+        self.root(root).applied.insert(target.clone(), applied);
+    }
+
     /// We wrote an object that may be an input: its content is known without a request.
     pub(super) fn wrote_input(&mut self, input: &Target, value: &Arc<Value>) {
         if self.inputs.contains_key(input) {
@@ -486,11 +511,14 @@ impl Seen {
     }
 }
 
-/// Fingerprint of a planned object.
+/// Fingerprint of a planned object. It outlives the process in managed fields, so it is the same
+/// whatever the compiler.
 pub(super) fn wanted(object: &Planned) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object.body.to_string().hash(&mut hasher);
-    hasher.finish()
+    let digest = Sha256::digest(object.body.to_string());
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |print, byte| print << 8 | u64::from(*byte))
 }
 
 fn address_hash(target: &Target) -> u64 {

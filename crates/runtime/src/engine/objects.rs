@@ -14,6 +14,7 @@ use resources::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::ownership::creator;
 use crate::outcome::Target;
@@ -21,9 +22,14 @@ use crate::outcome::Target;
 /// Longest that one request may take, all attempts included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 
+/// Requests of one component at the same time: more make the API server no faster, and every
+/// one needs a connection.
+const IN_FLIGHT: usize = 16;
+
 /// Requests for objects of any kind, with one field manager.
 pub(super) struct Objects {
     client: Client,
+    in_flight: Semaphore,
     manager: &'static str,
 }
 
@@ -89,7 +95,11 @@ type Answer<T> = Result<T, RequestError>;
 
 impl Objects {
     pub(super) fn new(client: Client, manager: &'static str) -> Self {
-        Self { client, manager }
+        Self {
+            client,
+            in_flight: Semaphore::new(IN_FLIGHT),
+            manager,
+        }
     }
 
     /// Creates the object; fails with `AlreadyExists` when the name is taken. `wanted` is the
@@ -191,8 +201,11 @@ impl Objects {
 
     async fn write(&self, request: Request<Vec<u8>>, kind: Kind) -> Answer<Written> {
         if kind == SECRET || kind == CONFIG_MAP {
-            let whole: Value = self.send(request).await?;
+            let mut whole: Value = self.send(request).await?;
             let meta = serde_json::from_value(whole.get("metadata").cloned().unwrap_or_default())?;
+            if let Some(meta) = whole.get_mut("metadata").and_then(Value::as_object_mut) {
+                meta.remove("managedFields");
+            }
             return Ok(Written {
                 meta,
                 whole: Some(Arc::new(whole)),
@@ -211,6 +224,8 @@ impl Objects {
     }
 
     async fn send<K: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> Answer<K> {
+        // The semaphore is never closed; without a permit the request would only be early.
+        let _permit = self.in_flight.acquire().await.ok();
         tokio::time::timeout(REQUEST_LIMIT, self.client.request(request))
             .await
             .map_err(|_| RequestError::Timeout)?

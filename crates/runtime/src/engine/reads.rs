@@ -69,7 +69,13 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         }
         match self.engine.objects.get(&target).await {
             Ok(value) => {
-                let value = value.map(Arc::new);
+                let value = value.map(|mut value| {
+                    // Who owns its fields is of no interest to a reader, and half of the object.
+                    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+                        meta.remove("managedFields");
+                    }
+                    Arc::new(value)
+                });
                 self.engine
                     .with_memory(|memory| memory.end_read(&target, value.clone()));
                 Ok(value)

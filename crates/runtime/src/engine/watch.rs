@@ -48,6 +48,9 @@ impl Reach {
     }
 }
 
+/// Whole objects in one page of a list.
+const FEW: u32 = 50;
+
 /// How far the watches are. A watch that may not be opened counts as done: what it would have
 /// shown is missing, and the missing rule is reported.
 pub(super) type Progress = watch::Sender<usize>;
@@ -146,6 +149,10 @@ impl<C: Component> Engine<C> {
             self.with_memory(|memory| memory.know_all(watched.kind, false));
         } else {
             config = config.labels(watched.selector);
+        }
+        if watched.detail != Detail::Metadata {
+            // Whole objects come in and parts are kept: few at once, or the list is the peak.
+            config = config.page_size(FEW);
         }
         let client = self.client.clone();
         match watched.detail {
