@@ -41,7 +41,7 @@ async fn act(stage: &Stage, shapes: &[Shape], index: u64, act: Act) {
             stage
                 .world
                 .edit(&name, json!({"spec": {"operand": {"replicas": replicas}}}))
-                .await
+                .await;
         }
         Act::Delete => {
             stage

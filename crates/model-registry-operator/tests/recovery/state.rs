@@ -285,7 +285,7 @@ pub(crate) fn differences(expected: &State, found: &State) -> String {
 fn differing(path: &str, expected: Option<&Value>, found: Option<&Value>, report: &mut String) {
     match (expected, found) {
         (Some(Value::Object(expected)), Some(Value::Object(found))) => {
-            members(path, expected, found, report)
+            members(path, expected, found, report);
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) if a.len() == b.len() => {
             for (index, (a, b)) in a.iter().zip(b).enumerate() {

@@ -36,7 +36,7 @@ pub(crate) async fn check(world: &World, placed: &Placed) -> Vec<String> {
             None if goes(&placed.case.name, *kind, &name) => {}
             None => found.push("was deleted".to_owned()),
             Some(_) if goes(&placed.case.name, *kind, &name) => {
-                found.push("is still there".to_owned())
+                found.push("is still there".to_owned());
             }
             Some(now) if placed.case.is_refused() => untouched(before, &now, &mut found),
             Some(now) => {
