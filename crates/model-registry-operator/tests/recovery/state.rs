@@ -200,6 +200,10 @@ fn owner(entry: &Value, history: History) -> Value {
 }
 
 fn content(object: &mut Value) {
+    if object["kind"] != "ModelRegistry" {
+        // Told by the cluster's controllers, with times.
+        without(object, "status");
+    }
     match object["kind"].as_str().unwrap_or_default() {
         "ModelRegistry" => {
             for condition in object["status"]["conditions"]
@@ -224,7 +228,6 @@ fn content(object: &mut Value) {
         }
         "PersistentVolumeClaim" => {
             shaped(&mut object["spec"], "volumeName");
-            without(object, "status");
             // How a volume is bound is a race of the cluster's own controllers.
             for key in [
                 "pv.kubernetes.io/bound-by-controller",
@@ -235,7 +238,6 @@ fn content(object: &mut Value) {
             }
         }
         "Deployment" => {
-            without(object, "status");
             shaped(
                 &mut object["spec"]["template"]["metadata"]["annotations"],
                 "modelregistry.opendatahub.io/inputs-hash",
