@@ -8,6 +8,8 @@ use resources::Kind;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     served: BTreeSet<(String, String, String)>,
+    /// Versions of groups that are registered and have never said what they serve.
+    unsure: BTreeSet<(String, String)>,
 }
 
 impl Capabilities {
@@ -25,6 +27,7 @@ impl Capabilities {
                     )
                 })
                 .collect(),
+            unsure: BTreeSet::new(),
         }
     }
 
@@ -55,6 +58,22 @@ impl Capabilities {
             .contains(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
+    /// Whether nobody can say if the kind is served: its API is registered and has not answered
+    /// since the start. What would be unsafe to guess waits for the answer.
+    #[must_use]
+    pub fn is_unsure(&self, kind: Kind) -> bool {
+        self.unsure
+            .iter()
+            .any(|(g, v)| g == kind.group && v == kind.version)
+    }
+
+    /// This version of a group is registered and does not answer. What was known of it stays.
+    pub fn doubt(&mut self, group: &str, version: &str) {
+        if !self.has_version(group, version) {
+            self.unsure.insert((group.to_owned(), version.to_owned()));
+        }
+    }
+
     /// Replaces what is known of one version of a group by these plurals.
     pub fn set_version(
         &mut self,
@@ -62,6 +81,7 @@ impl Capabilities {
         version: &str,
         plurals: impl IntoIterator<Item = String>,
     ) {
+        self.unsure.remove(&(group.to_owned(), version.to_owned()));
         self.served
             .retain(|(g, v, _)| !(g == group && v == version));
         self.served.extend(
@@ -76,6 +96,22 @@ impl Capabilities {
 mod tests {
     use super::*;
     use resources::kind::{DEPLOYMENT, GROUP, ROUTE};
+
+    #[test]
+    fn what_never_answered_is_in_doubt_until_it_does() {
+        let mut capabilities = Capabilities::default();
+        capabilities.doubt(ROUTE.group, ROUTE.version);
+        assert!(capabilities.is_unsure(ROUTE) && !capabilities.has(ROUTE));
+        assert!(!capabilities.is_unsure(GROUP));
+        capabilities.set_version(ROUTE.group, ROUTE.version, []);
+        assert!(!capabilities.is_unsure(ROUTE), "it answered: there is none");
+        let mut known = Capabilities::of([ROUTE]);
+        known.doubt(ROUTE.group, ROUTE.version);
+        assert!(
+            known.has(ROUTE) && !known.is_unsure(ROUTE),
+            "what is known stays"
+        );
+    }
 
     #[test]
     fn what_one_version_serves_is_replaced_alone() {

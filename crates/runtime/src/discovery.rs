@@ -190,6 +190,7 @@ async fn discover(client: &Client, interest: &Interest) -> (Capabilities, BTreeS
                     }
                     Err(error) => {
                         tell_unanswered(version, &error);
+                        found.doubt(&version.0, &version.1);
                         pending.insert(version.clone());
                     }
                 }
@@ -226,14 +227,15 @@ fn read_document(
             if !interest.versions.contains_key(&key) {
                 continue;
             }
-            if version.freshness.as_deref() == Some("Stale") {
-                pending.insert(key.clone());
-            }
             let served = version
                 .resources
                 .iter()
                 .filter_map(|served| served.resource.clone());
             found.set_version(&key.0, &key.1, interest.relevant(&key, served));
+            if version.freshness.as_deref() == Some("Stale") {
+                found.doubt(&key.0, &key.1);
+                pending.insert(key);
+            }
         }
     }
     (found, pending)

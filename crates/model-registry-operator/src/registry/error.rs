@@ -14,6 +14,14 @@ pub enum Error {
     /// Something that the plan depends on could not be read.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Nobody can say whether this is OpenShift, and the spec leaves it to that whether people have
+    /// to sign in. Authentication is never left out by guess.
+    #[error(
+        "it is not known whether this is OpenShift, where a proxy is the default: API \
+         route.openshift.io/v1 is registered and does not answer; repair it, or set \
+         spec.kubeRBACProxy or spec.authentication"
+    )]
+    PlatformUnknown,
     /// The resource asks for something that cannot be.
     #[error(transparent)]
     Validate(#[from] ValidateError),
@@ -33,6 +41,7 @@ impl Failure for Error {
         match self {
             Self::Input(InputError::Forbidden { .. }) => "MissingRights",
             Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
+            Self::PlatformUnknown => "PlatformUnknown",
             Self::Validate(error) => error.reason(),
             Self::Plan(_) => "PlanFailed",
             Self::Certificate(_) => "CertificateFailed",
@@ -43,7 +52,9 @@ impl Failure for Error {
     fn next(&self) -> Next {
         match self {
             // A missing rule may be granted at any time, and nothing tells us.
-            Self::Input(_) | Self::Certificate(_) | Self::Random(_) => Next::Retry,
+            Self::Input(_) | Self::PlatformUnknown | Self::Certificate(_) | Self::Random(_) => {
+                Next::Retry
+            }
             // The user's turn; a namesake that goes away is an event.
             Self::Validate(_) | Self::Plan(_) => Next::Wait,
         }

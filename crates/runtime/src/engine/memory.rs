@@ -500,12 +500,14 @@ impl Seen {
         }
     }
 
-    /// Whether the object is the resource's own: by its controller, or, without one, by labels.
+    /// Whether the object is the resource's own: by its controller, or, without one, by labels or,
+    /// when somebody changed those, by our having written it.
     pub(super) fn belongs_to(&self, root_uid: &str, identity: &BTreeMap<String, String>) -> bool {
         match &self.controller {
             Some(uid) => uid == root_uid,
             None => {
-                !identity.is_empty() && identity.iter().all(|(k, v)| self.labels.get(k) == Some(v))
+                let labelled = || identity.iter().all(|(k, v)| self.labels.get(k) == Some(v));
+                !identity.is_empty() && (self.ownership.mine || labelled())
             }
         }
     }
@@ -713,6 +715,24 @@ mod tests {
         assert_eq!(memory.of_root(&root("a")).count(), 1);
         assert!(root("a").any_namespace().means(&root("a")));
         assert!(!root("b").means(&root("a")));
+    }
+
+    #[test]
+    fn an_object_without_a_controller_is_ours_by_its_labels_or_because_we_wrote_it() {
+        let identity = BTreeMap::from([("app".to_owned(), "a".to_owned())]);
+        let mut object = seen("1", "5", 1, &[root("a")]);
+        assert!(!object.belongs_to("uid", &identity), "somebody else's");
+        object.ownership.mine = true;
+        assert!(object.belongs_to("uid", &identity), "a label was changed");
+        assert!(
+            !object.belongs_to("uid", &BTreeMap::new()),
+            "only a controller makes it ours"
+        );
+        object.ownership.mine = false;
+        object.labels.clone_from(&identity);
+        assert!(object.belongs_to("uid", &identity), "made by a predecessor");
+        object.controller = Some("other".into());
+        assert!(!object.belongs_to("uid", &identity));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Ownership {
     pub(super) created_only: bool,
     /// Fingerprint of the body that created it.
     pub(super) created_as: Option<u64>,
+    /// We wrote it, whoever changed it since.
+    pub(super) mine: bool,
     /// Fields are held by a predecessor, and become ours before the next apply.
     pub(super) inherited: bool,
 }
@@ -48,6 +50,7 @@ impl Ownership {
             let update = entry.operation.as_deref() == Some(UPDATE);
             let created_as = created_as(holder, manager);
             if holder == manager || created_as.is_some() {
+                this.mine = true;
                 this.created_as = this.created_as.or(created_as);
                 entry.operation.hash(&mut hasher);
                 if let Some(FieldsV1(fields)) = &entry.fields_v1 {
