@@ -82,7 +82,12 @@ fn ours(platform: Platform, case: &str, folder: &Path) -> (Vec<Value>, Value) {
 }
 
 /// What ours makes of the case where `live` is there already.
-fn ours_beside(platform: Platform, case: &str, folder: &Path, live: Vec<Value>) -> (Vec<Value>, Value) {
+fn ours_beside(
+    platform: Platform,
+    case: &str,
+    folder: &Path,
+    live: Vec<Value>,
+) -> (Vec<Value>, Value) {
     let mut documents = read(&folder.join("cr.yaml"));
     let cr = documents.pop().unwrap();
     documents.extend(live);

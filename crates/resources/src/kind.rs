@@ -37,7 +37,13 @@ impl Kind {
         kind: &'static str,
         plural: &'static str,
     ) -> Self {
-        Self { group, version, kind, plural, scope: Scope::Namespaced }
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            scope: Scope::Namespaced,
+        }
     }
 
     /// A cluster-scoped kind.
@@ -48,7 +54,13 @@ impl Kind {
         kind: &'static str,
         plural: &'static str,
     ) -> Self {
-        Self { group, version, kind, plural, scope: Scope::Cluster }
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            scope: Scope::Cluster,
+        }
     }
 
     /// `apiVersion` of its objects: `v1`, `apps/v1`.
@@ -102,22 +114,38 @@ pub const NAMESPACE: Kind = Kind::cluster("", "v1", "Namespace", "namespaces");
 /// `Deployment`.
 pub const DEPLOYMENT: Kind = Kind::namespaced("apps", "v1", "Deployment", "deployments");
 /// `PodDisruptionBudget`.
-pub const POD_DISRUPTION_BUDGET: Kind =
-    Kind::namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
+pub const POD_DISRUPTION_BUDGET: Kind = Kind::namespaced(
+    "policy",
+    "v1",
+    "PodDisruptionBudget",
+    "poddisruptionbudgets",
+);
 /// `EndpointSlice`.
 pub const ENDPOINT_SLICE: Kind =
     Kind::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 /// `NetworkPolicy`.
-pub const NETWORK_POLICY: Kind =
-    Kind::namespaced("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+pub const NETWORK_POLICY: Kind = Kind::namespaced(
+    "networking.k8s.io",
+    "v1",
+    "NetworkPolicy",
+    "networkpolicies",
+);
 /// `Role`.
 pub const ROLE: Kind = Kind::namespaced("rbac.authorization.k8s.io", "v1", "Role", "roles");
 /// `RoleBinding`.
-pub const ROLE_BINDING: Kind =
-    Kind::namespaced("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings");
+pub const ROLE_BINDING: Kind = Kind::namespaced(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "RoleBinding",
+    "rolebindings",
+);
 /// `ClusterRoleBinding`.
-pub const CLUSTER_ROLE_BINDING: Kind =
-    Kind::cluster("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings");
+pub const CLUSTER_ROLE_BINDING: Kind = Kind::cluster(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "ClusterRoleBinding",
+    "clusterrolebindings",
+);
 /// OpenShift's `Route`.
 pub const ROUTE: Kind = Kind::namespaced("route.openshift.io", "v1", "Route", "routes");
 /// OpenShift's `Group` of users.
@@ -128,8 +156,12 @@ pub const INGRESS_CONFIG: Kind = Kind::cluster("config.openshift.io", "v1", "Ing
 pub const HTTP_ROUTE: Kind =
     Kind::namespaced("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");
 /// Gateway API's `ReferenceGrant`.
-pub const REFERENCE_GRANT: Kind =
-    Kind::namespaced("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants");
+pub const REFERENCE_GRANT: Kind = Kind::namespaced(
+    "gateway.networking.k8s.io",
+    "v1beta1",
+    "ReferenceGrant",
+    "referencegrants",
+);
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,8 @@ pub fn contains(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (_, Value::Null) => true,
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
-            live.get(key).map_or_else(|| is_empty(wanted), |live| contains(live, wanted))
+            live.get(key)
+                .map_or_else(|| is_empty(wanted), |live| contains(live, wanted))
         }),
         (Value::Array(live), Value::Array(wanted)) => {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(l, w)| contains(l, w))
@@ -66,14 +67,20 @@ mod tests {
     fn diff_replaces_adds_and_removes() {
         let from = json!({"a": 1, "b": {"c": [1], "d": "x"}, "e": true});
         let to = json!({"a": 1, "b": {"c": [2], "d": "x"}, "f": {}});
-        assert_eq!(diff(&from, &to), Some(json!({"b": {"c": [2]}, "e": null, "f": {}})));
+        assert_eq!(
+            diff(&from, &to),
+            Some(json!({"b": {"c": [2]}, "e": null, "f": {}}))
+        );
         assert_eq!(diff(&to, &to), None);
     }
 
     #[test]
     fn contains_ignores_what_is_not_asked_for() {
         let live = json!({"spec": {"replicas": 1, "ports": [{"port": 1, "protocol": "TCP"}]}, "status": {}});
-        assert!(contains(&live, &json!({"spec": {"ports": [{"port": 1}]}, "absent": null})));
+        assert!(contains(
+            &live,
+            &json!({"spec": {"ports": [{"port": 1}]}, "absent": null})
+        ));
         assert!(!contains(&live, &json!({"spec": {"ports": []}})));
         assert!(!contains(&live, &json!({"spec": {"replicas": 2}})));
         assert!(contains(&live, &json!({"spec": {"nodeSelector": {}}})));

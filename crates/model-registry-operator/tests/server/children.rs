@@ -12,20 +12,34 @@ use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, api, behind_proxy, 
 /// Every object in the cluster that speaks of the registry, by its labels, owner or name, except
 /// Events. Every listable resource type is looked at.
 async fn traces(world: &World, name: &str) -> Vec<String> {
-    let discovery = kube::Discovery::new(world.client.clone()).run_aggregated().await.expect("discovery");
+    let discovery = kube::Discovery::new(world.client.clone())
+        .run_aggregated()
+        .await
+        .expect("discovery");
     let mut found = Vec::new();
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {
             if !capabilities.supports_operation("list") || resource.kind == "Event" {
                 continue;
             }
-            let api = kube::Api::<kube::api::DynamicObject>::all_with(world.client.clone(), &resource);
-            let Ok(list) = api.list(&ListParams::default()).await else { continue };
+            let api =
+                kube::Api::<kube::api::DynamicObject>::all_with(world.client.clone(), &resource);
+            let Ok(list) = api.list(&ListParams::default()).await else {
+                continue;
+            };
             for object in list {
-                let owned = object.owner_references().iter().any(|r| r.kind == "ModelRegistry" && r.name == name);
+                let owned = object
+                    .owner_references()
+                    .iter()
+                    .any(|r| r.kind == "ModelRegistry" && r.name == name);
                 let labelled = object.labels().get("app").is_some_and(|app| app == name);
                 if owned || labelled || object.name_any().contains(name) {
-                    found.push(format!("{} {}/{}", resource.kind, object.namespace().unwrap_or_default(), object.name_any()));
+                    found.push(format!(
+                        "{} {}/{}",
+                        resource.kind,
+                        object.namespace().unwrap_or_default(),
+                        object.name_any()
+                    ));
                 }
             }
         }
@@ -38,11 +52,22 @@ async fn deletion(platform: Platform, name: &str, spec: Value, params: DeletePar
     let world = world(platform, "deletion").await;
     world.registry(name, spec).await;
     world.available(name).await;
-    assert!(traces(&world, name).await.len() > 8, "the search finds what is there");
-    world.api(MODEL_REGISTRY).delete(name, &params).await.expect("deleted");
+    assert!(
+        traces(&world, name).await.len() > 8,
+        "the search finds what is there"
+    );
+    world
+        .api(MODEL_REGISTRY)
+        .delete(name, &params)
+        .await
+        .expect("deleted");
     eventually(&format!("nothing left of {name}"), COLLECTED, || async {
         let left = traces(&world, name).await;
-        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join(", "))
+        }
     })
     .await
     .expect("nothing left");
@@ -50,20 +75,45 @@ async fn deletion(platform: Platform, name: &str, spec: Value, params: DeletePar
 
 #[tokio::test]
 async fn nothing_is_left_on_kubernetes_in_the_background() {
-    let mut spec = json!({"rest": {}, "kubeRBACProxy": {}, "postgres": {"generateDeployment": true}});
+    let mut spec =
+        json!({"rest": {}, "kubeRBACProxy": {}, "postgres": {"generateDeployment": true}});
     spec["rest"]["serviceRoute"] = json!("enabled");
-    deletion(Platform::Kubernetes, "left-background", spec, DeleteParams::background()).await;
+    deletion(
+        Platform::Kubernetes,
+        "left-background",
+        spec,
+        DeleteParams::background(),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_is_left_on_kubernetes_in_the_foreground() {
-    deletion(Platform::Kubernetes, "left-foreground", behind_proxy(), DeleteParams::foreground()).await;
+    deletion(
+        Platform::Kubernetes,
+        "left-foreground",
+        behind_proxy(),
+        DeleteParams::foreground(),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn nothing_is_left_on_openshift() {
-    deletion(Platform::OpenShift, "left-openshift-back", postgres(), DeleteParams::background()).await;
-    deletion(Platform::OpenShift, "left-openshift-fore", postgres(), DeleteParams::foreground()).await;
+    deletion(
+        Platform::OpenShift,
+        "left-openshift-back",
+        postgres(),
+        DeleteParams::background(),
+    )
+    .await;
+    deletion(
+        Platform::OpenShift,
+        "left-openshift-fore",
+        postgres(),
+        DeleteParams::foreground(),
+    )
+    .await;
 }
 
 /// Deletes every object that the operator made, one after the other.
@@ -76,26 +126,44 @@ async fn returns(platform: Platform, name: &str, spec: Value, kinds: &[Kind]) {
         let api = world.api(kind);
         let list = api.list(&ListParams::default()).await.expect("a list");
         let ours = list.into_iter().filter(|object| {
-            let labelled = object.labels().get("app").is_some_and(|app| app.starts_with(name));
-            let owned = object.owner_references().iter().any(|r| r.kind == "ModelRegistry" && r.name == name);
+            let labelled = object
+                .labels()
+                .get("app")
+                .is_some_and(|app| app.starts_with(name));
+            let owned = object
+                .owner_references()
+                .iter()
+                .any(|r| r.kind == "ModelRegistry" && r.name == name);
             labelled && object.labels().contains_key("app.kubernetes.io/created-by") || owned
         });
         for object in ours {
             let child = object.name_any();
-            api.delete(&child, &DeleteParams::background()).await.expect("deleted");
+            api.delete(&child, &DeleteParams::background())
+                .await
+                .expect("deleted");
             let started = Instant::now();
             eventually(&format!("{kind} {child} is back"), SOON, || async {
                 let back = api.get(&child).await.map_err(|error| error.to_string())?;
-                if back.uid() == object.uid() { Err("still the old one".to_owned()) } else { Ok(()) }
+                if back.uid() == object.uid() {
+                    Err("still the old one".to_owned())
+                } else {
+                    Ok(())
+                }
             })
             .await
             .expect("back");
             let took = started.elapsed();
-            assert!(took < Duration::from_secs(2), "{kind} {child} took {took:?}");
+            assert!(
+                took < Duration::from_secs(2),
+                "{kind} {child} took {took:?}"
+            );
             deleted += 1;
         }
     }
-    assert!(deleted >= kinds.len(), "every kind had an object: {deleted}");
+    assert!(
+        deleted >= kinds.len(),
+        "every kind had an object: {deleted}"
+    );
     world.available(name).await;
 }
 
@@ -158,19 +226,31 @@ async fn a_rotated_password_rolls_the_pods_and_an_annotation_does_not() {
     world
         .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": "other-value"}}).to_string())
         .await;
-    world.until(kind::DEPLOYMENT, "rotation", |d| d.metadata.generation > before.metadata.generation).await;
+    world
+        .until(kind::DEPLOYMENT, "rotation", |d| {
+            d.metadata.generation > before.metadata.generation
+        })
+        .await;
     world.available("rotation").await;
 }
 
 #[tokio::test]
 async fn a_foreign_object_in_the_way_is_reported_and_untouched() {
     let world = world(Platform::Kubernetes, "in-the-way").await;
-    world.apply(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "in-the-way"},
-        "spec": {"ports": [{"port": 80}], "selector": {"theirs": "x"}}}).to_string()).await;
+    world
+        .apply(
+            &json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "in-the-way"},
+        "spec": {"ports": [{"port": 80}], "selector": {"theirs": "x"}}})
+            .to_string(),
+        )
+        .await;
     world.registry("in-the-way", postgres()).await;
     let condition = world.condition("in-the-way", "Available", "False").await;
     let message = condition["message"].as_str().unwrap_or_default();
-    assert!(message.contains("Service") && message.contains("in-the-way"), "{message}");
+    assert!(
+        message.contains("Service") && message.contains("in-the-way"),
+        "{message}"
+    );
     let service = world.until(kind::SERVICE, "in-the-way", |_| true).await;
     assert_eq!(service.data["spec"]["selector"], json!({"theirs": "x"}));
     assert!(service.owner_references().is_empty());
@@ -187,10 +267,27 @@ async fn the_older_of_two_registries_of_one_name_keeps_it() {
     second.registry("same-name", behind_proxy()).await;
     let condition = second.condition("same-name", "Available", "False").await;
     assert_eq!(condition["reason"], "NameConflict");
-    assert!(second.api(kind::DEPLOYMENT).get_opt("same-name").await.expect("an answer").is_none());
-    let binding = api(&first.client, None, kind::CLUSTER_ROLE_BINDING).get("same-name-auth-delegator").await.expect("the binding");
-    assert_eq!(binding.data["subjects"][0]["namespace"], json!(first.namespace));
-    first.api(MODEL_REGISTRY).delete("same-name", &DeleteParams::default()).await.expect("deleted");
+    assert!(
+        second
+            .api(kind::DEPLOYMENT)
+            .get_opt("same-name")
+            .await
+            .expect("an answer")
+            .is_none()
+    );
+    let binding = api(&first.client, None, kind::CLUSTER_ROLE_BINDING)
+        .get("same-name-auth-delegator")
+        .await
+        .expect("the binding");
+    assert_eq!(
+        binding.data["subjects"][0]["namespace"],
+        json!(first.namespace)
+    );
+    first
+        .api(MODEL_REGISTRY)
+        .delete("same-name", &DeleteParams::default())
+        .await
+        .expect("deleted");
     second.available("same-name").await;
     assert_eq!(kind::CLUSTER_ROLE_BINDING.scope, Scope::Cluster);
 }

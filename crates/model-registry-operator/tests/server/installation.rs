@@ -11,19 +11,41 @@ async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted()
     let folder = root().join("config/model-registry-operator/default");
     let printed = world
         .cluster
-        .kubectl(&["apply", "--dry-run=server", "--server-side", "-o", "name", "-k", folder.to_str().expect("a path")])
+        .kubectl(&[
+            "apply",
+            "--dry-run=server",
+            "--server-side",
+            "-o",
+            "name",
+            "-k",
+            folder.to_str().expect("a path"),
+        ])
         .await
         .expect("accepted");
-    for expected in ["deployment.apps/", "clusterrole.rbac.authorization.k8s.io/", "networkpolicy.networking.k8s.io/", "customresourcedefinition"] {
+    for expected in [
+        "deployment.apps/",
+        "clusterrole.rbac.authorization.k8s.io/",
+        "networkpolicy.networking.k8s.io/",
+        "customresourcedefinition",
+    ] {
         assert!(printed.contains(expected), "{expected} in {printed}");
     }
     // The namespace enforces the strictest level, and the operator's own pod passes it.
     let namespace: Value = serde_json::from_str(
-        &world.cluster.kubectl(&["get", "namespace", OPERATOR.0, "-o", "json"]).await.expect("the namespace"),
+        &world
+            .cluster
+            .kubectl(&["get", "namespace", OPERATOR.0, "-o", "json"])
+            .await
+            .expect("the namespace"),
     )
     .expect("JSON");
-    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
-    cluster::available(&world.client, OPERATOR.0, OPERATOR.1, crate::harness::SOON).await.expect("its pods are admitted");
+    assert_eq!(
+        namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
+        "restricted"
+    );
+    cluster::available(&world.client, OPERATOR.0, OPERATOR.1, crate::harness::SOON)
+        .await
+        .expect("its pods are admitted");
 }
 
 #[tokio::test]
@@ -31,10 +53,21 @@ async fn nothing_is_forbidden_to_the_operator() {
     let world = world(Platform::Kubernetes, "forbidden").await;
     world.registry("forbidden", behind_proxy()).await;
     world.available("forbidden").await;
-    world.api(MODEL_REGISTRY).delete("forbidden", &Default::default()).await.expect("deleted");
-    cluster::gone(&kube::Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(world.client.clone(), &world.namespace), "forbidden", crate::harness::SOON)
+    world
+        .api(MODEL_REGISTRY)
+        .delete("forbidden", &Default::default())
         .await
-        .expect("gone");
+        .expect("deleted");
+    cluster::gone(
+        &kube::Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(
+            world.client.clone(),
+            &world.namespace,
+        ),
+        "forbidden",
+        crate::harness::SOON,
+    )
+    .await
+    .expect("gone");
     let log = world.cluster.audit().await.expect("the audit log");
     let forbidden: Vec<String> = log
         .by_service_account(OPERATOR.0, OPERATOR.1)

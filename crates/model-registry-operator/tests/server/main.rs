@@ -6,7 +6,10 @@ mod children;
 mod dashboard;
 mod edits;
 #[path = "../common/harness.rs"]
-#[expect(dead_code, reason = "shared with other test targets, which need more of it")]
+#[expect(
+    dead_code,
+    reason = "shared with other test targets, which need more of it"
+)]
 mod harness;
 mod installation;
 mod openshift;

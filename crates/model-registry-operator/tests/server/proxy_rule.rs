@@ -20,8 +20,14 @@ enum Build {
     Public,
 }
 
-const METHODS: &[(&str, &str)] =
-    &[("GET", "get"), ("HEAD", "get"), ("POST", "create"), ("PUT", "update"), ("PATCH", "patch"), ("DELETE", "delete")];
+const METHODS: &[(&str, &str)] = &[
+    ("GET", "get"),
+    ("HEAD", "get"),
+    ("POST", "create"),
+    ("PUT", "update"),
+    ("PATCH", "patch"),
+    ("DELETE", "delete"),
+];
 
 /// The question that a build asks for a method, by the configuration that the pod mounts.
 fn question(build: Build, verb_of_method: &str, config: &Value) -> ResourceAttributes {
@@ -53,12 +59,25 @@ async fn allowed(world: &World, user: &str, attributes: ResourceAttributes) -> b
         ..SubjectAccessReview::default()
     };
     let api: Api<SubjectAccessReview> = Api::all(world.client.clone());
-    api.create(&PostParams::default(), &review).await.expect("an answer").status.is_some_and(|s| s.allowed)
+    api.create(&PostParams::default(), &review)
+        .await
+        .expect("an answer")
+        .status
+        .is_some_and(|s| s.allowed)
 }
 
 async fn config_of(world: &World, name: &str) -> Value {
-    let config = world.until(kind::CONFIG_MAP, &format!("{name}-kube-rbac-proxy-config"), |_| true).await;
-    let text = config.data["data"]["config-file.yaml"].as_str().expect("the file").to_owned();
+    let config = world
+        .until(
+            kind::CONFIG_MAP,
+            &format!("{name}-kube-rbac-proxy-config"),
+            |_| true,
+        )
+        .await;
+    let text = config.data["data"]["config-file.yaml"]
+        .as_str()
+        .expect("the file")
+        .to_owned();
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
@@ -79,14 +98,33 @@ async fn with_the_default_rule_the_role_opens_every_method_on_the_default_build(
     let config = config_of(&world, "rule-get").await;
     for (method, verb) in METHODS {
         let asks = |build| question(build, verb, &config);
-        assert!(allowed(&world, "ann", asks(Build::OpenDataHub)).await, "{method}");
-        assert!(!allowed(&world, "bob", asks(Build::OpenDataHub)).await, "{method}");
-        assert!(!allowed(&world, "bob", asks(Build::Public)).await, "{method}");
+        assert!(
+            allowed(&world, "ann", asks(Build::OpenDataHub)).await,
+            "{method}"
+        );
+        assert!(
+            !allowed(&world, "bob", asks(Build::OpenDataHub)).await,
+            "{method}"
+        );
+        assert!(
+            !allowed(&world, "bob", asks(Build::Public)).await,
+            "{method}"
+        );
         // What the public builds make of it: reading only. Hence the other default image.
-        assert_eq!(allowed(&world, "ann", asks(Build::Public)).await, *verb == "get", "{method}");
+        assert_eq!(
+            allowed(&world, "ann", asks(Build::Public)).await,
+            *verb == "get",
+            "{method}"
+        );
     }
-    let role = world.until(kind::ROLE, "registry-user-rule-get", |_| true).await;
-    assert_eq!(role.data["rules"].as_array().map(Vec::len), Some(2), "one more rule breaks every grant");
+    let role = world
+        .until(kind::ROLE, "registry-user-rule-get", |_| true)
+        .await;
+    assert_eq!(
+        role.data["rules"].as_array().map(Vec::len),
+        Some(2),
+        "one more rule breaks every grant"
+    );
 }
 
 #[tokio::test]
@@ -101,18 +139,34 @@ async fn by_method_the_role_opens_every_method_on_every_build_and_viewers_read()
     let config = config_of(&world, "rule-method").await;
     let mirrored = question(Build::Public, "create", &config);
     cluster::eventually("the binding is mirrored", crate::harness::SOON, || async {
-        if allowed(&world, "ann", mirrored.clone()).await { Ok(()) } else { Err("not yet".to_owned()) }
+        if allowed(&world, "ann", mirrored.clone()).await {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
     })
     .await
     .expect("mirrored");
     for build in [Build::OpenDataHub, Build::Public] {
         for (method, verb) in METHODS {
             let asks = question(build, verb, &config);
-            assert!(allowed(&world, "ann", asks.clone()).await, "{build:?} {method}");
-            assert!(!allowed(&world, "bob", asks.clone()).await, "{build:?} {method}");
-            assert_eq!(allowed(&world, "vera", asks).await, *verb == "get", "{build:?} {method}");
+            assert!(
+                allowed(&world, "ann", asks.clone()).await,
+                "{build:?} {method}"
+            );
+            assert!(
+                !allowed(&world, "bob", asks.clone()).await,
+                "{build:?} {method}"
+            );
+            assert_eq!(
+                allowed(&world, "vera", asks).await,
+                *verb == "get",
+                "{build:?} {method}"
+            );
         }
     }
-    let role = world.until(kind::ROLE, "registry-user-rule-method", |_| true).await;
+    let role = world
+        .until(kind::ROLE, "registry-user-rule-method", |_| true)
+        .await;
     assert_eq!(role.data["rules"].as_array().map(Vec::len), Some(2));
 }

@@ -18,18 +18,38 @@ use crate::harness::{MODEL_REGISTRY, OPERATOR, World, api, behind_proxy, world};
 type Objects = BTreeMap<(String, String), Value>;
 
 fn by_address(objects: impl IntoIterator<Item = Value>) -> Objects {
-    let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    objects.into_iter().map(|object| ((text(&object, "/kind"), text(&object, "/metadata/name")), object)).collect()
+    let text = |object: &Value, pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    objects
+        .into_iter()
+        .map(|object| {
+            (
+                (text(&object, "/kind"), text(&object, "/metadata/name")),
+                object,
+            )
+        })
+        .collect()
 }
 
 /// Bodies of the operator's creates for this registry, as the audit log has them: with what the
 /// server adds when it reads them.
 async fn sent(world: &World, name: &str, mark: u64) -> Objects {
-    let log = world.cluster.audit_since(mark).await.expect("the audit log");
+    let log = world
+        .cluster
+        .audit_since(mark)
+        .await
+        .expect("the audit log");
     let bodies = log
         .by_service_account(OPERATOR.0, OPERATOR.1)
         .into_iter()
-        .filter(|record| record.verb == "create" && record.resource != "events" && record.code == 201)
+        .filter(|record| {
+            record.verb == "create" && record.resource != "events" && record.code == 201
+        })
         .filter_map(|record| record.body.clone())
         .filter(|body| {
             let label = body.pointer("/metadata/labels/app").and_then(Value::as_str);
@@ -41,23 +61,47 @@ async fn sent(world: &World, name: &str, mark: u64) -> Objects {
 /// The rendered objects as the audit log has them when somebody sends them.
 async fn resent(world: &World, rendered: &Objects) -> Objects {
     let mark = world.cluster.audit_mark().await.expect("a mark");
-    let known = Registry { config: Config::from_lookup(|_| None).expect("an environment") };
+    let known = Registry {
+        config: Config::from_lookup(|_| None).expect("an environment"),
+    };
     for body in rendered.values() {
-        let kind = runtime::Component::kinds(&known).iter().map(|w| w.kind).find(|k| body["kind"] == k.kind).expect("a kind");
+        let kind = runtime::Component::kinds(&known)
+            .iter()
+            .map(|w| w.kind)
+            .find(|k| body["kind"] == k.kind)
+            .expect("a kind");
         let mut body = body.clone();
-        for value in body.get_mut("data").and_then(Value::as_object_mut).into_iter().flat_map(|m| m.values_mut()) {
+        for value in body
+            .get_mut("data")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flat_map(|m| m.values_mut())
+        {
             // Data of Secrets is base64, which the placeholder is not.
             if kind == kind::SECRET && *value == PLACEHOLDER {
                 *value = json!("");
             }
         }
         let object: DynamicObject = serde_json::from_value(body).expect("an object");
-        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
         // They exist: the answer is a conflict, and the log has the body all the same.
-        let _ = api(&world.client, object.metadata.namespace.as_deref(), kind).create(&dry, &object).await;
+        let _ = api(&world.client, object.metadata.namespace.as_deref(), kind)
+            .create(&dry, &object)
+            .await;
     }
-    let log = world.cluster.audit_since(mark).await.expect("the audit log");
-    by_address(log.by("admin").filter(|record| record.verb == "create").filter_map(|record| record.body.clone()))
+    let log = world
+        .cluster
+        .audit_since(mark)
+        .await
+        .expect("the audit log");
+    by_address(
+        log.by("admin")
+            .filter(|record| record.verb == "create")
+            .filter_map(|record| record.body.clone()),
+    )
 }
 
 /// Puts the placeholder where `rendered` has it.
@@ -72,7 +116,9 @@ fn mask(sent: &mut Value, rendered: &Value) {
             }
         }
         (Value::Array(sent), Value::Array(rendered)) => {
-            sent.iter_mut().zip(rendered).for_each(|(sent, rendered)| mask(sent, rendered));
+            sent.iter_mut()
+                .zip(rendered)
+                .for_each(|(sent, rendered)| mask(sent, rendered));
         }
         _ => {}
     }
@@ -94,11 +140,27 @@ async fn same(platform: Platform, name: &str, spec: Value) {
     assert!(sent.len() >= 7, "{:?}", sent.keys());
 
     let mut documents = vec![
-        document(world.api(MODEL_REGISTRY).get(name).await.expect("the registry"), "modelregistry.opendatahub.io/v1beta1", "ModelRegistry"),
-        document(world.api(kind::SECRET).get("db").await.expect("the Secret"), "v1", "Secret"),
+        document(
+            world
+                .api(MODEL_REGISTRY)
+                .get(name)
+                .await
+                .expect("the registry"),
+            "modelregistry.opendatahub.io/v1beta1",
+            "ModelRegistry",
+        ),
+        document(
+            world.api(kind::SECRET).get("db").await.expect("the Secret"),
+            "v1",
+            "Secret",
+        ),
     ];
     if platform == Platform::OpenShift {
-        let config = world.api(kind::INGRESS_CONFIG).get("cluster").await.expect("the configuration");
+        let config = world
+            .api(kind::INGRESS_CONFIG)
+            .get("cluster")
+            .await
+            .expect("the configuration");
         documents.push(document(config, "config.openshift.io/v1", "Ingress"));
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -109,14 +171,25 @@ async fn same(platform: Platform, name: &str, spec: Value) {
         Platform::Kubernetes => PlatformArg::Kubernetes,
         Platform::OpenShift => PlatformArg::Openshift,
     };
-    let args = RenderArgs { files: Files { files: vec![file], platform }, output: Output::Json };
-    let registry = Registry { config: Config::from_lookup(|_| None).expect("an environment") };
+    let args = RenderArgs {
+        files: Files {
+            files: vec![file],
+            platform,
+        },
+        output: Output::Json,
+    };
+    let registry = Registry {
+        config: Config::from_lookup(|_| None).expect("an environment"),
+    };
     let mut printed = Vec::new();
     render::run(&registry, &args, &mut printed).expect("rendered");
     let printed: Value = serde_json::from_slice(&printed).expect("JSON");
     let rendered = by_address(printed["items"].as_array().expect("a list").clone());
 
-    assert_eq!(sent.keys().collect::<Vec<_>>(), rendered.keys().collect::<Vec<_>>());
+    assert_eq!(
+        sent.keys().collect::<Vec<_>>(),
+        rendered.keys().collect::<Vec<_>>()
+    );
     let mut resent = resent(&world, &rendered).await;
     for (address, mut body) in sent {
         let rendered = &rendered[&address];
@@ -130,7 +203,8 @@ async fn same(platform: Platform, name: &str, spec: Value) {
 #[tokio::test]
 async fn what_is_rendered_is_what_is_sent_on_kubernetes() {
     same(Platform::Kubernetes, "rendered-proxy", behind_proxy()).await;
-    let spec = json!({"rest": {}, "authentication": "None", "postgres": {"generateDeployment": true}});
+    let spec =
+        json!({"rest": {}, "authentication": "None", "postgres": {"generateDeployment": true}});
     same(Platform::Kubernetes, "rendered-generated", spec).await;
 }
 

@@ -15,7 +15,12 @@ fn samples() -> Vec<PathBuf> {
         let file = folder.join("kustomization.yaml");
         if let Ok(text) = fs::read_to_string(&file)
             && text.contains("kind: Kustomization")
-            && !folder.components().any(|c| matches!(c.as_os_str().to_str(), Some("components" | "base" | "shared")))
+            && !folder.components().any(|c| {
+                matches!(
+                    c.as_os_str().to_str(),
+                    Some("components" | "base" | "shared")
+                )
+            })
         {
             found.push(folder.clone());
         }
@@ -49,20 +54,40 @@ async fn every_sample(platform: Platform) {
         let world = world(platform, "sample").await;
         let folder = sample.to_str().expect("a path");
         credential(&world).await;
-        world.cluster.kubectl(&["apply", "-n", &world.namespace, "-k", folder]).await.expect("applied");
+        world
+            .cluster
+            .kubectl(&["apply", "-n", &world.namespace, "-k", folder])
+            .await
+            .expect("applied");
         let registry = world.available("modelregistry-sample").await;
-        assert!(registry.data["status"]["hosts"].as_array().is_some_and(|h| h.len() >= 3), "{folder}");
-        world.api(MODEL_REGISTRY).delete("modelregistry-sample", &DeleteParams::background()).await.expect("deleted");
-        let api = kube::Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(world.client.clone(), &world.namespace);
-        cluster::gone(&api, "modelregistry-sample", COLLECTED).await.expect("gone");
+        assert!(
+            registry.data["status"]["hosts"]
+                .as_array()
+                .is_some_and(|h| h.len() >= 3),
+            "{folder}"
+        );
+        world
+            .api(MODEL_REGISTRY)
+            .delete("modelregistry-sample", &DeleteParams::background())
+            .await
+            .expect("deleted");
+        let api = kube::Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(
+            world.client.clone(),
+            &world.namespace,
+        );
+        cluster::gone(&api, "modelregistry-sample", COLLECTED)
+            .await
+            .expect("gone");
     }
 }
 
 /// The certificate that the samples with TLS to the database refer to.
 async fn credential(world: &World) {
-    let made = rcgen::generate_simple_self_signed(["model-registry-db".to_owned()]).expect("a certificate");
+    let made = rcgen::generate_simple_self_signed(["model-registry-db".to_owned()])
+        .expect("a certificate");
     let cert = made.cert.pem();
-    let data = json!({"tls.crt": cert, "tls.key": made.signing_key.serialize_pem(), "ca.crt": cert});
+    let data =
+        json!({"tls.crt": cert, "tls.key": made.signing_key.serialize_pem(), "ca.crt": cert});
     let named = |kind: &str, field: &str| {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "model-registry-db-credential"}, field: data}).to_string()
     };
