@@ -84,6 +84,8 @@ impl Operator {
             .args(replace_flags(&deployed.args, self.flags))
             .envs(deployed.env.iter().map(|(name, value)| (name, value)))
             .env("KUBECONFIG", kubeconfig)
+            // As in the default manifests: no API server can reach a Service's program out here.
+            .env("ENABLE_WEBHOOKS", "false")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

@@ -1,6 +1,7 @@
 //! ModelRegistry resources become running, secured registries.
 
 pub mod cli;
+pub mod migration;
 pub mod offline;
 pub mod rbac;
 pub mod registry;

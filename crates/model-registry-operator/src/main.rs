@@ -4,8 +4,9 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use model_registry_operator::cli::Cli;
+use model_registry_operator::migration::Migration;
 use model_registry_operator::rbac;
-use model_registry_operator::registry::{Registry, config::Config};
+use model_registry_operator::registry::{Registry, config::Config, webhook};
 use runtime::logging::{self, LogSettings};
 use runtime::operator::{self, Beside, Process};
 
@@ -41,12 +42,24 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let webhooks = webhook::enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref())
+        .then(|| webhook::webhooks(config.clone()));
+    let beside = Beside {
+        webhooks,
+        chore: Migration::from_lookup(|name| std::env::var(name).ok()).map(Migration::chore),
+    };
     let component = Registry { config };
     // One thread for passes and one for connections, however many cores the node has.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(operator::run(PROCESS, &cli.operator, component, Beside::default(), None))?;
+        .block_on(operator::run(
+            PROCESS,
+            &cli.operator,
+            component,
+            beside,
+            None,
+        ))?;
     Ok(())
 }

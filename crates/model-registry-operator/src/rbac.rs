@@ -5,6 +5,10 @@ use kube::core::{ObjectMeta, TypeMeta};
 use runtime::permissions::RbacRule;
 use serde::Serialize;
 
+use crate::registry::webhook::{
+    DEFINITION_NAME, MUTATING_CONFIGURATION, SECRET, VALIDATING_CONFIGURATION,
+};
+
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "85f368d1.opendatahub.io";
 
@@ -195,12 +199,85 @@ pub const LEADER_RULES: &[RbacRule] = &[
     },
 ];
 
+/// Name of ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
+pub const WEBHOOK_ROLE: &str = "model-registry-operator-webhook-role";
+
+const CRDS: &[&str] = &["apiextensions.k8s.io"];
+
+/// What the operator needs beside [`RULES`] where it serves webhooks and migrates what is stored.
+pub const WEBHOOK_RULES: &[RbacRule] = &[
+    RbacRule {
+        names: &[MUTATING_CONFIGURATION],
+        ..rule(
+            &["admissionregistration.k8s.io"],
+            &["mutatingwebhookconfigurations"],
+            &["list", "watch", "patch"],
+            "The API server trusts the certificate that the operator made.",
+        )
+    },
+    RbacRule {
+        names: &[VALIDATING_CONFIGURATION],
+        ..rule(
+            &["admissionregistration.k8s.io"],
+            &["validatingwebhookconfigurations"],
+            &["list", "watch", "patch"],
+            "The API server trusts the certificate that the operator made.",
+        )
+    },
+    RbacRule {
+        names: &[DEFINITION_NAME],
+        ..rule(
+            CRDS,
+            &["customresourcedefinitions"],
+            &["get", "patch"],
+            "The same for conversion; and which versions are stored.",
+        )
+    },
+    RbacRule {
+        names: &[DEFINITION_NAME],
+        ..rule(
+            CRDS,
+            &["customresourcedefinitions/status"],
+            &["patch"],
+            "The old version is taken out of the stored ones when all resources are rewritten.",
+        )
+    },
+];
+
+/// What the operator needs in its own namespace where it serves webhooks. With [`RULES`] it has
+/// these already; without, as where it may only work in some namespaces, it needs them.
+pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
+    rule(
+        CORE,
+        &["secrets"],
+        &["create"],
+        "The certificate. A name cannot be asked for in a rule for create.",
+    ),
+    RbacRule {
+        names: &[SECRET],
+        ..rule(
+            CORE,
+            &["secrets"],
+            &["list", "watch", "update"],
+            "The certificate is shared by all replicas, and renewed.",
+        )
+    },
+];
+
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
     Ok(vec![
         (path("role.yaml"), cluster_role_yaml()?),
         (path("leader_election_role.yaml"), leader_role_yaml()?),
+        (
+            "config/model-registry-operator/webhook/cluster_role.yaml".to_owned(),
+            manifest("ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
+        ),
+        (
+            "config/model-registry-operator/webhook/role.yaml".to_owned(),
+            manifest("Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
+        ),
     ])
 }
 
@@ -326,6 +403,8 @@ mod tests {
             RULES
                 .iter()
                 .chain(LEADER_RULES)
+                .chain(WEBHOOK_RULES)
+                .chain(WEBHOOK_NAMESPACE_RULES)
                 .all(|rule| rule.reason.ends_with('.'))
         );
     }

@@ -13,14 +13,15 @@ pub mod validate;
 pub mod validated;
 pub mod values;
 pub mod warning;
+pub mod webhook;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
-    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, INGRESS_CONFIG, NETWORK_POLICY,
-    PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET,
-    SERVICE, SERVICE_ACCOUNT,
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE,
+    INGRESS_CONFIG, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET,
+    REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
 use resources::{Kind, Plan};
 use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
@@ -43,30 +44,62 @@ const OURS: &str =
     "app.kubernetes.io/created-by=model-registry-operator,app.kubernetes.io/part-of=model-registry";
 
 const fn owned(kind: Kind) -> Watched {
-    Watched { kind, selector: OURS, detail: Detail::Metadata, owned: true, optional: false }
+    Watched {
+        kind,
+        selector: OURS,
+        detail: Detail::Metadata,
+        owned: true,
+        optional: false,
+    }
 }
 
 const fn optional(kind: Kind) -> Watched {
-    Watched { optional: true, ..owned(kind) }
+    Watched {
+        optional: true,
+        ..owned(kind)
+    }
 }
 
 const KINDS: &[Watched] = &[
-    Watched { selector: "", owned: false, ..optional(INGRESS_CONFIG) },
+    Watched {
+        selector: "",
+        owned: false,
+        ..optional(INGRESS_CONFIG)
+    },
     owned(SERVICE_ACCOUNT),
     // All of them: they are inputs too, and the password that the Go operator made has no label.
-    Watched { selector: "", ..owned(SECRET) },
-    Watched { selector: "", ..owned(CONFIG_MAP) },
-    Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(PERSISTENT_VOLUME_CLAIM) },
+    Watched {
+        selector: "",
+        ..owned(SECRET)
+    },
+    Watched {
+        selector: "",
+        ..owned(CONFIG_MAP)
+    },
+    Watched {
+        detail: Detail::Fields(&["/spec", "/status"]),
+        ..owned(PERSISTENT_VOLUME_CLAIM)
+    },
     owned(SERVICE),
-    Watched { detail: Detail::Fields(&["/spec", "/status"]), ..owned(DEPLOYMENT) },
+    Watched {
+        detail: Detail::Fields(&["/spec", "/status"]),
+        ..owned(DEPLOYMENT)
+    },
     owned(NETWORK_POLICY),
     owned(ROLE),
     // Bindings that people make carry no label of ours: access by method mirrors them.
-    Watched { selector: "", detail: Detail::Fields(&["/roleRef", "/subjects"]), ..owned(ROLE_BINDING) },
+    Watched {
+        selector: "",
+        detail: Detail::Fields(&["/roleRef", "/subjects"]),
+        ..owned(ROLE_BINDING)
+    },
     owned(CLUSTER_ROLE_BINDING),
     owned(POD_DISRUPTION_BUDGET),
     optional(GROUP),
-    Watched { detail: Detail::Fields(&["/spec/host", "/status"]), ..optional(ROUTE) },
+    Watched {
+        detail: Detail::Fields(&["/spec/host", "/status"]),
+        ..optional(ROUTE)
+    },
     optional(HTTP_ROUTE),
     optional(REFERENCE_GRANT),
     Watched {
@@ -106,7 +139,11 @@ impl Component for Registry {
         owner(kind, meta, part)
     }
 
-    async fn observe<I: Inputs>(&self, resource: &ModelRegistry, inputs: &I) -> Result<Observation, Error> {
+    async fn observe<I: Inputs>(
+        &self,
+        resource: &ModelRegistry,
+        inputs: &I,
+    ) -> Result<Observation, Error> {
         observe::observe(resource, &self.config, inputs).await
     }
 
@@ -146,7 +183,10 @@ fn owner(kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
             .and_then(Value::as_str)
             .and_then(|role| role.strip_prefix(names::USER_ROLE))
     {
-        return Some(Owner { namespace: meta.namespace.clone(), name: name.to_owned() });
+        return Some(Owner {
+            namespace: meta.namespace.clone(),
+            name: name.to_owned(),
+        });
     }
     let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key));
     let app = label("app")?;
@@ -160,7 +200,10 @@ fn owner(kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
         HTTP_ROUTE | CLUSTER_ROLE_BINDING | GROUP => label(names::NAMESPACE_LABEL).cloned(),
         _ => meta.namespace.clone(),
     };
-    Some(Owner { namespace, name: name.to_owned() })
+    Some(Owner {
+        namespace,
+        name: name.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +217,10 @@ mod tests {
         owner(kind, &meta, object).map(|owner| (owner.namespace, owner.name))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be nothing")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "compared with what may be nothing"
+    )]
     fn at(namespace: Option<&str>, name: &str) -> Option<(Option<String>, String)> {
         Some((namespace.map(Into::into), name.into()))
     }
@@ -184,10 +230,10 @@ mod tests {
         let labels = |app: &str, component: &str| json!({"app": app, "component": component});
         let own = json!({"metadata": {"namespace": "ns", "labels": labels("a", "model-registry")}});
         assert_eq!(found(DEPLOYMENT, &own), at(Some("ns"), "a"));
-        let database =
-            json!({"metadata": {"namespace": "ns", "labels": labels("a-postgres", "model-registry-postgres")}});
+        let database = json!({"metadata": {"namespace": "ns", "labels": labels("a-postgres", "model-registry-postgres")}});
         assert_eq!(found(SECRET, &database), at(Some("ns"), "a"));
-        let catalog = json!({"metadata": {"namespace": "ns", "labels": labels("a", "model-catalog")}});
+        let catalog =
+            json!({"metadata": {"namespace": "ns", "labels": labels("a", "model-catalog")}});
         assert_eq!(found(DEPLOYMENT, &catalog), None);
     }
 
@@ -202,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_binding_without_labels_belongs_to_the_registry_of_its_role() {
-        let binding = json!({"metadata": {"namespace": "ns"}, "roleRef": {"name": "registry-user-a"}});
+        let binding =
+            json!({"metadata": {"namespace": "ns"}, "roleRef": {"name": "registry-user-a"}});
         assert_eq!(found(ROLE_BINDING, &binding), at(Some("ns"), "a"));
         let other = json!({"metadata": {"namespace": "ns"}, "roleRef": {"name": "view"}});
         assert_eq!(found(ROLE_BINDING, &other), None);

@@ -18,6 +18,7 @@ use resources::kind::{
     REFERENCE_GRANT, ROLE_BINDING, ROUTE, SECRET,
 };
 use resources::{Kind, Precondition};
+use runtime::Capabilities;
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -179,7 +180,38 @@ pub enum Grant {
     Given,
 }
 
+impl Platform {
+    /// What these capabilities mean for a registry.
+    #[must_use]
+    pub fn of(capabilities: &Capabilities) -> Self {
+        Self {
+            openshift: capabilities.has(ROUTE),
+            groups: capabilities.has(GROUP),
+            http_routes: capabilities.has(HTTP_ROUTE),
+            reference_grants: capabilities.has(REFERENCE_GRANT),
+        }
+    }
+}
+
 impl Observation {
+    /// Nothing was looked at but the platform.
+    #[must_use]
+    pub fn of_platform(platform: Platform) -> Self {
+        Self {
+            platform,
+            domain: None,
+            referenced: BTreeMap::new(),
+            authorities: None,
+            certificate: Certificate::Named,
+            credentials: None,
+            postgres: None,
+            volume: None,
+            namesake: None,
+            users: Vec::new(),
+            grant: Grant::default(),
+        }
+    }
+
     /// When the plan changes without any event.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
@@ -197,15 +229,18 @@ pub async fn observe<I: Inputs>(
     inputs: &I,
 ) -> Result<Observation, Error> {
     let capabilities = inputs.capabilities();
-    let platform = Platform {
-        openshift: capabilities.has(ROUTE),
-        groups: capabilities.has(GROUP),
-        http_routes: capabilities.has(HTTP_ROUTE),
-        reference_grants: capabilities.has(REFERENCE_GRANT),
-    };
+    let platform = Platform::of(&capabilities);
     let name = resource.name_any();
     let namespace = resource.namespace().unwrap_or_default();
-    let effective = super::defaults::migrated(&resource.spec, platform);
+    let spec = &resource.spec;
+    let undecided = spec.kube_rbac_proxy.is_none()
+        && spec.oauth_proxy.is_none()
+        && spec.istio.is_none()
+        && spec.authentication.is_none();
+    if undecided && capabilities.is_unsure(ROUTE) {
+        return Err(Error::PlatformUnknown);
+    }
+    let effective = super::defaults::migrated(spec, platform);
     let asked = references(&effective);
 
     let mut referenced = BTreeMap::new();
