@@ -247,7 +247,7 @@ async fn edits_of_the_old_proxy_reach_the_new_one() {
 }
 
 #[tokio::test]
-async fn edits_of_the_proxys_way_in_reach_its_route() {
+async fn edits_of_the_way_to_the_proxy_reach_its_route() {
     edit_all(
         Platform::OpenShift,
         "edits-route",
@@ -258,7 +258,7 @@ async fn edits_of_the_proxys_way_in_reach_its_route() {
 }
 
 #[tokio::test]
-async fn edits_of_the_old_proxys_way_in_reach_the_route_of_the_new_one() {
+async fn edits_of_the_way_to_the_old_proxy_reach_the_route_of_the_new_one() {
     edit_all(
         Platform::OpenShift,
         "edits-oauth-route",
