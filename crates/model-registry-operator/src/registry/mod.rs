@@ -77,12 +77,12 @@ const KINDS: &[Watched] = &[
         ..owned(CONFIG_MAP)
     },
     Watched {
-        detail: Detail::Fields(&["/spec", "/status"]),
+        detail: Detail::Fields(&["/metadata/annotations", "/spec", "/status"]),
         ..owned(PERSISTENT_VOLUME_CLAIM)
     },
     owned(SERVICE),
     Watched {
-        detail: Detail::Fields(&["/spec", "/status"]),
+        detail: Detail::Fields(&["/metadata/annotations", "/spec", "/status"]),
         ..owned(DEPLOYMENT)
     },
     owned(NETWORK_POLICY),

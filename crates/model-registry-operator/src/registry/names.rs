@@ -26,6 +26,9 @@ pub const GENERATED_USER: &str = "modelregistry";
 pub const GENERATED_DATABASE: &str = "model_registry";
 /// Annotation of a Deployment: hash of the credentials that its pods were first made with.
 pub const CREDENTIALS_BASELINE: &str = "modelregistry.opendatahub.io/credentials-baseline";
+/// Annotation of a volume: the storage class that it was asked for with. The class that the
+/// cluster chose is the cluster's, and nothing that we would have to repeat.
+pub const STORAGE_CLASS: &str = "modelregistry.opendatahub.io/storage-class";
 /// Annotation of a pod template: hash of the keys that its pods read once.
 pub const INPUTS_HASH: &str = "modelregistry.opendatahub.io/inputs-hash";
 /// Label of objects that are not in their registry's namespace: that namespace.

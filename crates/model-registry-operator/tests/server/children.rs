@@ -235,6 +235,36 @@ async fn a_rotated_password_rolls_the_pods_and_an_annotation_does_not() {
 }
 
 #[tokio::test]
+async fn a_rotated_generated_password_rolls_the_database_and_the_registry_once() {
+    let world = world(Platform::Kubernetes, "generated").await;
+    let spec =
+        json!({"rest": {}, "authentication": "None", "postgres": {"generateDeployment": true}});
+    world.registry("generated", spec).await;
+    world.available("generated").await;
+    let template = |object: &kube::api::DynamicObject| object.data["spec"]["template"].clone();
+    let database = world
+        .until(kind::DEPLOYMENT, "generated-postgres", |_| true)
+        .await;
+    assert!(template(&database)["metadata"].get("annotations").is_none());
+    let rotated = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "generated-postgres-credentials"},
+        "stringData": {"password": "chosen-by-a-person"}});
+    world.apply(&rotated.to_string()).await;
+    world
+        .until(kind::DEPLOYMENT, "generated-postgres", |d| {
+            template(d)["metadata"].get("annotations").is_some()
+        })
+        .await;
+    world.available("generated").await;
+    let secret = world
+        .until(kind::SECRET, "generated-postgres-credentials", |_| true)
+        .await;
+    assert_eq!(
+        secret.data["data"]["password"], "Y2hvc2VuLWJ5LWEtcGVyc29u",
+        "the person's choice stays"
+    );
+}
+
+#[tokio::test]
 async fn a_foreign_object_in_the_way_is_reported_and_untouched() {
     let world = world(Platform::Kubernetes, "in-the-way").await;
     world

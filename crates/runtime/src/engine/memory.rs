@@ -503,13 +503,11 @@ impl Seen {
     /// Whether the object is the resource's own: by its controller, or, without one, by labels or,
     /// when somebody changed those, by our having written it.
     pub(super) fn belongs_to(&self, root_uid: &str, identity: &BTreeMap<String, String>) -> bool {
-        match &self.controller {
-            Some(uid) => uid == root_uid,
-            None => {
-                let labelled = || identity.iter().all(|(k, v)| self.labels.get(k) == Some(v));
-                !identity.is_empty() && (self.ownership.mine || labelled())
-            }
+        if let Some(controller) = &self.controller {
+            return controller == root_uid;
         }
+        let labelled = || identity.iter().all(|(k, v)| self.labels.get(k) == Some(v));
+        !identity.is_empty() && (self.ownership.mine || labelled())
     }
 }
 

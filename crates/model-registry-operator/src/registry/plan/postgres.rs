@@ -1,7 +1,7 @@
 //! The Postgres that the operator runs, and its data.
 
 use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
-use resources::meta::{Pairs, pairs};
+use resources::meta::{Pairs, annotated, pairs};
 use resources::names::ObjectName;
 use resources::postgres::{FS_GROUP, Postgres};
 use resources::{Plan, PlanError, Planned};
@@ -103,9 +103,16 @@ pub(super) fn data(registry: &Validated, plan: &mut Plan) -> Result<(), PlanErro
             );
         }
         if generated.running || generated.has_volume {
-            plan.push(
-                Planned::new(PERSISTENT_VOLUME_CLAIM, &postgres.volume())?.identified_by(identity),
+            let mut volume = postgres.volume();
+            let chosen = generated.storage_class.as_ref();
+            volume.metadata = annotated(
+                volume.metadata,
+                chosen
+                    .map(|class| (names::STORAGE_CLASS.to_owned(), class.as_str().to_owned()))
+                    .into_iter()
+                    .collect(),
             );
+            plan.push(Planned::new(PERSISTENT_VOLUME_CLAIM, &volume)?.identified_by(identity));
         }
     } else if !registry.drops_data {
         let name = registry.name.as_str();
