@@ -165,22 +165,12 @@ pub(crate) async fn installed(platform: Platform) -> (&'static Cluster, &'static
 pub(crate) async fn world(platform: Platform, prefix: &str) -> World {
     static KUBERNETES: OnceLock<Operator> = OnceLock::new();
     static OPENSHIFT: OnceLock<Operator> = OnceLock::new();
-    let cluster = cluster::shared(platform).expect("a cluster");
+    let (cluster, kubeconfig) = installed(platform).await;
     let operator = match platform {
         Platform::Kubernetes => &KUBERNETES,
         Platform::OpenShift => &OPENSHIFT,
     };
-    operator.get_or_init(|| {
-        // Tests have runtimes of their own; the installation needs one that may be waited for.
-        let kubeconfig = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(install(cluster))
-        });
-        Operator::start(&kubeconfig.join().expect("installed"), &[], &[], None)
-    });
+    operator.get_or_init(|| Operator::start(kubeconfig, &[], &[], None));
     World {
         cluster,
         client: cluster.client().expect("a client"),
