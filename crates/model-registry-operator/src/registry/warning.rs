@@ -25,6 +25,8 @@ pub enum Warning {
     },
     /// MySQL's authority is given and verification is switched off.
     NotVerified,
+    /// Istio's place is taken by the proxy.
+    IstioIsProxy,
     /// The volume is larger than asked for, and cannot shrink.
     VolumeLarger,
     /// The volume has another storage class, which is fixed.
@@ -43,6 +45,10 @@ impl fmt::Display for Warning {
             Self::NotVerified => f.write_str(
                 "spec.mysql.verifyServerCert is false: the root certificate is not used to verify the server; \
                  set it to true",
+            ),
+            Self::IstioIsProxy => f.write_str(
+                "spec.istio makes no Istio objects: the registry gets the authenticating proxy in their place, with \
+                 the gateway's domain and port; write what you need of it to spec.kubeRBACProxy",
             ),
             Self::VolumeLarger => f.write_str(
                 "spec.postgres.storage.size is smaller than the volume, which cannot shrink; \
@@ -135,6 +141,9 @@ pub(super) fn warnings(
             "spec.kubeRBACProxy.domain",
             "spec.kubeRBACProxy.serviceRoute is disabled",
         );
+    }
+    if stored.istio.is_some() {
+        found.push(Warning::IstioIsProxy);
     }
     if let Some(postgres) = stored.postgres.as_ref().filter(|_| spec.postgres.is_some()) {
         postgres_warnings(postgres, observation, &mut found);

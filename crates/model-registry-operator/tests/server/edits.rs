@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::{Platform, eventually};
 use kube::ResourceExt as _;
+use resources::kind;
 use serde_json::{Value, json};
 
 use children::children;
@@ -431,7 +432,63 @@ const APART: &[&str] = &[
     "postgres.storage.size",
     "postgres.storage.storageClassName",
     "postgres.generateDeployment",
+    "istio.audiences",
+    "istio.authConfigLabels",
+    "istio.authProvider",
+    "istio.gateway.controlPlane",
+    "istio.gateway.domain",
+    "istio.gateway.grpc.gatewayRoute",
+    "istio.gateway.grpc.port",
+    "istio.gateway.grpc.tls.credentialName",
+    "istio.gateway.grpc.tls.mode",
+    "istio.gateway.istioIngress",
+    "istio.gateway.rest.gatewayRoute",
+    "istio.gateway.rest.port",
+    "istio.gateway.rest.tls.credentialName",
+    "istio.gateway.rest.tls.mode",
+    "istio.tlsMode",
 ];
+
+/// The whole block becomes the proxy, at the gateway's domain and port, and the status says so.
+#[tokio::test]
+async fn istio_becomes_the_proxy() {
+    let world = world(Platform::Kubernetes, "istio").await;
+    world.registry("istio", postgres()).await;
+    world.available("istio").await;
+    let gateway = json!({"domain": "mesh.example.test", "istioIngress": "ingress", "controlPlane": "c",
+        "rest": {"port": 8443, "gatewayRoute": "enabled", "tls": {"mode": "SIMPLE", "credentialName": "a"}},
+        "grpc": {"port": 443, "gatewayRoute": "enabled", "tls": {"mode": "SIMPLE", "credentialName": "b"}}});
+    let istio = json!({"authProvider": "p", "authConfigLabels": {"a": "b"}, "audiences": ["x"],
+        "tlsMode": "ISTIO_MUTUAL", "gateway": gateway});
+    world.edit("istio", json!({"spec": {"istio": istio}})).await;
+    let warned = world.condition("istio", "SpecWarnings", "True").await;
+    assert!(
+        warned["message"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("spec.istio"),
+        "{warned}"
+    );
+    let service = world
+        .until(kind::SERVICE, "istio", |s| {
+            s.data["spec"]["ports"][0]["name"] == "https-api"
+        })
+        .await;
+    assert_eq!(
+        service
+            .annotations()
+            .get("routing.opendatahub.io/external-address-rest")
+            .map(String::as_str),
+        Some("istio-rest.mesh.example.test:8443")
+    );
+    world.edit("istio", json!({"spec": {"istio": null}})).await;
+    world
+        .until(kind::SERVICE, "istio", |s| {
+            s.data["spec"]["ports"][0]["name"] == "http-api"
+        })
+        .await;
+    world.available("istio").await;
+}
 
 /// The fields of the spec in the schema. What Kubernetes defines is one field: `resources`.
 fn schema_leaves() -> BTreeSet<String> {
