@@ -153,7 +153,7 @@ impl Migration {
             {"op": "replace", "path": "/status/storedVersions", "value": [self.target]},
         ]);
         let patch: json_patch::Patch =
-            serde_json::from_value(patch).map_err(|error| kube::Error::SerdeError(error))?;
+            serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
         let how = PatchParams::default();
         definitions
             .patch_status(DEFINITION_NAME, &how, &Patch::<()>::Json(patch))

@@ -171,9 +171,10 @@ fn is_given(fields: &Map<String, Value>, name: &str) -> bool {
 /// The object that has a field, the field's name, and what stands in for it.
 type Filler = (Option<&'static str>, &'static str, fn() -> Value);
 
-/// Fields that v1alpha1 requires and v1beta1 does not.
+/// Fields that v1alpha1 requires and v1beta1 does not. The API server puts no defaults into what a
+/// webhook converted, so they are in here.
 const FILLERS: &[Filler] = &[
-    (None, "grpc", || json!({})),
+    (None, "grpc", || json!({"port": 9090})),
     (Some("postgres"), "database", || json!("")),
 ];
 
@@ -187,7 +188,7 @@ fn block_of<'a>(
     }
 }
 
-/// Whether this is what a filler becomes in an API server, which adds defaults.
+/// Whether this is a filler.
 fn is_filler(value: &Value) -> bool {
     match value {
         Value::String(text) => text.is_empty(),
@@ -377,7 +378,7 @@ mod tests {
         let old = to(&object("v1beta1", &spec), "v1alpha1");
         assert_eq!(
             old["spec"],
-            json!({"rest": {}, "grpc": {}, "postgres": {"database": ""}})
+            json!({"rest": {}, "grpc": {"port": 9090}, "postgres": {"database": ""}})
         );
         assert_eq!(
             edited(&spec, |old| old["grpc"] = json!({"port": 9090})),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::Either, stream::BoxStream};
+use futures::{Stream, StreamExt, future::Either, stream::BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -24,6 +24,8 @@ use crate::tls::ServingCertificate;
 
 /// Distance of tries after something failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// Distance of tries after the API server refused to show something: rights change seldom.
+const REFUSED: Duration = Duration::from_mins(10);
 /// The longest sleep: a clock that was set forward is noticed after it. It costs no request.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -309,32 +311,39 @@ fn resource(kind: Kind) -> ApiResource {
     }
 }
 
-/// The state of the one object that a watch selects, whenever it may have changed. Errors are
-/// logged; the watch goes on by itself.
+/// The state of the one object that a watch selects, whenever it may have changed. The watch goes on
+/// by itself after an error. What may not be looked at counts as absent: we may not write it either.
 fn states<K: Send + 'static>(
-    events: impl futures::Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
-) -> impl futures::Stream<Item = Option<K>> + Send + 'static {
-    let mut listed = None;
-    events.filter_map(move |event| {
-        let state = match event {
-            Ok(Event::Init) => {
-                listed = None;
-                None
-            }
-            Ok(Event::InitApply(object)) => {
-                listed = Some(object);
-                None
-            }
-            Ok(Event::InitDone) => Some(listed.take()),
-            Ok(Event::Apply(object)) => Some(Some(object)),
-            Ok(Event::Delete(_)) => Some(None),
-            Err(error) => {
-                tracing::warn!(%error, "what the webhooks' certificate depends on is not seen; trying again");
-                // What we may not look at, we may not write either: it is not ours to keep.
-                is_forbidden(&error).then_some(None)
-            }
-        };
-        std::future::ready(state)
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+) -> impl Stream<Item = Option<K>> + Send + 'static {
+    let begin = (Box::pin(events), None, false);
+    futures::stream::unfold(begin, |(mut events, mut listed, refused)| async move {
+        if refused {
+            tokio::time::sleep(REFUSED).await;
+        }
+        loop {
+            let state = match events.next().await? {
+                Ok(Event::Init) => {
+                    listed = None;
+                    continue;
+                }
+                Ok(Event::InitApply(object)) => {
+                    listed = Some(object);
+                    continue;
+                }
+                Ok(Event::InitDone) => listed.take(),
+                Ok(Event::Apply(object)) => Some(object),
+                Ok(Event::Delete(_)) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "what the webhooks' certificate depends on is not seen; trying again");
+                    if is_forbidden(&error) {
+                        return Some((None, (events, None, true)));
+                    }
+                    continue;
+                }
+            };
+            return Some((state, (events, listed, false)));
+        }
     })
 }
 

@@ -1,0 +1,8 @@
+//! Admission, conversion, certificates and storage migration with a real API server.
+
+#![cfg(test)]
+
+mod bench;
+mod certificates;
+mod decisions;
+mod stored;
