@@ -6,7 +6,7 @@ use cluster::{Platform, eventually};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NAMESPACE, NEW, OLD, SOON, mysql, sentence};
+use crate::bench::{ACCOUNT, Bench, NAMESPACE, NEW, OLD, SOON, mysql, sentence};
 
 #[tokio::test]
 async fn the_overlay_serves_both_versions_and_refuses_word_for_word() {
@@ -273,6 +273,11 @@ async fn a_replica_without_the_lease_is_ready_and_answers() {
     let operator = bench.operator(&["--leader-elect"], &[]);
     bench.answering().await;
     assert!(bench.ready().await, "ready without the Lease");
+    let env = ".spec.template.spec.containers[0].env[?(@.name==\"ENABLE_WEBHOOKS\")].value";
+    let path = format!("jsonpath={{{env}}}");
+    let get = ["get", "-n", NAMESPACE, "deployment", ACCOUNT, "-o", &path];
+    let enabled = bench.cluster.kubectl(&get).await.expect("kubectl");
+    assert_eq!(enabled, "true", "the overlay's Deployment serves them");
     let namespace = bench.cluster.namespace("quiet").await.expect("a namespace");
     let created = bench
         .create(NEW, &namespace, "a", &mysql())

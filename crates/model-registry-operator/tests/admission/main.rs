@@ -5,4 +5,5 @@
 mod bench;
 mod certificates;
 mod decisions;
+mod recorded;
 mod stored;
