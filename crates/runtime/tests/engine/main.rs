@@ -360,7 +360,7 @@ async fn a_restart_changes_no_resource_version() {
         let mut versions: Vec<String> = Vec::new();
         let list = bench
             .api::<ConfigMap>()
-            .list(&Default::default())
+            .list(&kube::api::ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
@@ -372,7 +372,7 @@ async fn a_restart_changes_no_resource_version() {
         }));
         let list = bench
             .api::<Secret>()
-            .list(&Default::default())
+            .list(&kube::api::ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
@@ -384,7 +384,7 @@ async fn a_restart_changes_no_resource_version() {
         }));
         let list = bench
             .api::<Gadget>()
-            .list(&Default::default())
+            .list(&kube::api::ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
