@@ -6,7 +6,10 @@ use cluster::Platform;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, World, root, world};
+use crate::{
+    children::nothing_left,
+    harness::{MODEL_REGISTRY, World, root, world},
+};
 
 /// Folders of samples/model-registry that `kubectl apply -k` takes as they are: components and
 /// shared pieces are of another kind.
@@ -71,13 +74,7 @@ async fn every_sample(platform: Platform) {
             .delete("modelregistry-sample", &DeleteParams::background())
             .await
             .expect("deleted");
-        let api = kube::Api::<api::modelregistry::v1beta1::ModelRegistry>::namespaced(
-            world.client.clone(),
-            &world.namespace,
-        );
-        cluster::gone(&api, "modelregistry-sample", COLLECTED)
-            .await
-            .expect("gone");
+        nothing_left(&world, "modelregistry-sample").await;
     }
 }
 
