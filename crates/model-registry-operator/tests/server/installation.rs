@@ -49,13 +49,23 @@ async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted()
 }
 
 #[tokio::test]
-async fn nothing_is_forbidden_to_the_operator() {
-    let world = world(Platform::Kubernetes, "forbidden").await;
+async fn nothing_is_forbidden_to_the_operator_on_kubernetes() {
+    nothing_is_forbidden(Platform::Kubernetes).await;
+}
+
+#[tokio::test]
+async fn nothing_is_forbidden_to_the_operator_on_openshift() {
+    nothing_is_forbidden(Platform::OpenShift).await;
+}
+
+/// What other tests have asked of the operator so far counts, too: the log is the cluster's.
+async fn nothing_is_forbidden(platform: Platform) {
+    let world = world(platform, "forbidden").await;
     world.registry("forbidden", behind_proxy()).await;
     world.available("forbidden").await;
     world
         .api(MODEL_REGISTRY)
-        .delete("forbidden", &Default::default())
+        .delete("forbidden", &kube::api::DeleteParams::default())
         .await
         .expect("deleted");
     cluster::gone(

@@ -5,6 +5,7 @@
 mod children;
 mod dashboard;
 mod edits;
+mod go_role;
 #[path = "../common/harness.rs"]
 #[expect(
     dead_code,
