@@ -37,12 +37,6 @@ impl Capabilities {
         self.serves(kind.group, kind.version, kind.plural)
     }
 
-    /// Whether the cluster serves anything of this group.
-    #[must_use]
-    pub fn has_group(&self, group: &str) -> bool {
-        self.served.iter().any(|(g, _, _)| g == group)
-    }
-
     /// Whether the cluster serves anything of this version of a group.
     #[must_use]
     pub fn has_version(&self, group: &str, version: &str) -> bool {
@@ -119,10 +113,8 @@ mod tests {
         assert!(served.has(ROUTE) && !served.has(DEPLOYMENT));
         served.set_version("route.openshift.io", "v1", []);
         assert!(!served.has(ROUTE) && served.has(GROUP));
-        assert!(!served.has_group("route.openshift.io"));
         served.set_version("route.openshift.io", "v2", ["routes".to_owned()]);
-        assert!(!served.has(ROUTE) && served.has_group("route.openshift.io"));
-        assert!(served.has_version("route.openshift.io", "v2"));
+        assert!(!served.has(ROUTE) && served.has_version("route.openshift.io", "v2"));
         assert!(!served.has_version("route.openshift.io", "v1"));
     }
 }
