@@ -15,6 +15,7 @@ use crate::logging::{Encoder, Level, TimeEncoding};
 
 /// Flags that every operator takes.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "Options of the running operator")]
 #[allow(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct OperatorArgs {
     /// Address of /metrics. ":8443" listens on every interface; "0" turns it off.
