@@ -119,8 +119,20 @@ fn deny(checks: &[&str]) -> Result<()> {
     run(command.current_dir(root()))
 }
 
+/// Tests of generated cases, as many as `PROPTEST_CASES` says.
+const GENERATED: [&str; 7] = [
+    "test",
+    "--locked",
+    "--package=model-registry-operator",
+    "--package=conditions",
+    "--test=plan_properties",
+    "--test=properties",
+    "--no-fail-fast",
+];
+
 /// Everything that must hold before a change goes in. The tests come last, so that their closing
-/// lines are what one sees. `full` adds the tests that are marked `ignored` for their time.
+/// lines are what one sees. `full` adds the tests that are marked `ignored` for their time, and many
+/// more generated cases.
 pub(crate) fn test(full: bool) -> Result<()> {
     let mut steps = Steps::new();
     steps.step("setup", || setup(full));
@@ -134,10 +146,13 @@ pub(crate) fn test(full: bool) -> Result<()> {
         );
     }
     let all = ["test", "--workspace", "--locked", "--no-fail-fast"];
-    steps.step("tests", || cargo_test(&all));
+    steps.step("tests", || cargo_test(&all, &[]));
     if full {
         steps.step("slow tests", || {
-            cargo_test(&[all.as_slice(), &["--", "--ignored"]].concat())
+            cargo_test(&[all.as_slice(), &["--", "--ignored"]].concat(), &[])
+        });
+        steps.step("many generated cases", || {
+            cargo_test(&GENERATED, &[("PROPTEST_CASES", "20000")])
         });
     }
     steps.finish()

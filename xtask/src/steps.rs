@@ -78,8 +78,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs `cargo test` with its output as it is, and adds its result lines up at the end.
-pub(crate) fn test(args: &[&str]) -> Result<()> {
+pub(crate) fn test(args: &[&str], env: &[(&str, &str)]) -> Result<()> {
     let mut child = cargo(args)
+        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
