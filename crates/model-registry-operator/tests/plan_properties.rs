@@ -49,7 +49,7 @@ const FIELDS: &[Field] = &[
     Field { path: "/spec/postgres/image", mark: "mark14kram",
         places: &[&["Deployment/sample-postgres", "/containers/0/image"]] },
     Field { path: "/spec/postgres/storage/storageClassName", mark: "mark15kram",
-        places: &[&["PersistentVolumeClaim/sample-postgres-storage", "/storageClassName"]] },
+        places: &[&["PersistentVolumeClaim/sample-postgres-storage", "/storageClassName"], &["PersistentVolumeClaim/sample-postgres-storage", "/storage-class"]] },
     Field { path: "/spec/mysql/host", mark: "mark16kram", places: &[DSN] },
     Field { path: "/spec/mysql/username", mark: "mark17kram", places: &[DSN] },
     Field { path: "/spec/mysql/database", mark: "mark18kram", places: &[DSN] },

@@ -154,8 +154,8 @@ pub struct LiveVolume {
     pub size: Option<String>,
     /// Its storage class.
     pub storage_class: Option<String>,
-    /// The storage class that it was asked for with.
-    pub asked_class: Option<String>,
+    /// We asked for the storage class, and so own the field.
+    pub class_is_ours: bool,
 }
 
 /// An older registry of the same name.
@@ -524,7 +524,7 @@ fn live_volume(claim: &PersistentVolumeClaim) -> LiveVolume {
             .and_then(|r| r.get("storage"))
             .map(|size| size.0.clone()),
         storage_class: spec.and_then(|s| s.storage_class_name.clone()),
-        asked_class: claim.annotations().get(names::STORAGE_CLASS).cloned(),
+        class_is_ours: claim.annotations().contains_key(names::STORAGE_CLASS),
     }
 }
 

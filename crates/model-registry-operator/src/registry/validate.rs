@@ -504,7 +504,7 @@ impl Reader {
         let live = observation.volume.as_ref();
         // It is fixed once the volume exists, and an apply without it would ask to remove it.
         let storage_class = match live {
-            Some(live) => live.asked_class.as_ref(),
+            Some(live) => live.storage_class.as_ref().filter(|_| live.class_is_ours),
             None => storage.and_then(|storage| filled(storage.storage_class_name.as_ref())),
         };
         let storage_class =

@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, CustomResourceExt, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use runtime::{
     Capabilities,
@@ -360,7 +360,7 @@ async fn a_restart_changes_no_resource_version() {
         let mut versions: Vec<String> = Vec::new();
         let list = bench
             .api::<ConfigMap>()
-            .list(&kube::api::ListParams::default())
+            .list(&ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
@@ -372,7 +372,7 @@ async fn a_restart_changes_no_resource_version() {
         }));
         let list = bench
             .api::<Secret>()
-            .list(&kube::api::ListParams::default())
+            .list(&ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
@@ -384,7 +384,7 @@ async fn a_restart_changes_no_resource_version() {
         }));
         let list = bench
             .api::<Gadget>()
-            .list(&kube::api::ListParams::default())
+            .list(&ListParams::default())
             .await
             .expect("a list");
         versions.extend(list.iter().map(|o| {
