@@ -207,7 +207,9 @@ impl Plan {
 const WAVES: u8 = 4;
 
 /// When a kind is written. The server refuses a binding whose role it does not know, pods start
-/// with what is there, and routes lead to services.
+/// with what is there, and routes lead to services. What is random is in Secrets: once they are
+/// written, whoever goes on after a crash makes the same of them, a ConfigMap with a certificate's
+/// authority for one.
 fn wave_of(kind: Kind) -> u8 {
     match kind {
         NAMESPACE => 0,
@@ -219,7 +221,7 @@ fn wave_of(kind: Kind) -> u8 {
         | NETWORK_POLICY
         | ROLE
         | GROUP => 1,
-        ROLE_BINDING | CLUSTER_ROLE_BINDING => 2,
+        CONFIG_MAP | ROLE_BINDING | CLUSTER_ROLE_BINDING => 2,
         _ => 3,
     }
 }
