@@ -7,7 +7,7 @@ use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{MODEL_REGISTRY, OPERATOR, SOON, api, behind_proxy},
+    harness::{COLLECTED, MODEL_REGISTRY, OPERATOR, api, behind_proxy},
     optional_apis::Own,
 };
 
@@ -123,7 +123,7 @@ async fn works(platform: Platform, lacks: &[&str]) {
         .delete("swapped", &DeleteParams::foreground())
         .await
         .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), "swapped", SOON)
+    cluster::gone(&world.api(MODEL_REGISTRY), "swapped", COLLECTED)
         .await
         .expect("the deletion finishes");
     let binding = api(&world.client, None, resources::kind::CLUSTER_ROLE_BINDING);
