@@ -215,7 +215,6 @@ fn wave_of(kind: Kind) -> u8 {
         NAMESPACE => 0,
         SERVICE_ACCOUNT
         | SECRET
-        | CONFIG_MAP
         | PERSISTENT_VOLUME_CLAIM
         | SERVICE
         | NETWORK_POLICY
