@@ -134,6 +134,8 @@ fn server(registry: &Validated, database: Access) -> Container {
         readiness_probe: Some(http_probe("HTTP", "/readyz/health", PORT, ready)),
         resources: Some(registry.rest.resources.clone()),
         security_context: Some(restricted_container()),
+        // The last lines of its log are in the pod's status when it fails, and so in ours.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         volume_mounts: Some(database.mounts).filter(|mounts| !mounts.is_empty()),
         ..Container::default()
     }
