@@ -119,6 +119,20 @@ fn deny(checks: &[&str]) -> Result<()> {
     run(command.current_dir(root()))
 }
 
+/// Tests that need an API server, of whatever version it is.
+const AGAINST_SERVERS: [&str; 10] = [
+    "test",
+    "--locked",
+    "--no-fail-fast",
+    "--package=runtime",
+    "--package=model-registry-operator",
+    "--test=engine",
+    "--test=server",
+    "--test=takeover",
+    "--test=process",
+    "--quiet",
+];
+
 /// Tests of generated cases, as many as `PROPTEST_CASES` says.
 const GENERATED: [&str; 7] = [
     "test",
@@ -153,6 +167,12 @@ pub(crate) fn test(full: bool) -> Result<()> {
         });
         steps.step("many generated cases", || {
             cargo_test(&GENERATED, &[("PROPTEST_CASES", "20000")])
+        });
+        steps.step("oldest Kubernetes", || {
+            cargo_test(
+                &AGAINST_SERVERS,
+                &[("MODELOPS_KUBERNETES", tools::OLDEST_VERSION)],
+            )
         });
     }
     steps.finish()

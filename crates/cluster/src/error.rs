@@ -3,6 +3,9 @@
 /// Why a local cluster could not be built, started or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// `MODELOPS_KUBERNETES` asks for a version that is not pinned here.
+    #[error("MODELOPS_KUBERNETES={0}: leave it out for the newest version, or set it to 1.29")]
+    Version(String),
     /// A file or process operation failed.
     #[error("{what}: {source}")]
     Io {

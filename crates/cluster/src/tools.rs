@@ -27,6 +27,21 @@ const KUBERNETES: Module = Module {
               -X k8s.io/component-base/version.gitMinor=35",
 };
 
+/// The oldest version that the operators promise to work with. `MODELOPS_KUBERNETES=1.29` takes it
+/// for API server, controller manager and scheduler; `cargo xtask test --full` does.
+const OLDEST: Module = Module {
+    name: "kubernetes-oldest",
+    go_mod: include_str!("../tools/kubernetes-oldest/go.mod"),
+    go_sum: include_str!("../tools/kubernetes-oldest/go.sum"),
+    tools_go: include_str!("../tools/kubernetes-oldest/tools.go"),
+    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.29.15 \
+              -X k8s.io/component-base/version.gitMajor=1 \
+              -X k8s.io/component-base/version.gitMinor=29",
+};
+
+/// What `MODELOPS_KUBERNETES` may say.
+pub const OLDEST_VERSION: &str = "1.29";
+
 const KWOK: Module = Module {
     name: "kwok",
     go_mod: include_str!("../tools/kwok/go.mod"),
@@ -88,6 +103,28 @@ impl Module {
     }
 }
 
+/// The tools for the Kubernetes version that `MODELOPS_KUBERNETES` asks for.
+fn wanted() -> Result<[(&'static str, &'static Module, &'static str); 6], Error> {
+    let version = std::env::var("MODELOPS_KUBERNETES").unwrap_or_default();
+    let oldest = match version.as_str() {
+        "" => false,
+        OLDEST_VERSION => true,
+        _ => return Err(Error::Version(version)),
+    };
+    Ok(TOOLS.map(|(name, module, package)| {
+        let of_the_version = name.starts_with("kube-");
+        (
+            name,
+            if oldest && of_the_version {
+                &OLDEST
+            } else {
+                module
+            },
+            package,
+        )
+    }))
+}
+
 /// Where the programs of a control plane are.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -123,21 +160,22 @@ pub fn cache_dir() -> Result<PathBuf, Error> {
 /// also across processes. Progress goes to standard error.
 pub fn ensure() -> Result<Tools, Error> {
     let cache = cache_dir()?;
+    let tools = wanted()?;
     let assets = std::env::var_os("KUBEBUILDER_ASSETS")
         .filter(|value| !value.is_empty())
         .map(PathBuf::from);
     let locate = |name: &str| -> PathBuf {
-        let place = TOOLS.iter().position(|(tool, ..)| *tool == name);
+        let place = tools.iter().position(|(tool, ..)| *tool == name);
         match (
             &assets,
-            place.and_then(|index| TOOLS.get(index).map(|tool| (index, tool))),
+            place.and_then(|index| tools.get(index).map(|tool| (index, tool))),
         ) {
             (Some(assets), Some((index, _))) if index < IN_ASSETS => assets.join(name),
             (_, Some((_, (_, module, _)))) => module.directory(&cache).join(name),
             (_, None) => PathBuf::from(name),
         }
     };
-    let missing = || TOOLS.iter().filter(|(name, ..)| !locate(name).exists());
+    let missing = || tools.iter().filter(|(name, ..)| !locate(name).exists());
     if missing().next().is_some() {
         fs::create_dir_all(&cache).map_err(Error::io(cache.display().to_string()))?;
         let lock = cache.join("tools.lock");
