@@ -8,6 +8,7 @@ mod absent;
 pub mod additions;
 #[cfg(feature = "arbitrary")]
 pub mod arbitrary;
+pub mod catalog;
 pub mod codegen;
 pub mod common;
 pub mod modelregistry;
@@ -37,4 +38,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 #[must_use]
 pub fn v1alpha1() -> CustomResourceDefinition {
     schema::structural(modelregistry::v1alpha1::ModelRegistry::crd())
+}
+
+/// The definition of Catalog. It belongs to an installation of its own.
+#[must_use]
+pub fn catalog() -> CustomResourceDefinition {
+    schema::structural(catalog::v1alpha1::Catalog::crd())
 }

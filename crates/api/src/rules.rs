@@ -69,6 +69,12 @@ pub const POSITIVE_QUANTITY: &[Rule] = &[Rule {
     message: "size must be greater than zero",
 }];
 
+/// `sizeLimit` of a Catalog's database. It may be a plain number, which `quantity` does not take.
+pub const POSITIVE_SIZE_LIMIT: &[Rule] = &[Rule {
+    rule: "quantity(string(self)).isGreaterThan(quantity('0'))",
+    message: "sizeLimit must be greater than zero",
+}];
+
 /// The form that `x-kubernetes-validations` has in a schema.
 #[must_use]
 pub fn extension(rules: &[Rule]) -> Value {

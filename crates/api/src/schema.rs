@@ -34,6 +34,16 @@ pub(crate) fn size(_: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// Most that a volume may hold: a quantity above zero.
+pub(crate) fn size_limit(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = quantity();
+    schema.insert(
+        "x-kubernetes-validations".into(),
+        rules::extension(rules::POSITIVE_SIZE_LIMIT),
+    );
+    schema
+}
+
 /// A number of pods, or a percentage.
 pub(crate) fn count_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

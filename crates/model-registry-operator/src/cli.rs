@@ -58,8 +58,7 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Not part of this operator yet.
-    #[command(hide = true)]
+    /// Run the operator for Catalog resources.
     Catalog,
     /// Not part of this operator yet.
     #[command(hide = true)]
@@ -79,7 +78,7 @@ impl Cli {
     pub fn offline(&self) -> Option<ExitCode> {
         let mut out = io::stdout().lock();
         let done = match self.command.as_ref()? {
-            Command::Modelregistry => return None,
+            Command::Modelregistry | Command::Catalog => return None,
             Command::Render(args) => {
                 registry().and_then(|registry| render::run(&registry, args, &mut out))
             }
@@ -96,7 +95,6 @@ impl Cli {
                 );
                 out.write_all(&text).map_err(OfflineError::Write)
             }
-            Command::Catalog => return Some(unknown("catalog")),
             Command::Aihub => return Some(unknown("aihub")),
         };
         Some(match done {
@@ -123,7 +121,7 @@ fn unknown(subcommand: &str) -> ExitCode {
     say(
         "error",
         format!(
-            "subcommand {subcommand} is not part of this operator yet; it runs modelregistry only"
+            "subcommand {subcommand} is not part of this operator yet; it runs modelregistry and catalog"
         ),
     );
     ExitCode::from(USAGE)

@@ -3,10 +3,12 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use model_registry_operator::cli::Cli;
+use model_registry_operator::catalog::{self, Catalog};
+use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
 use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
+use runtime::component::Component;
 use runtime::logging::{self, LogSettings};
 use runtime::operator::{self, Beside, Process};
 
@@ -38,24 +40,45 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         filter.as_deref(),
         terminal,
     ))?;
-    let config = Config::from_env()?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+    if matches!(cli.command, Some(Command::Catalog)) {
+        let config = catalog::config::Config::from_env()?;
+        let process = Process {
+            lease: catalog::rbac::LEASE,
+            ..PROCESS
+        };
+        warn(&config.shared.warnings);
+        return start(process, cli, Catalog { config }, Beside::default());
     }
+    let config = Config::from_env()?;
+    warn(&config.warnings);
     let webhooks = webhook::enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref())
         .then(|| webhook::webhooks(config.clone()));
     let beside = Beside {
         webhooks,
         chore: Migration::from_lookup(|name| std::env::var(name).ok()).map(Migration::chore),
     };
-    let component = Registry { config };
+    start(PROCESS, cli, Registry { config }, beside)
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn start<C: Component>(
+    process: Process,
+    cli: &Cli,
+    component: C,
+    beside: Beside,
+) -> anyhow::Result<()> {
     // One thread for passes and one for connections, however many cores the node has.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?
         .block_on(operator::run(
-            PROCESS,
+            process,
             &cli.operator,
             component,
             beside,

@@ -17,11 +17,11 @@ pub const CLUSTER_ROLE: &str = "manager-role";
 /// Name of the Role for the Lease, before the prefix of the installation.
 pub const LEADER_ROLE: &str = "leader-election-role";
 
-const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
-const FOLLOW: &[&str] = &["list", "watch"];
-const READ: &[&str] = &["get", "list", "watch"];
+pub(crate) const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+pub(crate) const FOLLOW: &[&str] = &["list", "watch"];
+pub(crate) const READ: &[&str] = &["get", "list", "watch"];
 
-const fn rule(
+pub(crate) const fn rule(
     groups: &'static [&'static str],
     resources: &'static [&'static str],
     verbs: &'static [&'static str],
@@ -267,7 +267,7 @@ pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
-    Ok(vec![
+    let mut files = vec![
         (path("role.yaml"), cluster_role_yaml()?),
         (path("leader_election_role.yaml"), leader_role_yaml()?),
         (
@@ -278,7 +278,9 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
             "config/model-registry-operator/webhook/role.yaml".to_owned(),
             manifest("Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
         ),
-    ])
+    ];
+    files.extend(crate::catalog::rbac::manifests()?);
+    Ok(files)
 }
 
 /// The ClusterRole, with the reason above each rule.
@@ -299,7 +301,7 @@ struct Head {
     metadata: ObjectMeta,
 }
 
-fn manifest(
+pub(crate) fn manifest(
     kind: &str,
     name: &str,
     rules: &[RbacRule],

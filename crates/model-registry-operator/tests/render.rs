@@ -340,7 +340,6 @@ fn usage_errors_exit_with_2() {
     for arguments in [
         &["render"][..],
         &["render", "-f", "-", "-o", "toml"],
-        &["catalog"],
         &["aihub"],
         &["--nonsense"],
     ] {

@@ -152,6 +152,13 @@ pub const ROUTE: Kind = Kind::namespaced("route.openshift.io", "v1", "Route", "r
 pub const GROUP: Kind = Kind::cluster("user.openshift.io", "v1", "Group", "groups");
 /// OpenShift's `Ingress` configuration.
 pub const INGRESS_CONFIG: Kind = Kind::cluster("config.openshift.io", "v1", "Ingress", "ingresses");
+/// Open Data Hub's `Auth`: who administers the platform, and who may use it.
+pub const AUTH: Kind = Kind::cluster(
+    "services.platform.opendatahub.io",
+    "v1alpha1",
+    "Auth",
+    "auths",
+);
 /// Gateway API's `HTTPRoute`.
 pub const HTTP_ROUTE: Kind =
     Kind::namespaced("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");

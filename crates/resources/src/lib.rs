@@ -15,4 +15,4 @@ pub mod proxy;
 pub mod workload;
 
 pub use kind::{Kind, Scope};
-pub use plan::{Foreign, Plan, PlanError, Planned, Precondition};
+pub use plan::{Adoption, Foreign, Plan, PlanError, Planned, Precondition, Retired};

@@ -16,6 +16,20 @@ use crate::kind::{
 pub struct Plan {
     objects: Vec<Planned>,
     keep: BTreeSet<(&'static str, String, String)>,
+    retired: Vec<Retired>,
+}
+
+/// An object of an earlier time that nobody needs any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retired {
+    /// Kind, which the component must have declared.
+    pub kind: Kind,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Labels by which it is known to be ours. Without them it stays.
+    pub identity: BTreeMap<String, String>,
 }
 
 /// What a name that is taken by somebody else's object means.
@@ -26,6 +40,18 @@ pub enum Foreign {
     Report,
     /// The other object serves as well (a Group that an administrator made): it is used as it is.
     Use,
+}
+
+/// Whether an object that is not ours becomes ours. Its owners are replaced then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adoption {
+    /// It does not.
+    #[default]
+    Never,
+    /// When it carries the labels of ours: something else made it at an earlier time.
+    Labelled,
+    /// Whatever it is: somebody prepared it for us.
+    Any,
 }
 
 /// What must hold in the cluster for this object to be written.
@@ -55,6 +81,8 @@ pub struct Planned {
     /// Labels by which an object of this name without an owner reference is known to be ours.
     /// Empty: only an owner reference to the resource makes it ours.
     pub identity: BTreeMap<String, String>,
+    /// Whether an object of this name that is not ours becomes ours.
+    pub adoption: Adoption,
     /// What an object of somebody else under this name means.
     pub foreign: Foreign,
     /// What must hold for the write.
@@ -119,6 +147,7 @@ impl Planned {
             namespace,
             name,
             identity: BTreeMap::new(),
+            adoption: Adoption::default(),
             foreign: Foreign::default(),
             precondition: Precondition::default(),
             body,
@@ -135,6 +164,14 @@ impl Planned {
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
+        self
+    }
+
+    /// Whether an object of this name that is not ours becomes ours. The labels of
+    /// [`Planned::identified_by`] must not be empty then.
+    #[must_use]
+    pub fn adopting(mut self, adoption: Adoption) -> Self {
+        self.adoption = adoption;
         self
     }
 
@@ -163,6 +200,31 @@ impl Plan {
     pub fn keep(&mut self, kind: Kind, namespace: &str, name: &str) {
         self.keep
             .insert((kind.kind, namespace.to_owned(), name.to_owned()));
+    }
+
+    /// An object that goes when it carries these labels, whoever owns it.
+    pub fn retire<'a>(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
+        self.retired.push(Retired {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            identity: labels
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
+        });
+    }
+
+    /// Objects of an earlier time that go.
+    #[must_use]
+    pub fn retired(&self) -> &[Retired] {
+        &self.retired
     }
 
     /// Objects, in order.

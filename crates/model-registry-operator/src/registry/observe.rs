@@ -338,7 +338,7 @@ async fn read<I: Inputs>(
 }
 
 /// `data` of a Secret or ConfigMap as it was read.
-fn data(kind: Kind, value: &Value) -> BTreeMap<String, ByteString> {
+pub(crate) fn data(kind: Kind, value: &Value) -> BTreeMap<String, ByteString> {
     if kind == CONFIG_MAP {
         let map: ConfigMap = serde_json::from_value(value.clone()).unwrap_or_default();
         let text = map
@@ -449,7 +449,7 @@ async fn certificate<I: Inputs>(
 }
 
 /// OpenShift's service CA renews its Secrets as long as the Service asks for them.
-fn made_by_service_ca(secret: &Value) -> bool {
+pub(crate) fn made_by_service_ca(secret: &Value) -> bool {
     [
         "/metadata/annotations/service.beta.openshift.io~1originating-service-name",
         "/metadata/annotations/service.alpha.openshift.io~1originating-service-name",
@@ -468,7 +468,7 @@ fn owned_by(resource: &ModelRegistry, object: &Value) -> bool {
     })
 }
 
-fn precondition(live: Option<&Value>) -> Precondition {
+pub(crate) fn precondition(live: Option<&Value>) -> Precondition {
     live.map_or(Precondition::Absent, |live| {
         live.pointer("/metadata/resourceVersion")
             .and_then(Value::as_str)
@@ -494,7 +494,7 @@ fn credentials(live: Option<&Value>) -> Result<Credentials, Error> {
 }
 
 /// 128 random bits in the form that the Go operator gives them.
-fn password() -> Result<String, Error> {
+pub(crate) fn password() -> Result<String, Error> {
     use base64::Engine as _;
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
@@ -573,7 +573,7 @@ fn users<I: Inputs>(name: &str, namespace: &str, inputs: &I) -> Vec<Subject> {
     subjects
 }
 
-fn grant(live: Option<&Value>) -> Grant {
+pub(crate) fn grant(live: Option<&Value>) -> Grant {
     let Some(live) = live else {
         return Grant::Missing;
     };
@@ -598,7 +598,7 @@ fn grant(live: Option<&Value>) -> Grant {
 }
 
 /// OpenShift's domain for applications: the administrator's, else the installer's.
-async fn cluster_domain<I: Inputs>(inputs: &I) -> Result<Option<String>, InputError> {
+pub(crate) async fn cluster_domain<I: Inputs>(inputs: &I) -> Result<Option<String>, InputError> {
     if !inputs.capabilities().has(INGRESS_CONFIG) {
         return Ok(None);
     }

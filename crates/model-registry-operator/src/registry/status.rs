@@ -5,9 +5,9 @@
 //! dashboards show; `Ready` sums up for those who know no more than that.
 
 mod addresses;
-mod pods;
+pub(crate) mod pods;
 mod proxy;
-mod workload;
+pub(crate) mod workload;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, ModelRegistryStatus};
 use conditions::{

@@ -1,10 +1,10 @@
 //! Writes: what a plan asks for and the cluster does not have yet, and nothing else.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use kube::core::ObjectMeta;
-use resources::{Foreign, Plan, Planned, Precondition, merge};
-use serde_json::Value;
+use resources::{Adoption, Foreign, Plan, Planned, Precondition, merge};
+use serde_json::{Value, json};
 use tracing::{debug, info};
 
 use super::{
@@ -85,7 +85,9 @@ impl<C: Component> Engine<C> {
             None => self.create(root, object, target, wanted).await,
             // It comes back when it is gone: its deletion is an event.
             Some(seen) if seen.deleting => Ok(Step::Unchanged),
-            Some(seen) if !seen.belongs_to(root.uid, &object.identity) => Ok(Step::Foreign),
+            Some(seen) if !seen.belongs_to(root.uid, &object.identity) => {
+                self.adopt(object, target, &seen).await
+            }
             Some(seen) => {
                 if let Some(before) = &applied
                     && before.uid == seen.uid
@@ -119,7 +121,7 @@ impl<C: Component> Engine<C> {
         wanted: u64,
     ) -> Result<Step, Box<Failed>> {
         if matches!(object.precondition, Precondition::Version(_)) {
-            return Ok(Step::Stale);
+            return self.meet(root, object, target, wanted).await;
         }
         self.allowed("create", target)?;
         match self.objects.create(object, wanted).await {
@@ -133,6 +135,56 @@ impl<C: Component> Engine<C> {
             }
             Err(error) => Err(self.failed("create", target, &error)),
         }
+    }
+
+    /// Takes the object from its owner, if the plan says that it is ours all the same.
+    async fn adopt(
+        &self,
+        object: &Planned,
+        target: &Target,
+        seen: &Seen,
+    ) -> Result<Step, Box<Failed>> {
+        let adopted = match object.adoption {
+            Adoption::Never => false,
+            Adoption::Labelled => self.is_labelled(target, seen, &object.identity).await?,
+            Adoption::Any => !object.identity.is_empty(),
+        };
+        if !adopted {
+            return Ok(Step::Foreign);
+        }
+        self.allowed("patch", target)?;
+        let patch = json!({"metadata": {
+            "resourceVersion": seen.version,
+            "ownerReferences": null,
+            "labels": object.identity,
+        }});
+        match self.objects.merge::<Value>(target, None, &patch).await {
+            Ok(_) => {
+                info!(%target, "taken from its former owner");
+                Ok(Step::Stale)
+            }
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(Step::Stale),
+            Err(error) => Err(self.failed("patch", target, &error)),
+        }
+    }
+
+    /// Whether the object carries these labels. Of one that has an owner they are not kept.
+    async fn is_labelled(
+        &self,
+        target: &Target,
+        seen: &Seen,
+        identity: &BTreeMap<String, String>,
+    ) -> Result<bool, Box<Failed>> {
+        if seen.controller.is_none() {
+            return Ok(seen.is_labelled(identity));
+        }
+        self.allowed("get", target)?;
+        let live = self.objects.get(target).await;
+        let live = live.map_err(|error| self.failed("get", target, &error))?;
+        let labels = live.map(|live| meta_of(&live).labels.unwrap_or_default());
+        let carries =
+            |labels: BTreeMap<_, _>| identity.iter().all(|(k, v)| labels.get(k) == Some(v));
+        Ok(!identity.is_empty() && labels.is_some_and(carries))
     }
 
     /// The name is taken by an object that the watch has not shown: somebody else's, or ours
@@ -157,7 +209,7 @@ impl<C: Component> Engine<C> {
         let roots = vec![root.key.clone()];
         let seen = Self::seen(&meta, None, roots);
         if !seen.belongs_to(root.uid, &object.identity) {
-            return Ok(Step::Foreign);
+            return self.adopt(object, target, &seen).await;
         }
         if seen.deleting {
             return Ok(Step::Unchanged);
@@ -274,7 +326,7 @@ impl<C: Component> Engine<C> {
 
     /// Deletes what an earlier plan made and this one does not.
     async fn prune(&self, root: For<'_>, plan: &Plan, outcome: &mut Outcome) {
-        let superfluous: Vec<(Target, String)> = self.with_memory(|memory| {
+        let mut superfluous: Vec<(Target, String)> = self.with_memory(|memory| {
             memory
                 .of_root(root.key)
                 .filter(|(target, seen)| {
@@ -285,6 +337,22 @@ impl<C: Component> Engine<C> {
                 .map(|(target, seen)| (target.clone(), seen.uid.clone()))
                 .collect()
         });
+        for retired in plan.retired() {
+            let target = Target {
+                kind: retired.kind,
+                namespace: Some(retired.namespace.clone()),
+                name: retired.name.clone(),
+            };
+            let seen = self.with_memory(|memory| memory.seen(&target).cloned());
+            let Some(seen) = seen.filter(|seen| !seen.deleting) else {
+                continue;
+            };
+            match self.is_labelled(&target, &seen, &retired.identity).await {
+                Ok(true) => superfluous.push((target, seen.uid)),
+                Ok(false) => {}
+                Err(failed) => outcome.failed.push(*failed),
+            }
+        }
         for (target, uid) in superfluous {
             match self.delete(root, &target, &uid).await {
                 Ok(()) => outcome.pruned.push(target),

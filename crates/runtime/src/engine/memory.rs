@@ -506,8 +506,12 @@ impl Seen {
         if let Some(controller) = &self.controller {
             return controller == root_uid;
         }
-        let labelled = || identity.iter().all(|(k, v)| self.labels.get(k) == Some(v));
-        !identity.is_empty() && (self.ownership.mine || labelled())
+        !identity.is_empty() && (self.ownership.mine || self.is_labelled(identity))
+    }
+
+    /// Whether the object carries all of these labels, of which there must be some.
+    pub(super) fn is_labelled(&self, identity: &BTreeMap<String, String>) -> bool {
+        !identity.is_empty() && identity.iter().all(|(k, v)| self.labels.get(k) == Some(v))
     }
 }
 

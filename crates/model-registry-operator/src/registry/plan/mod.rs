@@ -6,7 +6,7 @@ mod deployment;
 mod metadata;
 mod postgres;
 mod proxy;
-mod routes;
+pub(crate) mod routes;
 mod service;
 
 use resources::{Plan, PlanError};

@@ -13,7 +13,8 @@ use crate::registry::names;
 use crate::registry::observe::Grant;
 use crate::registry::validate::{GatewayRoute, ProxyRoute, Validated};
 
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// Group of Gateway API.
+pub(crate) const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     if let Some(name) = &registry.rest.route {
@@ -38,14 +39,16 @@ pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
     }
     if let Some(gateway) = &registry.gateway {
         if let Some(grant) = &gateway.grant {
-            reference_grant(registry, gateway, grant, plan)?;
+            let whose = (registry.namespace.as_str(), registry.owner.as_ref());
+            reference_grant(whose, gateway.namespace.as_str(), grant, plan)?;
         }
         plan.push(http_route(registry, gateway)?);
     }
     Ok(())
 }
 
-fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
+/// An object that is only a spec.
+pub(crate) fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
     DynamicObject {
         types: None,
         metadata,
@@ -105,21 +108,17 @@ fn http_route(registry: &Validated, route: &GatewayRoute) -> Result<Planned, Pla
     Ok(Planned::new(HTTP_ROUTE, &object(metadata, &spec))?.identified_by(identity(registry)))
 }
 
-/// One for all registries of the namespace, each an owner: the garbage collector takes it with
+/// One for all resources of the namespace, each an owner: the garbage collector takes it with
 /// the last of them. One that belongs to nobody serves as it is.
-fn reference_grant(
-    registry: &Validated,
-    route: &GatewayRoute,
+pub(crate) fn reference_grant(
+    (namespace, owner): (&str, Option<&OwnerReference>),
+    routes: &str,
     grant: &Grant,
     plan: &mut Plan,
 ) -> Result<(), PlanError> {
     let (others, precondition) = match grant {
         Grant::Given => {
-            plan.keep(
-                REFERENCE_GRANT,
-                registry.namespace.as_str(),
-                names::REFERENCE_GRANT,
-            );
+            plan.keep(REFERENCE_GRANT, namespace, names::REFERENCE_GRANT);
             return Ok(());
         }
         Grant::Missing => (Vec::new(), Precondition::Absent),
@@ -127,10 +126,10 @@ fn reference_grant(
             (owners.clone(), Precondition::Version(version.clone()))
         }
     };
-    let own = registry.owner.clone().map(|owner| OwnerReference {
+    let own = owner.map(|owner| OwnerReference {
         controller: None,
         block_owner_deletion: None,
-        ..owner
+        ..owner.clone()
     });
     let mut owners: Vec<_> = others
         .into_iter()
@@ -145,15 +144,10 @@ fn reference_grant(
     )]));
     let metadata = ObjectMeta {
         owner_references: Some(owners).filter(|owners| !owners.is_empty()),
-        ..namespaced(
-            names::REFERENCE_GRANT,
-            registry.namespace.as_str(),
-            labels,
-            None,
-        )
+        ..namespaced(names::REFERENCE_GRANT, namespace, labels, None)
     };
     let spec = json!({
-        "from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": route.namespace.as_str()}],
+        "from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": routes}],
         "to": [{"group": "", "kind": "Service"}],
     });
     let planned = Planned::new(REFERENCE_GRANT, &object(metadata, &spec))?;

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 const STARTING: &[&str] = &["ContainerCreating", "PodInitializing"];
 
 /// Pods that are meant to run: not on their way out, and not over.
-pub(super) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+pub(crate) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     pods.iter().filter(|pod| {
         let phase = pod
             .status
@@ -18,7 +18,7 @@ pub(super) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
 }
 
 /// The status of a container, by its name.
-pub(super) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     statuses(pod).find(|status| status.name == name)
 }
 
@@ -29,14 +29,14 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// What keeps the first pod that has a problem from working. A pod that merely starts has none.
-pub(super) fn problem(pods: &[Pod]) -> Option<String> {
+pub(crate) fn problem(pods: &[Pod]) -> Option<String> {
     first(pods, |pod| {
         unready_containers(pod).or_else(|| unschedulable(pod))
     })
 }
 
 /// The first pod that is not ready, by what it says of itself.
-pub(super) fn unready(pods: &[Pod]) -> Option<String> {
+pub(crate) fn unready(pods: &[Pod]) -> Option<String> {
     first(pods, |pod| condition(pod, "Ready", None))
 }
 
@@ -47,7 +47,7 @@ fn first(pods: &[Pod], say: impl Fn(&Pod) -> Option<String>) -> Option<String> {
 }
 
 /// Whether pods are on their way: there is none, or one has not come to running all it has.
-pub(super) fn are_starting(pods: &[Pod]) -> bool {
+pub(crate) fn are_starting(pods: &[Pod]) -> bool {
     let is_starting = |pod: &Pod| {
         statuses(pod).next().is_none()
             || statuses(pod)

@@ -13,25 +13,25 @@ pub const STARTING: &str = "Deployment is unavailable: pods are starting or not 
 
 /// What there is of the registry's workload.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Live {
-    pub(super) deployment: Option<Deployment>,
+pub(crate) struct Live {
+    pub(crate) deployment: Option<Deployment>,
     /// Pods of the registry.
-    pub(super) pods: Vec<Pod>,
+    pub(crate) pods: Vec<Pod>,
     /// Pods of the generated Postgres, which the registry waits for.
-    pub(super) postgres_pods: Vec<Pod>,
+    pub(crate) postgres_pods: Vec<Pod>,
     /// Deployment of the generated Postgres.
-    pub(super) postgres: Option<Deployment>,
+    pub(crate) postgres: Option<Deployment>,
     /// Slices of the registry's Service; `None` when the operator may not watch them.
-    pub(super) slices: Option<Vec<EndpointSlice>>,
+    pub(crate) slices: Option<Vec<EndpointSlice>>,
     /// This pass has changed the pods, and what is known of the Deployment is from before.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
     /// The status says that pods are starting, or says nothing yet.
-    pub(super) was_starting: bool,
+    pub(crate) was_starting: bool,
 }
 
 /// Whether the registry can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Availability {
+pub(crate) enum Availability {
     /// It can.
     Up,
     /// Not yet, and nothing is wrong.
@@ -42,7 +42,7 @@ pub(super) enum Availability {
 
 /// How far the current template has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     Creating,
     Updating,
     Settled,
@@ -53,7 +53,7 @@ const ENDPOINTS_MISSING: &str = "Service endpoints not found: the Service has no
 const ENDPOINTS_UNREADY: &str = "Service endpoints not ready - no ready addresses available";
 
 /// Reads the workload.
-pub(super) fn workload(live: &Live) -> (Availability, Progress) {
+pub(crate) fn workload(live: &Live) -> (Availability, Progress) {
     let Some(deployment) = &live.deployment else {
         return (Availability::Starting, Progress::Creating);
     };

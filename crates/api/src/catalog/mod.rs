@@ -1,0 +1,3 @@
+//! Kind Catalog.
+
+pub mod v1alpha1;

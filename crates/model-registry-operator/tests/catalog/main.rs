@@ -1,0 +1,21 @@
+//! Kind Catalog: what it becomes beside what the Go operator was recorded to make of it, and on
+//! real API servers.
+
+#![cfg(test)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+#[path = "../compat/differences.rs"]
+#[expect(dead_code, reason = "shared: the list of registries is another file")]
+mod differences;
+mod installation;
+#[path = "../compat/normalise.rs"]
+mod normalise;
+mod offline;
+mod recorded;
+mod rules;
+mod server;

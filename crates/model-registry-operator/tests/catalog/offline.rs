@@ -1,0 +1,57 @@
+//! What a Catalog becomes among documents.
+
+use std::collections::BTreeMap;
+
+use api::catalog::v1alpha1::Catalog as Resource;
+use jiff::Timestamp;
+use model_registry_operator::catalog::{Catalog, config::Config, error::Error};
+use resources::Plan;
+use resources::kind::{AUTH, INGRESS_CONFIG};
+use runtime::component::Component;
+use runtime::offline::{OfflineInputs, Platform, documents};
+use serde_json::{Value, json};
+
+/// A catalog's operator with this environment.
+pub(crate) fn component(env: &[(&str, &str)]) -> Catalog {
+    let env: BTreeMap<_, _> = env.iter().copied().collect();
+    let config = Config::from_lookup(|name| env.get(name).map(|value| (*value).to_owned()));
+    Catalog {
+        config: config.unwrap(),
+    }
+}
+
+/// A Catalog with this name and spec in namespace `ns`.
+pub(crate) fn resource(name: &str, spec: &Value) -> Resource {
+    serde_json::from_value(json!({
+        "apiVersion": "aihub.opendatahub.io/v1alpha1", "kind": "Catalog", "spec": spec,
+        "metadata": {"name": name, "namespace": "ns", "uid": "the-uid"},
+    }))
+    .unwrap()
+}
+
+/// Documents in YAML.
+pub(crate) fn read(text: &str) -> Vec<Value> {
+    documents::read(text, "test").unwrap()
+}
+
+/// What `resource` becomes beside `documents`.
+pub(crate) fn plan(
+    catalog: &Catalog,
+    resource: &Resource,
+    documents: &[Value],
+    platform: Platform,
+) -> Result<Plan, Error> {
+    let capabilities = platform.capabilities(catalog, &[INGRESS_CONFIG, AUTH]);
+    let inputs = OfflineInputs::new(
+        catalog,
+        resource,
+        documents,
+        capabilities,
+        Timestamp::UNIX_EPOCH,
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let seen = runtime.block_on(catalog.observe(resource, &inputs))?;
+    catalog.plan(resource, &seen)
+}

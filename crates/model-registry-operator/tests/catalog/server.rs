@@ -1,0 +1,488 @@
+//! On real API servers, plain Kubernetes and the stand-in for OpenShift.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use cluster::{Cluster, Options, Platform, eventually};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, ResourceExt};
+use resources::Kind;
+use resources::kind::{
+    AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
+    REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
+};
+use runtime::{args::OperatorArgs, operator, shutdown::Shutdown};
+use serde_json::{Value, json};
+
+use crate::offline::component;
+
+const SOON: Duration = Duration::from_secs(30);
+/// The garbage collector notices a new CustomResourceDefinition within 30 s.
+const COLLECTED: Duration = Duration::from_secs(90);
+const ACCOUNT: (&str, &str) = (
+    "model-catalog-operator-system",
+    "catalog-controller-manager",
+);
+const CATALOG: Kind = Kind::namespaced("aihub.opendatahub.io", "v1alpha1", "Catalog", "catalogs");
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    args: OperatorArgs,
+}
+
+/// A cluster of its own with the overlay installed and the program running.
+struct World {
+    cluster: Cluster,
+    client: Client,
+    namespace: String,
+    kubeconfig: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
+    operator: Option<(Shutdown, std::thread::JoinHandle<()>)>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+impl World {
+    async fn start(platform: Platform, env: &[(&'static str, &'static str)]) -> Self {
+        let overlay = root().join("config/model-registry-operator/overlays/catalog");
+        let crd = overlay.join("aihub.opendatahub.io_catalogs.yaml");
+        let cluster = Cluster::start(&Options {
+            platform,
+            manifests: std::fs::read_to_string(crd).unwrap(),
+            ..Options::default()
+        })
+        .unwrap();
+        let overlay = overlay.to_str().unwrap();
+        cluster
+            .kubectl(&["apply", "--server-side", "-k", overlay])
+            .await
+            .unwrap();
+        let kubeconfig = cluster
+            .service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1)
+            .await
+            .unwrap();
+        let mut world = Self {
+            client: cluster.client().unwrap(),
+            namespace: cluster.namespace("catalog").await.unwrap(),
+            cluster,
+            kubeconfig,
+            env: env.to_vec(),
+            operator: None,
+        };
+        world.run();
+        world
+    }
+
+    fn run(&mut self) {
+        let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
+        let flags = ["--metrics-bind-address=0", "--health-probe-bind-address=0"];
+        let words = ["operator", &kubeconfig].into_iter().chain(flags);
+        let args = Flags::parse_from(words).args;
+        let shutdown = Shutdown::new();
+        let (until, catalog) = (shutdown.clone(), component(&self.env));
+        let process = operator::Process {
+            name: "model-registry-operator",
+            version: "test",
+            lease: "catalog.opendatahub.io",
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let running = operator::run_until(process, &args, catalog, None, until);
+            runtime.block_on(running).unwrap();
+        });
+        self.operator = Some((shutdown, thread));
+    }
+
+    fn stop(&mut self) {
+        if let Some((shutdown, thread)) = self.operator.take() {
+            shutdown.request();
+            thread.join().unwrap();
+        }
+    }
+
+    fn of(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = ApiResource {
+            group: kind.group.into(),
+            version: kind.version.into(),
+            api_version: kind.api_version(),
+            kind: kind.kind.into(),
+            plural: kind.plural.into(),
+        };
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        let namespaced = kind.scope == resources::Scope::Namespaced;
+        self.of(kind, namespaced.then_some(self.namespace.as_str()))
+    }
+
+    async fn apply(&self, object: Value) {
+        cluster::apply_yaml(&self.client, &self.namespace, &object.to_string())
+            .await
+            .unwrap();
+    }
+
+    async fn sample(&self) {
+        let folder = root().join("samples/model-registry/catalog");
+        let folder = folder.to_str().unwrap();
+        self.cluster
+            .kubectl(&["apply", "-n", &self.namespace, "-k", folder])
+            .await
+            .unwrap();
+    }
+
+    async fn available(&self, status: &str) -> Value {
+        let api = self.api(CATALOG);
+        eventually(
+            &format!("Available={status}"),
+            Duration::from_mins(1),
+            || async {
+                let all = api.list(&ListParams::default()).await;
+                let all = all.map_err(|error| error.to_string())?;
+                let object = all.items.first().ok_or("no catalog")?;
+                let conditions = object.data["status"]["conditions"].as_array();
+                let found = conditions
+                    .into_iter()
+                    .flatten()
+                    .find(|c| c["type"] == "Available" && c["status"] == status);
+                found
+                    .filter(|c| c["observedGeneration"] == json!(object.metadata.generation))
+                    .cloned()
+                    .filter(|_| {
+                        // Nothing else is said when all is well.
+                        let all = conditions.map_or(0, Vec::len);
+                        all == 2
+                    })
+                    .ok_or_else(|| object.data["status"].to_string())
+            },
+        )
+        .await
+        .unwrap()
+    }
+
+    async fn until(
+        &self,
+        kind: Kind,
+        name: &str,
+        holds: impl Fn(Option<&DynamicObject>) -> bool,
+    ) -> Option<DynamicObject> {
+        let api = self.api(kind);
+        eventually(&format!("{kind} {name}"), SOON, || async {
+            let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
+            if holds(object.as_ref()) {
+                Ok(object)
+            } else {
+                Err(format!("{object:?}"))
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Objects with the labels of the catalog's, everywhere but Events.
+    async fn traces(&self, kinds: &[Kind]) -> Vec<String> {
+        let mut found = Vec::new();
+        for &kind in kinds {
+            let list = self.of(kind, None).list(&ListParams::default()).await;
+            for object in list.unwrap() {
+                let ours = object
+                    .labels()
+                    .get("app")
+                    .is_some_and(|app| app == "model-catalog")
+                    || object.name_any() == "allow-gateway-httproutes";
+                if ours {
+                    found.push(format!("{kind} {}", object.name_any()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Names and versions of the objects of the namespace.
+    async fn versions(&self, kinds: &[Kind]) -> Vec<(String, Option<String>)> {
+        let mut found = Vec::new();
+        for &kind in kinds {
+            let list = self.api(kind).list(&ListParams::default()).await.unwrap();
+            let all = list.into_iter();
+            found.extend(all.map(|o| (format!("{kind} {}", o.name_any()), o.resource_version())));
+        }
+        found
+    }
+
+    /// Deletes every child, one after the other: each comes back.
+    async fn every_child_returns(&self, kinds: &[Kind]) {
+        for &kind in kinds {
+            let api = self.api(kind);
+            let list = api.list(&ListParams::default()).await.unwrap();
+            let ours: Vec<_> = list
+                .into_iter()
+                .filter(|object| {
+                    object
+                        .labels()
+                        .get("app")
+                        .is_some_and(|a| a == "model-catalog")
+                })
+                .collect();
+            assert!(!ours.is_empty(), "{kind}");
+            for object in ours {
+                let name = object.name_any();
+                api.delete(&name, &DeleteParams::background())
+                    .await
+                    .unwrap();
+                let started = Instant::now();
+                self.until(kind, &name, |back| {
+                    back.is_some_and(|back| back.uid() != object.uid())
+                })
+                .await;
+                let took = started.elapsed();
+                assert!(took < Duration::from_secs(5), "{kind} {name}: {took:?}");
+            }
+        }
+        self.available("True").await;
+    }
+
+    async fn at_rest_there_are_no_requests(&self) {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mark = self.cluster.audit_mark().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let log = self.cluster.audit_since(mark).await.unwrap();
+        // A watch ends and begins anew now and then: that is not work.
+        let requests: Vec<_> = log
+            .by_service_account(ACCOUNT.0, ACCOUNT.1)
+            .into_iter()
+            .filter(|record| record.verb != "watch")
+            .map(|record| format!("{} {}", record.verb, record.name))
+            .collect();
+        assert!(requests.is_empty(), "{requests:?}");
+    }
+
+    async fn delete(&self, kinds: &[Kind]) {
+        self.api(CATALOG)
+            .delete("catalog", &DeleteParams::background())
+            .await
+            .unwrap();
+        let left = [
+            "ConfigMap agent-catalog-sources",
+            "ConfigMap mcp-catalog-sources",
+            "ConfigMap model-catalog-sources",
+        ];
+        eventually("only the user's sources are left", COLLECTED, || async {
+            let traces = self.traces(kinds).await;
+            if traces == left {
+                Ok(())
+            } else {
+                Err(traces.join(", "))
+            }
+        })
+        .await
+        .unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some((shutdown, _)) = &self.operator {
+            shutdown.request();
+        }
+    }
+}
+
+const EVERYWHERE: &[Kind] = &[
+    SERVICE_ACCOUNT,
+    CONFIG_MAP,
+    SECRET,
+    SERVICE,
+    DEPLOYMENT,
+    NETWORK_POLICY,
+    ROLE,
+    ROLE_BINDING,
+    CLUSTER_ROLE_BINDING,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sample_lives_on_kubernetes() {
+    let mut world = World::start(Platform::Kubernetes, &[]).await;
+    world.sample().await;
+    world.available("True").await;
+    let deployment = world
+        .until(DEPLOYMENT, "model-catalog", |d| d.is_some())
+        .await;
+    let args = &deployment.unwrap().data["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert!(
+        args.to_string()
+            .contains("/data/labeled-sources/team-models/sources.yaml"),
+        "{args}"
+    );
+    world.every_child_returns(EVERYWHERE).await;
+
+    // The user's own stay as the user wants them, and another operator process writes nothing.
+    let edit = json!({"data": {"sources.yaml": "catalogs: [{id: mine}]"}});
+    world
+        .api(CONFIG_MAP)
+        .patch(
+            "model-catalog-sources",
+            &PatchParams::default(),
+            &Patch::Merge(edit),
+        )
+        .await
+        .unwrap();
+    world.at_rest_there_are_no_requests().await;
+    world.stop();
+    let before = world.versions(EVERYWHERE).await;
+    world.run();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.versions(EVERYWHERE).await, before);
+    let own = world
+        .until(CONFIG_MAP, "model-catalog-sources", |m| m.is_some())
+        .await;
+    assert_eq!(
+        own.unwrap().data["data"]["sources.yaml"],
+        "catalogs: [{id: mine}]"
+    );
+    world.delete(EVERYWHERE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sample_lives_behind_a_gateway_on_openshift() {
+    let gateway = [
+        ("GATEWAY_DOMAIN", "gw.example.test"),
+        ("HTTPROUTE_NAMESPACE", "applications"),
+    ];
+    let world = World::start(Platform::OpenShift, &gateway).await;
+    world
+        .apply(
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "applications"}}),
+        )
+        .await;
+    let auth = |groups: Value| {
+        json!({"apiVersion": "services.platform.opendatahub.io/v1alpha1", "kind": "Auth",
+            "metadata": {"name": "auth"}, "spec": {"adminGroups": groups, "allowedGroups": []}})
+    };
+    world.apply(auth(json!(["admins"]))).await;
+    world.sample().await;
+    world.available("True").await;
+    world
+        .until(ROLE_BINDING, "model-catalog-admin-binding", |b| b.is_some())
+        .await;
+    world.apply(auth(json!([]))).await;
+    world
+        .until(ROLE_BINDING, "model-catalog-admin-binding", |b| b.is_none())
+        .await;
+    let route = world.of(HTTP_ROUTE, Some("applications"));
+    let route = route.get("model-catalog").await.unwrap();
+    assert_eq!(
+        route.data["spec"]["rules"][0]["backendRefs"][0]["port"],
+        8443
+    );
+    let mut kinds = EVERYWHERE.to_vec();
+    kinds.retain(|kind| *kind != SECRET);
+    kinds.push(ROUTE);
+    world.every_child_returns(&kinds).await;
+    world.at_rest_there_are_no_requests().await;
+    kinds.extend([SECRET, HTTP_ROUTE, REFERENCE_GRANT]);
+    world.delete(&kinds).await;
+    assert_eq!(AUTH.scope, resources::Scope::Cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_there_before_is_taken_over() {
+    let world = World::start(Platform::Kubernetes, &[]).await;
+    let labels = json!({"app": "model-catalog", "app.kubernetes.io/created-by": "model-registry-operator",
+        "app.kubernetes.io/part-of": "model-catalog"});
+    let old = |kind: &str, name: &str, more: Value| {
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels,
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "former", "controller": true,
+                "uid": "11111111-2222-4333-8444-555555555555"}]}});
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap_or_default());
+        object
+    };
+    // A former owner that exists, or the garbage collector comes first.
+    world
+        .apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "former"}}))
+        .await;
+    let former = world.api(CONFIG_MAP).get("former").await.unwrap();
+    for mut object in [
+        old("ServiceAccount", "model-catalog", json!({})),
+        old(
+            "ConfigMap",
+            "default-catalog-sources",
+            json!({"data": {"sources.yaml": "catalogs: []"}}),
+        ),
+        old("ConfigMap", "model-catalog-default-sources", json!({})),
+    ] {
+        object["metadata"]["ownerReferences"][0]["uid"] = json!(former.uid());
+        world.apply(object).await;
+    }
+    world
+        .apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "model-catalog-sources", "labels": labels},
+            "data": {"sources.yaml": "catalogs: [{id: default_catalog}, {id: mine}]", "mine.yaml": "m"}}))
+        .await;
+    world
+        .apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "model-catalog-postgres"},
+            "stringData": {"database-password": "kept"}}))
+        .await;
+    world.sample().await;
+    world.available("True").await;
+    for (kind, name) in [
+        (SERVICE_ACCOUNT, "model-catalog"),
+        (CONFIG_MAP, "default-catalog-sources"),
+        (SECRET, "model-catalog-postgres"),
+    ] {
+        let object = world.api(kind).get(name).await.unwrap();
+        let owners = object.owner_references();
+        assert_eq!(owners.len(), 1, "{kind} {name}: {owners:?}");
+        assert_eq!(owners[0].kind, "Catalog", "{kind} {name}");
+    }
+    let secret = world
+        .api(SECRET)
+        .get("model-catalog-postgres")
+        .await
+        .unwrap();
+    assert_eq!(secret.data["data"]["database-password"], "a2VwdA==");
+    assert_eq!(secret.data["data"]["database-user"], "Y2F0YWxvZ191c2Vy");
+    world
+        .until(CONFIG_MAP, "model-catalog-default-sources", |m| m.is_none())
+        .await;
+    let own = world
+        .api(CONFIG_MAP)
+        .get("model-catalog-sources")
+        .await
+        .unwrap();
+    assert_eq!(own.data["data"]["mine.yaml"], "m");
+    let file = own.data["data"]["sources.yaml"].as_str().unwrap();
+    assert!(
+        !file.contains("default_catalog") && file.contains("mine"),
+        "{file}"
+    );
+    world.delete(&[DEPLOYMENT, CONFIG_MAP, SECRET]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_name_makes_nothing_and_says_so() {
+    let world = World::start(Platform::Kubernetes, &[]).await;
+    world
+        .apply(json!({"apiVersion": "aihub.opendatahub.io/v1alpha1", "kind": "Catalog", "metadata": {"name": "other"}}))
+        .await;
+    let condition = world.available("False").await;
+    let message = condition["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("catalog resource name must be 'catalog'"),
+        "{message}"
+    );
+    assert!(world.traces(EVERYWHERE).await.is_empty());
+}
