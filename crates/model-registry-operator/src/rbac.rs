@@ -173,6 +173,12 @@ pub const RULES: &[RbacRule] = &[
         "The domain of OpenShift's applications, for host names.",
     ),
     rule(
+        &["config.openshift.io"],
+        &["apiservers"],
+        READ,
+        "The TLS profile of OpenShift's API server: metrics and webhooks are served by it too.",
+    ),
+    rule(
         &["events.k8s.io"],
         &["events"],
         &["create"],

@@ -159,6 +159,8 @@ pub const AUTH: Kind = Kind::cluster(
     "Auth",
     "auths",
 );
+/// OpenShift's configuration of its API server.
+pub const API_SERVER: Kind = Kind::cluster("config.openshift.io", "v1", "APIServer", "apiservers");
 /// Gateway API's `HTTPRoute`.
 pub const HTTP_ROUTE: Kind =
     Kind::namespaced("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");

@@ -357,7 +357,7 @@ where
 }
 
 /// The verb that the server refused.
-fn refused(error: &watcher::Error) -> Option<&'static str> {
+pub(crate) fn refused(error: &watcher::Error) -> Option<&'static str> {
     let (verb, error) = match error {
         watcher::Error::InitialListFailed(error) => ("list", error),
         watcher::Error::WatchStartFailed(error) => ("watch", error),

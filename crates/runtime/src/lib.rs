@@ -19,6 +19,7 @@ pub mod permissions;
 pub mod serve;
 pub mod shutdown;
 pub mod tls;
+pub mod tls_profile;
 pub mod webhook_certificates;
 
 pub use capabilities::Capabilities;

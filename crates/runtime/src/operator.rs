@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::Client;
-use resources::Kind;
+use resources::{Kind, kind::API_SERVER};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     permissions::Permissions,
     serve::{self, Health},
     shutdown::Shutdown,
-    tls::TlsProfile,
+    tls_profile::TlsProfiles,
 };
 
 /// Passes that run when shutdown is requested get this long to finish.
@@ -128,6 +128,7 @@ pub async fn run_beside<C: Component>(
         .iter()
         .filter(|w| w.optional)
         .map(|w| w.kind)
+        .chain([API_SERVER])
         .collect();
     let permissions = Arc::new(Permissions::unknown());
     let (review, discovery) = tokio::join!(
@@ -142,6 +143,13 @@ pub async fn run_beside<C: Component>(
     if let Err(error) = review {
         warn!(%error, "the operator's own rights are not known; what is forbidden will show when it is tried");
     }
+    // The servers wait for it, the loop does not.
+    let profiles = TlsProfiles::follow(
+        client.clone(),
+        discovery.capabilities(),
+        Arc::clone(&permissions),
+        metrics.clone(),
+    );
     let running = engine::start(
         component,
         Surroundings {
@@ -176,6 +184,7 @@ pub async fn run_beside<C: Component>(
             namespace: pod_namespace.unwrap_or(own_namespace),
             capabilities: discovery.capabilities(),
             known: running.known(),
+            profiles: profiles.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
             shutdown: shutdown.clone(),
@@ -183,15 +192,7 @@ pub async fn run_beside<C: Component>(
         };
         admission::start(webhooks, args, around).await?;
     }
-    serve::start(
-        args,
-        &client,
-        &metrics,
-        &health,
-        &TlsProfile::intermediate(),
-        &shutdown,
-    )
-    .await?;
+    serve::start(args, &client, &metrics, &health, profiles, &shutdown).await?;
     let mut progress = running.progress();
     tokio::spawn(async move {
         if progress.wait_for(|pending| *pending == 0).await.is_ok() {

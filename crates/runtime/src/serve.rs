@@ -31,7 +31,8 @@ use crate::{
     args::OperatorArgs,
     metrics::Metrics,
     shutdown::Shutdown,
-    tls::{ServingCertificate, TlsError, TlsListener, TlsProfile},
+    tls::{ServingCertificate, TlsError, TlsListener},
+    tls_profile::{TlsConfig, TlsProfiles},
 };
 
 /// How long an answer of the cluster about a token counts: a scrape each 30 s asks every
@@ -138,7 +139,7 @@ pub async fn start(
     client: &Client,
     metrics: &Metrics,
     health: &Health,
-    profile: &TlsProfile,
+    profiles: TlsProfiles,
     shutdown: &Shutdown,
 ) -> Result<(), ServeError> {
     let bind = |flag| move |source| ServeError::Bind { flag, source };
@@ -170,7 +171,7 @@ pub async fn start(
         certificate.set_self_signed(&["localhost"])?;
         loaded(&certificate);
     }
-    let config = Arc::new(profile.server_config(certificate)?);
+    let config = TlsConfig::new(profiles, certificate)?;
     let tls = TlsListener::new(tcp, config).map_err(bind("metrics-bind-address"))?;
     serve(
         tls,

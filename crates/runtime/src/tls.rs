@@ -2,7 +2,7 @@
 //! listener on which a slow client delays nobody.
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -26,6 +26,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::tls_profile::TlsConfig;
 
 /// A client that has not finished the handshake by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -155,6 +157,21 @@ impl TlsProfile {
             .with_cert_resolver(certificate);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+}
+
+/// For the log: `TLSv1_2 and later, 9 cipher suites`.
+impl fmt::Display for TlsProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(oldest) = self.versions.last() {
+            write!(f, "{:?} and later, ", oldest.version)?;
+        }
+        let served = |suite: &&SupportedCipherSuite| self.versions.contains(&suite.version());
+        write!(
+            f,
+            "{} cipher suites",
+            self.suites.iter().filter(served).count()
+        )
     }
 }
 
@@ -382,10 +399,10 @@ pub struct TlsListener {
 
 impl TlsListener {
     /// Accepts on `tcp`. Handshakes run beside each other and end after 10 s.
-    pub fn new(tcp: TcpListener, config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub fn new(tcp: TcpListener, config: TlsConfig) -> io::Result<Self> {
         let address = tcp.local_addr()?;
         let (done, ready) = mpsc::channel(1);
-        let accepting = tokio::spawn(accept(tcp, TlsAcceptor::from(config), done));
+        let accepting = tokio::spawn(accept(tcp, config, done));
         Ok(Self {
             address,
             ready,
@@ -402,9 +419,10 @@ impl Drop for TlsListener {
 
 async fn accept(
     mut tcp: TcpListener,
-    acceptor: TlsAcceptor,
+    mut config: TlsConfig,
     done: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
+    config.known().await;
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         // The semaphore is never closed.
@@ -412,7 +430,8 @@ async fn accept(
             return;
         };
         let (stream, peer) = Listener::accept(&mut tcp).await;
-        let (acceptor, done) = (acceptor.clone(), done.clone());
+        let acceptor = TlsAcceptor::from(config.current());
+        let done = done.clone();
         tokio::spawn(async move {
             let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
             drop(slot);

@@ -131,6 +131,12 @@ pub const RULES: &[RbacRule] = &[
         "The domain of OpenShift's applications, for host names.",
     ),
     rule(
+        &["config.openshift.io"],
+        &["apiservers"],
+        READ,
+        "The TLS profile of OpenShift's API server: metrics are served by it too.",
+    ),
+    rule(
         &["services.platform.opendatahub.io"],
         &["auths"],
         READ,

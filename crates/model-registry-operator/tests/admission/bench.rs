@@ -26,6 +26,8 @@ use runtime::{
     operator::{self, Beside},
     serve::Health,
     shutdown::Shutdown,
+    tls::TlsProfile,
+    tls_profile::TlsProfiles,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -226,6 +228,7 @@ impl Bench {
             namespace: NAMESPACE.to_owned(),
             capabilities,
             known: Arc::new(|_| Vec::new()),
+            profiles: TlsProfiles::fixed(TlsProfile::default()),
             metrics,
             health: Health::default(),
             shutdown: shutdown.clone(),

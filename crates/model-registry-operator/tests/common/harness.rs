@@ -71,9 +71,14 @@ impl Operator {
         let mut words = vec![
             "operator".to_owned(),
             format!("--kubeconfig={}", kubeconfig.display()),
-            "--metrics-bind-address=0".to_owned(),
             "--health-probe-bind-address=0".to_owned(),
         ];
+        if !flags
+            .iter()
+            .any(|flag| flag.starts_with("--metrics-bind-address="))
+        {
+            words.push("--metrics-bind-address=0".to_owned());
+        }
         words.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let args = Flags::parse_from(words).args;
         let shutdown = Shutdown::new();

@@ -18,3 +18,4 @@ mod optional_apis;
 mod proxy_rule;
 mod rendered;
 mod samples;
+mod tls_profile;

@@ -17,7 +17,8 @@ use crate::{
     metrics::Metrics,
     serve::{self, Health},
     shutdown::Shutdown,
-    tls::{ServingCertificate, TlsError, TlsListener, TlsProfile},
+    tls::{ServingCertificate, TlsError, TlsListener},
+    tls_profile::{TlsConfig, TlsProfiles},
     webhook_certificates::{self, Clock, Keeping},
 };
 
@@ -138,6 +139,8 @@ pub struct Surroundings {
     pub capabilities: watch::Receiver<Arc<Capabilities>>,
     /// Which resources there are.
     pub known: Known,
+    /// By which TLS is served.
+    pub profiles: TlsProfiles,
     /// Numbers for Prometheus.
     pub metrics: Metrics,
     /// Told when the certificate is loaded.
@@ -174,7 +177,7 @@ pub async fn start(
     let address = tcp.local_addr().map_err(AdmissionError::Bind)?;
     around.health.require(CHECK, false);
     let certificate = ServingCertificate::new();
-    let config = Arc::new(TlsProfile::intermediate().server_config(Arc::clone(&certificate))?);
+    let config = TlsConfig::new(around.profiles, Arc::clone(&certificate))?;
     let listener = TlsListener::new(tcp, config).map_err(AdmissionError::Bind)?;
     let loaded = {
         let (metrics, health) = (around.metrics, around.health);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tls::TlsProfile;
 use http::Request;
 use kube::client::Body;
 use rustls::{
@@ -200,7 +201,7 @@ async fn https(profile: TlsProfile) -> (SocketAddr, Shutdown) {
     let (tcp, address) = listen().await;
     let certificate = ServingCertificate::new();
     certificate.set_self_signed(&["localhost"]).unwrap();
-    let config = Arc::new(profile.server_config(certificate).unwrap());
+    let config = TlsConfig::new(TlsProfiles::fixed(profile), certificate).unwrap();
     let listener = TlsListener::new(tcp, config).unwrap();
     let shutdown = Shutdown::new();
     let guard = Some(Guard::new(cluster().0));
@@ -293,7 +294,7 @@ async fn a_server_starts_as_the_flags_say() {
             &cluster().0,
             &metrics,
             &health,
-            &TlsProfile::default(),
+            TlsProfiles::fixed(TlsProfile::default()),
             &Shutdown::new(),
         )
         .await

@@ -13,6 +13,7 @@ use runtime::{
     serve::serve,
     shutdown::Shutdown,
     tls::{ServingCertificate, TlsListener, TlsProfile},
+    tls_profile::{TlsConfig, TlsProfiles},
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -135,10 +136,9 @@ async fn aggregated_server(shutdown: &Shutdown) -> SocketAddr {
     certificate
         .set_self_signed(&["localhost"])
         .expect("a certificate");
-    let config = TlsProfile::default()
-        .server_config(certificate)
-        .expect("TLS");
-    let tls = TlsListener::new(tcp, Arc::new(config)).expect("a listener");
+    let profiles = TlsProfiles::fixed(TlsProfile::default());
+    let config = TlsConfig::new(profiles, certificate).expect("TLS");
+    let tls = TlsListener::new(tcp, config).expect("a listener");
     let router = Router::new().route(
         "/apis/user.openshift.io/v1",
         get(move || async move { ([("content-type", "application/json")], list.to_string()) }),
