@@ -12,7 +12,9 @@ pub mod network;
 pub mod plan;
 pub mod postgres;
 pub mod proxy;
+pub mod share;
 pub mod workload;
 
 pub use kind::{Kind, Scope};
 pub use plan::{Adoption, Foreign, Plan, PlanError, Planned, Precondition, Retired};
+pub use share::Share;

@@ -10,12 +10,14 @@ use crate::kind::{
     CLUSTER_ROLE_BINDING, CONFIG_MAP, GROUP, Kind, NAMESPACE, NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT, Scope,
 };
+use crate::share::Share;
 
 /// Objects that a resource becomes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     objects: Vec<Planned>,
     keep: BTreeSet<(&'static str, String, String)>,
+    shares: Vec<Share>,
     retired: Vec<Retired>,
 }
 
@@ -200,6 +202,17 @@ impl Plan {
     pub fn keep(&mut self, kind: Kind, namespace: &str, name: &str) {
         self.keep
             .insert((kind.kind, namespace.to_owned(), name.to_owned()));
+    }
+
+    /// Adds fields of somebody else's object.
+    pub fn share(&mut self, share: Share) {
+        self.shares.push(share);
+    }
+
+    /// Fields of somebody else's objects.
+    #[must_use]
+    pub fn shares(&self) -> &[Share] {
+        &self.shares
     }
 
     /// An object that goes when it carries these labels, whoever owns it.

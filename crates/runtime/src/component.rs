@@ -39,6 +39,12 @@ pub trait Component: Send + Sync + 'static {
     /// pruned comes from this one list.
     fn kinds(&self) -> &[Watched];
 
+    /// Kinds, among those, whose objects belong to somebody else and may get a few fields from
+    /// plans ([`resources::Share`]).
+    fn shared(&self) -> &[Kind] {
+        &[]
+    }
+
     /// Which resource an object belongs to, by its labels or by the kept `part` of it (null when
     /// only metadata is watched). A controller reference is looked at before.
     fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner>;

@@ -13,6 +13,9 @@ pub struct Outcome {
     pub pruned: Vec<Target>,
     /// Names that somebody else's object holds.
     pub foreign: Vec<Target>,
+    /// Objects of somebody else, in which a value that was to be shared is set by somebody else.
+    /// Nothing of that share was written; it is tried again when the object changes.
+    pub contested: Vec<Target>,
     /// Writes that failed.
     pub failed: Vec<Failed>,
     /// The pass ended early because the cluster had changed meanwhile; it is done again at once.
@@ -43,7 +46,8 @@ pub struct Failed {
 }
 
 impl Outcome {
-    /// Whether every object of the plan is as planned.
+    /// Whether every object of the plan is as planned. A contested value is somebody's choice:
+    /// trying again does not help.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.foreign.is_empty() && !self.stale

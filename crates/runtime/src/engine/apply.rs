@@ -64,6 +64,7 @@ impl<C: Component> Engine<C> {
                 }
             }
         }
+        self.share(root, plan.shares(), &mut outcome).await;
         self.prune(root, plan, &mut outcome).await;
         outcome
     }
@@ -96,16 +97,7 @@ impl<C: Component> Engine<C> {
                     if before.digest == seen.ownership.digest {
                         return Ok(Step::Unchanged);
                     }
-                    if !self.with_memory(|memory| memory.root(root.key).may_repair(Instant::now()))
-                    {
-                        return Err(Box::new(Failed {
-                            target: target.clone(),
-                            missing_rule: None,
-                            message: "somebody else keeps changing fields of this object that the \
-                                      operator sets: find the other writer in its managedFields"
-                                .to_owned(),
-                        }));
-                    }
+                    self.may_repair(root, target)?;
                 }
                 self.update(root, object, target, wanted, seen, applied)
                     .await
@@ -466,8 +458,22 @@ impl<C: Component> Engine<C> {
         });
     }
 
+    /// Slows down a fight over a field.
+    pub(super) fn may_repair(&self, root: For<'_>, target: &Target) -> Result<(), Box<Failed>> {
+        if self.with_memory(|memory| memory.root(root.key).may_repair(Instant::now())) {
+            return Ok(());
+        }
+        Err(Box::new(Failed {
+            target: target.clone(),
+            missing_rule: None,
+            message: "somebody else keeps changing fields of this object that the operator sets: \
+                      find the other writer in its managedFields"
+                .to_owned(),
+        }))
+    }
+
     /// The rules known from the start, so that what is forbidden is not even tried.
-    fn allowed(&self, verb: &'static str, target: &Target) -> Result<(), Box<Failed>> {
+    pub(super) fn allowed(&self, verb: &'static str, target: &Target) -> Result<(), Box<Failed>> {
         if self.permissions.allows(&Rule::on(verb, target.kind)) {
             return Ok(());
         }
@@ -479,7 +485,12 @@ impl<C: Component> Engine<C> {
         }))
     }
 
-    fn failed(&self, verb: &'static str, target: &Target, error: &RequestError) -> Box<Failed> {
+    pub(super) fn failed(
+        &self,
+        verb: &'static str,
+        target: &Target,
+        error: &RequestError,
+    ) -> Box<Failed> {
         let missing_rule = error.is_missing_right().then(|| {
             let rule = Rule::on(verb, target.kind);
             self.permissions.note_forbidden(&rule);
@@ -501,7 +512,7 @@ fn target_of(object: &Planned) -> Target {
     }
 }
 
-fn meta_of(object: &Value) -> ObjectMeta {
+pub(super) fn meta_of(object: &Value) -> ObjectMeta {
     object
         .get("metadata")
         .and_then(|meta| serde_json::from_value(meta.clone()).ok())

@@ -13,7 +13,7 @@ use resources::{Kind, Planned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ownership::Ownership;
+use super::{ownership::Ownership, share::Shares};
 use crate::outcome::Target;
 
 /// Address of a resource: namespace (none when cluster-scoped) and name.
@@ -119,6 +119,7 @@ pub(super) struct Memory<K> {
     /// Hashes of the addresses of all objects of the kinds that are watched whole, so that
     /// asking for an absent one costs no request.
     existing: HashMap<Kind, Existing>,
+    pub(super) shares: Shares,
 }
 
 #[derive(Default)]
@@ -154,6 +155,7 @@ impl<K> Default for Memory<K> {
             roots: HashMap::new(),
             waiting: HashSet::new(),
             existing: HashMap::new(),
+            shares: Shares::default(),
         }
     }
 }
@@ -306,6 +308,7 @@ impl<K> Memory<K> {
     pub(super) fn forget(&mut self, key: &RootKey) {
         self.roots.remove(key);
         self.waiting.remove(key);
+        self.shares.forget(key);
         self.inputs.retain(|_, input| {
             input.readers.remove(key);
             !input.readers.is_empty()

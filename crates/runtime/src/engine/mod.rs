@@ -1,12 +1,14 @@
 //! The loop: watches make memory and wake-ups, a wake-up is one pass over one resource.
 
 mod apply;
+pub mod edit;
 mod memory;
 mod objects;
 mod ownership;
 mod pass;
 mod reads;
 mod roots;
+mod share;
 mod watch;
 
 use std::{
@@ -257,7 +259,13 @@ impl<C: Component> Engine<C> {
                 } else {
                     &["list", "watch"]
                 };
-                verbs.iter().map(|verb| Rule::on(verb, w.kind))
+                let shared = self.component.shared().contains(&w.kind);
+                let to_share: &[&'static str] = if shared { &["get", "patch"] } else { &[] };
+                let missing = to_share.iter().filter(|verb| !verbs.contains(verb));
+                verbs
+                    .iter()
+                    .chain(missing)
+                    .map(|verb| Rule::on(verb, w.kind))
             })
             .collect();
         self.permissions.missing(&needed)

@@ -71,6 +71,18 @@ impl RequestError {
         self.status().is_some_and(kube::core::Status::is_conflict)
     }
 
+    /// Whether somebody else has set a value that was to be applied without force.
+    pub(super) fn is_contested(&self) -> bool {
+        self.is_conflict()
+            && self
+                .status()
+                .and_then(|status| status.details.as_ref())
+                .is_some_and(|details| {
+                    let mut causes = details.causes.iter();
+                    causes.any(|cause| cause.reason == "FieldManagerConflict")
+                })
+    }
+
     /// Whether the operator's role lacks the rule. Quotas, pod security and a namespace that is
     /// being deleted forbid as well, and no role helps against them.
     pub(super) fn is_missing_right(&self) -> bool {
@@ -139,6 +151,27 @@ impl Objects {
             &Patch::Apply(&body),
         )?;
         self.write(request, object.kind).await
+    }
+
+    /// Applies fields of somebody else's object for `manager`: what it applied before and is not
+    /// in `body` goes.
+    pub(super) async fn share(
+        &self,
+        target: &Target,
+        body: &Value,
+        manager: &str,
+        force: bool,
+    ) -> Answer<ObjectMeta> {
+        let params = PatchParams {
+            force,
+            ..PatchParams::apply(manager)
+        };
+        let request = Build::new(collection(target.kind, target.namespace.as_deref())).patch(
+            &target.name,
+            &params,
+            &Patch::Apply(body),
+        )?;
+        self.send_for_meta(request).await
     }
 
     /// Replaces the managed fields of the object, if it still is at `version`.

@@ -15,8 +15,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::core::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+/// Name of a map or list element itself in the field set below it.
+const ITSELF: &str = ".";
 const APPLY: &str = "Apply";
 const UPDATE: &str = "Update";
 
@@ -114,7 +116,7 @@ pub(super) fn moved(
         .clone();
     ours.manager = Some(manager.to_owned());
     ours.operation = Some(APPLY.to_owned());
-    let mut fields = Value::Object(serde_json::Map::new());
+    let mut fields = Value::Object(Map::new());
     for entry in entries
         .iter()
         .filter(|entry| is_applied(entry) || is_moved(entry))
@@ -131,13 +133,118 @@ pub(super) fn moved(
     Some(std::iter::once(ours).chain(others).collect())
 }
 
+/// The managed fields of `meta` after the fields of `body` that `predecessors` wrote became part
+/// of the applied set of `manager`; `None` when they hold none of them.
+pub(super) fn moved_part(
+    meta: &ObjectMeta,
+    manager: &str,
+    predecessors: &[&str],
+    body: &Value,
+) -> Option<Vec<ManagedFieldsEntry>> {
+    let mut entries = Vec::new();
+    let mut ours: Option<ManagedFieldsEntry> = None;
+    let mut taken = Value::Object(Map::new());
+    for mut entry in meta.managed_fields.iter().flatten().cloned() {
+        let holder = entry.manager.as_deref().unwrap_or_default();
+        if entry.subresource.is_none() && is_apply(&entry) && holder == manager {
+            ours = Some(entry);
+            continue;
+        }
+        let inherited = entry.subresource.is_none() && predecessors.contains(&holder);
+        if inherited
+            && !is_apply(&entry)
+            && let Some(FieldsV1(Value::Object(fields))) = &mut entry.fields_v1
+        {
+            let part = take(fields, body);
+            let is_empty = fields.is_empty();
+            if !part.is_empty() {
+                unite(&mut taken, &Value::Object(part));
+                ours.get_or_insert_with(|| ManagedFieldsEntry {
+                    manager: Some(manager.to_owned()),
+                    operation: Some(APPLY.to_owned()),
+                    fields_v1: None,
+                    ..entry.clone()
+                });
+            }
+            if is_empty {
+                continue;
+            }
+        }
+        entries.push(entry);
+    }
+    if taken.as_object().is_none_or(Map::is_empty) {
+        return None;
+    }
+    let mut ours = ours?;
+    let mut fields = ours
+        .fields_v1
+        .map_or_else(|| Value::Object(Map::new()), |FieldsV1(fields)| fields);
+    unite(&mut fields, &taken);
+    ours.fields_v1 = Some(FieldsV1(fields));
+    entries.insert(0, ours);
+    Some(entries)
+}
+
+/// Takes the fields of `body` out of the field set `set`.
+fn take(set: &mut Map<String, Value>, body: &Value) -> Map<String, Value> {
+    let mut taken = Map::new();
+    set.retain(|field, below| {
+        let (Some(part), Value::Object(below)) = (member(body, field), below) else {
+            return true;
+        };
+        if below.is_empty() {
+            taken.insert(field.clone(), Value::Object(Map::new()));
+            return false;
+        }
+        let more = take(below, &part);
+        if !more.is_empty() {
+            taken.insert(field.clone(), Value::Object(more));
+        }
+        !below.is_empty()
+    });
+    // A map or list element that holds nothing else any more goes along, or it would stay empty.
+    if !taken.is_empty()
+        && set.len() == 1
+        && let Some(itself) = set.remove(ITSELF)
+    {
+        taken.insert(ITSELF.to_owned(), itself);
+    }
+    taken
+}
+
+/// The part of `body` that a name in a field set means: a member `f:`, the list element with some
+/// keys `k:`, an element of a set `v:`, or one at an index `i:`.
+fn member(body: &Value, field: &str) -> Option<Value> {
+    let (sort, name) = field.split_once(':')?;
+    match sort {
+        "f" => body.get(name).cloned(),
+        "i" => body.get(name.parse::<usize>().ok()?).cloned(),
+        "k" | "v" => {
+            let wanted: Value = serde_json::from_str(name).ok()?;
+            let is_meant = |element: &&Value| match &wanted {
+                Value::Object(keys) if sort == "k" => keys
+                    .iter()
+                    .all(|(key, value)| element.get(key) == Some(value)),
+                wanted => *element == wanted,
+            };
+            body.as_array()?.iter().find(is_meant).cloned()
+        }
+        _ => None,
+    }
+}
+
+/// Whether the entry is of an apply.
+pub(super) fn is_apply(entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some(APPLY)
+}
+
 /// Adds the field set `more` to `set`.
 fn unite(set: &mut Value, more: &Value) {
     if let (Value::Object(set), Value::Object(more)) = (set, more) {
         for (field, below) in more {
             unite(
                 set.entry(field.clone())
-                    .or_insert_with(|| Value::Object(serde_json::Map::new())),
+                    .or_insert_with(|| Value::Object(Map::new())),
                 below,
             );
         }
@@ -196,6 +303,66 @@ mod tests {
         ] {
             assert_eq!(created_as(other, "us"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn only_the_fields_in_question_are_moved_from_a_predecessor() {
+        let before = meta(json!([
+            entry(
+                "kubectl",
+                "Update",
+                &json!({"f:spec": {"f:logger": {"f:url": {}}}})
+            ),
+            entry(
+                "old",
+                "Update",
+                &json!({
+                    "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+                    "f:spec": {
+                        "f:logger": {".": {}, "f:mode": {}, "f:url": {}},
+                        "f:env": {".": {}, "k:{\"name\":\"x\"}": {".": {}, "f:name": {}, "f:value": {}},
+                                  "k:{\"name\":\"y\"}": {".": {}, "f:name": {}, "f:value": {}}},
+                        "f:set": {"v:\"p\"": {}, "v:\"q\"": {}},
+                    },
+                })
+            ),
+        ]));
+        let body = json!({"spec": {"logger": {"mode": "all", "url": "u"},
+            "env": [{"name": "x", "value": "1"}], "set": ["q"]}});
+        let after = moved_part(&before, "us/logger/1", &["old"], &body).unwrap();
+        assert_eq!(
+            serde_json::to_value(&after).unwrap(),
+            json!([
+                entry(
+                    "us/logger/1",
+                    "Apply",
+                    &json!({"f:spec": {
+                        "f:logger": {".": {}, "f:mode": {}, "f:url": {}},
+                        "f:env": {"k:{\"name\":\"x\"}": {".": {}, "f:name": {}, "f:value": {}}},
+                        "f:set": {"v:\"q\"": {}},
+                    }})
+                ),
+                entry(
+                    "kubectl",
+                    "Update",
+                    &json!({"f:spec": {"f:logger": {"f:url": {}}}})
+                ),
+                entry(
+                    "old",
+                    "Update",
+                    &json!({
+                        "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+                        "f:spec": {
+                            "f:env": {".": {},
+                                "k:{\"name\":\"y\"}": {".": {}, "f:name": {}, "f:value": {}}},
+                            "f:set": {"v:\"p\"": {}},
+                        },
+                    })
+                ),
+            ])
+        );
+        let other = json!({"spec": {"other": 1}});
+        assert_eq!(moved_part(&before, "us/logger/1", &["old"], &other), None);
     }
 
     #[test]

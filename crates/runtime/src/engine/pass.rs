@@ -236,7 +236,14 @@ impl<C: Component> Engine<C> {
             now: Timestamp::now(),
         };
         let shared = self.component.parting(resource, &inputs);
-        let left = self.part_with(For { key, uid: &uid }, &shared).await;
+        let root = For { key, uid: &uid };
+        let mut undone = Outcome::default();
+        self.take_back(root, &[], &mut undone).await;
+        let mut left = self.part_with(root, &shared).await;
+        left.append(&mut undone.failed);
+        if undone.stale {
+            return Ok(End::Retry);
+        }
         if !left.is_empty() {
             for failed in &left {
                 error!(target = %failed.target, message = failed.message, "not deleted, so the resource stays");

@@ -212,6 +212,7 @@ impl<C: Component> Engine<C> {
                     let mut woken = Vec::new();
                     self.with_memory(|memory| {
                         woken.extend(memory.vanish(&target, meta.uid.as_deref()));
+                        memory.shares.vanish(&target, meta.uid.as_deref());
                         memory.exists(&target, false);
                         woken.extend(memory.input_shown(&target, Shown::Gone));
                     });
@@ -242,6 +243,8 @@ impl<C: Component> Engine<C> {
             if !roots.is_empty() || !watched.selector.is_empty() || memory.seen(target).is_some() {
                 woken.extend(memory.observe(target, Self::seen(meta, part, roots)));
             }
+            let manager = C::IDENTITY.field_manager;
+            woken.extend(memory.shares.observe(target, meta, manager));
             memory.exists(target, true);
             let version = meta.resource_version.clone().unwrap_or_default();
             woken.extend(memory.input_shown(target, Shown::At(version)));
@@ -255,6 +258,11 @@ impl<C: Component> Engine<C> {
             for target in memory.targets(kind, namespace) {
                 if !listed.contains(&target) {
                     woken.extend(memory.vanish(&target, None));
+                }
+            }
+            for target in memory.shares.targets(kind, namespace) {
+                if !listed.contains(&target) {
+                    memory.shares.vanish(&target, None);
                 }
             }
             // A relist follows a gap in which an input may have gone unseen.

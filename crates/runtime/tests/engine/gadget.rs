@@ -11,13 +11,13 @@ use k8s_openapi::{
 };
 use kube::{CustomResource, Resource, ResourceExt, core::ObjectMeta};
 use resources::{
-    Kind, Plan, Planned,
+    Kind, Plan, Planned, Share,
     kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, SECRET},
 };
 use runtime::{Attempt, Component, Detail, Failure, Identity, Inputs, Next, Owner, Watched};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[kube(
@@ -35,6 +35,18 @@ pub(crate) struct GadgetSpec {
     pub(crate) binding: bool,
     pub(crate) input: Option<String>,
     pub(crate) refuse: bool,
+    /// A key of somebody else's ConfigMap.
+    pub(crate) share: Option<GadgetShare>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct GadgetShare {
+    pub(crate) name: String,
+    /// Of the ConfigMap that is there when empty.
+    pub(crate) uid: String,
+    pub(crate) value: String,
+    pub(crate) overwrite: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -46,6 +58,8 @@ pub(crate) struct GadgetStatus {
     pub(crate) foreign: Vec<String>,
     #[serde(default)]
     pub(crate) failed: Vec<String>,
+    #[serde(default)]
+    pub(crate) contested: Vec<String>,
     pub(crate) failure: Option<String>,
     #[serde(default)]
     pub(crate) paused: bool,
@@ -82,6 +96,7 @@ impl Failure for GadgetError {
 
 pub(crate) struct GadgetObservation {
     input: Option<String>,
+    share_uid: Option<String>,
 }
 
 const OURS: &str = "app.kubernetes.io/created-by=gadget-operator";
@@ -129,6 +144,10 @@ impl Component for Gadgets {
         KINDS
     }
 
+    fn shared(&self) -> &[Kind] {
+        &[CONFIG_MAP]
+    }
+
     fn owner(&self, _: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {
         let labels = meta.labels.as_ref()?;
         Some(Owner {
@@ -149,7 +168,14 @@ impl Component for Gadgets {
         let input = input
             .as_ref()
             .and_then(|v| v.pointer("/data/value")?.as_str().map(ToOwned::to_owned));
-        Ok(GadgetObservation { input })
+        let share_uid = match &gadget.spec.share {
+            Some(share) if share.uid.is_empty() => {
+                let theirs = inputs.get(CONFIG_MAP, &share.name).await?;
+                theirs.and_then(|v| v.pointer("/metadata/uid")?.as_str().map(ToOwned::to_owned))
+            }
+            share => share.as_ref().map(|share| share.uid.clone()),
+        };
+        Ok(GadgetObservation { input, share_uid })
     }
 
     fn plan(&self, gadget: &Gadget, observation: &GadgetObservation) -> Result<Plan, GadgetError> {
@@ -173,6 +199,17 @@ impl Component for Gadgets {
             Planned::new(CONFIG_MAP, &config)?
                 .identified_by([("gadget", gadget.name_any().as_str())]),
         );
+        if let (Some(share), Some(uid)) = (&gadget.spec.share, &observation.share_uid) {
+            plan.share(Share {
+                subject: "value",
+                kind: CONFIG_MAP,
+                namespace: gadget.namespace(),
+                name: share.name.clone(),
+                uid: uid.clone(),
+                body: json!({"data": {"shared": share.value}}),
+                overwrite: share.overwrite,
+            });
+        }
         if gadget.spec.second {
             let secret = Secret {
                 metadata: meta(gadget, &format!("{}-second", gadget.name_any())),
@@ -224,6 +261,12 @@ impl Component for Gadgets {
                 .failed
                 .iter()
                 .map(|f| f.message.clone())
+                .collect(),
+            contested: attempt
+                .outcome
+                .contested
+                .iter()
+                .map(ToString::to_string)
                 .collect(),
             failure: attempt.failure.map(ToString::to_string),
             paused: attempt.paused,

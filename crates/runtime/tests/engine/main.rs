@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod gadget;
+mod share;
 
 use std::{sync::Arc, time::Duration};
 
