@@ -162,9 +162,17 @@ pub async fn apply(
     let types = object.types.clone().unwrap_or_default();
     let what = format!("applying {} {name}", types.kind);
     let gvk = GroupVersionKind::try_from(&types).map_err(|error| Error::Yaml(error.to_string()))?;
-    let (resource, capabilities) = discovery::pinned_kind(client, &gvk)
-        .await
-        .map_err(Error::api(what.clone()))?;
+    let mut tries = 0;
+    let (resource, capabilities) = loop {
+        match discovery::pinned_kind(client, &gvk).await {
+            // A group that has two new kinds lists the second a moment after the first.
+            Err(kube::Error::Discovery(_)) if tries < 50 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => break answer.map_err(Error::api(what.clone()))?,
+        }
+    };
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
@@ -172,14 +180,22 @@ pub async fn apply(
             Api::namespaced_with(client.clone(), &namespace, &resource)
         }
     };
-    let applied = api
-        .patch(
-            &name,
-            &PatchParams::apply(MANAGER).force(),
-            &Patch::Apply(object),
-        )
-        .await
-        .map_err(Error::api(what))?;
+    let params = PatchParams::apply(MANAGER).force();
+    let mut tries = 0;
+    let applied = loop {
+        match api.patch(&name, &params, &Patch::Apply(object)).await {
+            // Discovery lists a new kind a moment before its handler answers.
+            Err(kube::Error::Api(status))
+                if status.code == 404
+                    && status.message.contains("page not found")
+                    && tries < 50 =>
+            {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => break answer.map_err(Error::api(what))?,
+        }
+    };
     if types.kind == "CustomResourceDefinition" {
         eventually(
             &format!("CustomResourceDefinition {name} served"),

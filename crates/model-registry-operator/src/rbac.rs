@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::Role;
 use kube::core::{ObjectMeta, TypeMeta};
+use resources::Scope;
 use runtime::permissions::RbacRule;
 use serde::Serialize;
 
@@ -14,6 +15,9 @@ pub const LEASE: &str = "85f368d1.opendatahub.io";
 
 /// Name of the ClusterRole, before the prefix of the installation.
 pub const CLUSTER_ROLE: &str = "manager-role";
+/// Name of the Role in each namespace, where the operator works in some only. An overlay adds it
+/// after names got their prefix.
+pub const NAMESPACE_ROLE: &str = "model-registry-operator-manager-role";
 /// Name of the Role for the Lease, before the prefix of the installation.
 pub const LEADER_ROLE: &str = "leader-election-role";
 
@@ -32,7 +36,21 @@ pub(crate) const fn rule(
         resources,
         verbs,
         names: &[],
+        scope: Scope::Namespaced,
         reason,
+    }
+}
+
+/// A rule for what is in no namespace. It takes a ClusterRole.
+pub(crate) const fn cluster(
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    reason: &'static str,
+) -> RbacRule {
+    RbacRule {
+        scope: Scope::Cluster,
+        ..rule(groups, resources, verbs, reason)
     }
 }
 
@@ -94,9 +112,15 @@ pub const RULES: &[RbacRule] = &[
     ),
     rule(
         RBAC,
-        &["clusterrolebindings", "rolebindings", "roles"],
+        &["rolebindings", "roles"],
         OWN,
-        "Who may use a registry, and the proxy's right to ask that.",
+        "Who may use a registry.",
+    ),
+    cluster(
+        RBAC,
+        &["clusterrolebindings"],
+        OWN,
+        "The proxy's right to ask who may use a registry.",
     ),
     rule(ROUTE, &["routes"], OWN, "The way in on OpenShift."),
     rule(
@@ -105,7 +129,7 @@ pub const RULES: &[RbacRule] = &[
         &["create", "update"],
         "The host of a Route: OpenShift asks for this right when it is given, and when it changes.",
     ),
-    rule(
+    cluster(
         &["user.openshift.io"],
         &["groups"],
         OWN,
@@ -142,37 +166,37 @@ pub const RULES: &[RbacRule] = &[
         "No such API exists. Handed out by Roles registry-api-NAME and registry-viewer-NAME, \
          which the proxy asks about with authorization ByMethod.",
     ),
-    rule(
+    cluster(
         &["authentication.k8s.io"],
         &["tokenreviews"],
         &["create"],
         "Who asks for /metrics; and handed out by ClusterRole system:auth-delegator to proxies.",
     ),
-    rule(
+    cluster(
         &["authorization.k8s.io"],
         &["subjectaccessreviews"],
         &["create"],
         "Whether that one may; and handed out by ClusterRole system:auth-delegator to proxies.",
     ),
-    rule(
+    cluster(
         &["apiextensions.k8s.io"],
         &["customresourcedefinitions"],
         FOLLOW,
         "Optional APIs are used when they appear.",
     ),
-    rule(
+    cluster(
         &["apiregistration.k8s.io"],
         &["apiservices"],
         FOLLOW,
         "OpenShift serves Route and Group through these.",
     ),
-    rule(
+    cluster(
         &["config.openshift.io"],
         &["ingresses"],
         READ,
         "The domain of OpenShift's applications, for host names.",
     ),
-    rule(
+    cluster(
         &["config.openshift.io"],
         &["apiservers"],
         READ,
@@ -214,7 +238,7 @@ const CRDS: &[&str] = &["apiextensions.k8s.io"];
 pub const WEBHOOK_RULES: &[RbacRule] = &[
     RbacRule {
         names: &[MUTATING_CONFIGURATION],
-        ..rule(
+        ..cluster(
             &["admissionregistration.k8s.io"],
             &["mutatingwebhookconfigurations"],
             &["list", "watch", "patch"],
@@ -223,7 +247,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
     },
     RbacRule {
         names: &[VALIDATING_CONFIGURATION],
-        ..rule(
+        ..cluster(
             &["admissionregistration.k8s.io"],
             &["validatingwebhookconfigurations"],
             &["list", "watch", "patch"],
@@ -232,7 +256,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
     },
     RbacRule {
         names: &[DEFINITION_NAME],
-        ..rule(
+        ..cluster(
             CRDS,
             &["customresourcedefinitions"],
             &["get", "patch"],
@@ -241,7 +265,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
     },
     RbacRule {
         names: &[DEFINITION_NAME],
-        ..rule(
+        ..cluster(
             CRDS,
             &["customresourcedefinitions/status"],
             &["patch"],
@@ -277,6 +301,10 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
         (path("role.yaml"), cluster_role_yaml()?),
         (path("leader_election_role.yaml"), leader_role_yaml()?),
         (
+            "config/model-registry-operator/overlays/namespaced/namespace/role.yaml".to_owned(),
+            namespace_role_yaml()?,
+        ),
+        (
             "config/model-registry-operator/webhook/cluster_role.yaml".to_owned(),
             manifest("ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
         ),
@@ -292,6 +320,16 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 /// The ClusterRole, with the reason above each rule.
 pub fn cluster_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
     manifest("ClusterRole", CLUSTER_ROLE, RULES)
+}
+
+/// The Role for one namespace: what a Role can give of the ClusterRole.
+pub fn namespace_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    let rules: Vec<RbacRule> = RULES
+        .iter()
+        .filter(|rule| rule.scope == Scope::Namespaced)
+        .copied()
+        .collect();
+    manifest("Role", NAMESPACE_ROLE, &rules)
 }
 
 /// The Role for the Lease, with the reason above each rule.
@@ -396,6 +434,37 @@ mod tests {
                     .collect();
                 assert_eq!(given, verbs, "{}", watched.kind);
             }
+        }
+    }
+
+    #[test]
+    fn a_role_has_the_rules_for_what_is_in_namespaces() {
+        let role: Role = serde_saphyr::from_str(&namespace_role_yaml().unwrap()).unwrap();
+        let resources: Vec<String> = role
+            .rules
+            .unwrap()
+            .into_iter()
+            .flat_map(|rule| rule.resources.unwrap())
+            .collect();
+        for given in [
+            "modelregistries",
+            "secrets",
+            "rolebindings",
+            "routes",
+            "pods",
+        ] {
+            assert!(resources.contains(&given.to_owned()), "{given}");
+        }
+        let registry = Registry {
+            config: Config::from_lookup(|_| None).unwrap(),
+        };
+        for watched in registry.kinds() {
+            assert_eq!(
+                resources.contains(&watched.kind.plural.to_owned()),
+                watched.kind.scope == Scope::Namespaced,
+                "{}",
+                watched.kind
+            );
         }
     }
 

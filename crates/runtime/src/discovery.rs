@@ -25,7 +25,7 @@ use kube::{
     core::discovery::v2::ACCEPT_AGGREGATED_DISCOVERY_V2,
     runtime::{WatchStreamExt, watcher},
 };
-use resources::Kind;
+use resources::{Kind, Scope};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{mpsc, watch},
@@ -297,19 +297,30 @@ async fn follow<K>(
         + Send
         + 'static,
 {
-    let config = watcher::Config::default().page_size(PAGE);
-    let events = watcher(api, config).default_backoff();
-    if let Some(verb) = relay(events, kind, &news, &metrics).await {
-        let (group, resource) = if kind == CRDS {
-            ("apiextensions.k8s.io", "customresourcedefinitions")
-        } else {
-            ("apiregistration.k8s.io", "apiservices")
-        };
-        permissions.note_forbidden(&Rule {
-            verb,
-            group,
-            resource,
-        });
+    let (group, resource) = if kind == CRDS {
+        ("apiextensions.k8s.io", "customresourcedefinitions")
+    } else {
+        ("apiregistration.k8s.io", "apiservices")
+    };
+    let rule = |verb| Rule {
+        verb,
+        group,
+        resource,
+        scope: Scope::Cluster,
+    };
+    // What is known to be forbidden is not tried.
+    let known = ["list", "watch"]
+        .into_iter()
+        .find(|verb| !permissions.allows_in(&rule(verb), None));
+    let refused = if known.is_some() {
+        known
+    } else {
+        let config = watcher::Config::default().page_size(PAGE);
+        let events = watcher(api, config).default_backoff();
+        relay(events, kind, &news, &metrics).await
+    };
+    if let Some(verb) = refused {
+        permissions.note_forbidden(&rule(verb));
         // Nobody listens only when the process ends.
         let _ = news.send(News::Unwatchable(kind)).await;
     }

@@ -131,18 +131,17 @@ pub async fn run_beside<C: Component>(
         .chain([API_SERVER])
         .collect();
     let permissions = Arc::new(Permissions::unknown());
-    let (review, discovery) = tokio::join!(
-        permissions.reload(&client, &namespaces),
-        Discovery::start(
-            client.clone(),
-            &optional,
-            Arc::clone(&permissions),
-            metrics.clone()
-        ),
-    );
-    if let Err(error) = review {
+    // First of all: what is known to be forbidden is not tried.
+    if let Err(error) = permissions.reload(&client, &namespaces).await {
         warn!(%error, "the operator's own rights are not known; what is forbidden will show when it is tried");
     }
+    let discovery = Discovery::start(
+        client.clone(),
+        &optional,
+        Arc::clone(&permissions),
+        metrics.clone(),
+    )
+    .await;
     // The servers wait for it, the loop does not.
     let profiles = TlsProfiles::follow(
         client.clone(),

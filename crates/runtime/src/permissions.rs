@@ -2,7 +2,7 @@
 //! allowed to do, declared in code.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -17,7 +17,7 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use resources::Kind;
+use resources::{Kind, Scope};
 
 /// A review is asked for a namespace. For the whole cluster this one is named, which holds no
 /// RoleBinding: what is allowed in it is allowed everywhere. It need not exist.
@@ -32,6 +32,8 @@ pub struct Rule {
     pub group: &'static str,
     /// Plural, with the subresource after a slash: `modelregistries/status`.
     pub resource: &'static str,
+    /// Where its objects are: a Role gives nothing on what is in no namespace.
+    pub scope: Scope,
 }
 
 impl Rule {
@@ -42,6 +44,7 @@ impl Rule {
             verb,
             group: kind.group,
             resource: kind.plural,
+            scope: kind.scope,
         }
     }
 }
@@ -68,8 +71,17 @@ impl fmt::Display for Rule {
 /// What the service account may do.
 #[derive(Debug, Default)]
 pub struct Permissions {
-    reviews: RwLock<Vec<Review>>,
+    reviews: RwLock<Reviews>,
     forbidden: Mutex<BTreeSet<String>>,
+}
+
+/// The answers of the API server.
+#[derive(Debug, Default)]
+struct Reviews {
+    /// What is allowed in the whole cluster; nothing before the first answer.
+    everywhere: Option<Review>,
+    /// What is allowed in each namespace in scope; empty where that is the whole cluster.
+    namespaces: BTreeMap<String, Review>,
 }
 
 /// What is allowed in one namespace.
@@ -87,7 +99,7 @@ impl Permissions {
         Self::default()
     }
 
-    /// Asks the API server: once for the whole cluster, or once for each namespace in scope.
+    /// Asks the API server: once for the whole cluster, and once for each namespace in scope.
     pub async fn load(client: &Client, namespaces: &[String]) -> kube::Result<Self> {
         let permissions = Self::unknown();
         permissions.reload(client, namespaces).await?;
@@ -97,28 +109,18 @@ impl Permissions {
     /// Asks again, for rights that were given since, and forgets what was refused before the call.
     pub async fn reload(&self, client: &Client, namespaces: &[String]) -> kube::Result<()> {
         let refused = self.refused().clone();
-        let api: Api<SelfSubjectRulesReview> = Api::all(client.clone());
-        let anywhere = [ANYWHERE.to_owned()];
-        let namespaces = if namespaces.is_empty() {
-            &anywhere
-        } else {
-            namespaces
+        let in_scope = namespaces.iter().map(|namespace| async {
+            let answer = review(client, namespace).await?;
+            Ok::<_, kube::Error>((namespace.clone(), answer))
+        });
+        let (everywhere, in_scope) = futures::try_join!(
+            review(client, ANYWHERE),
+            futures::future::try_join_all(in_scope)
+        )?;
+        *self.reviews.write().unwrap_or_else(PoisonError::into_inner) = Reviews {
+            everywhere: Some(everywhere),
+            namespaces: in_scope.into_iter().collect(),
         };
-        let reviews = futures::future::try_join_all(namespaces.iter().map(|namespace| {
-            let api = api.clone();
-            async move {
-                let question = SelfSubjectRulesReview {
-                    spec: SelfSubjectRulesReviewSpec {
-                        namespace: Some(namespace.clone()),
-                    },
-                    ..SelfSubjectRulesReview::default()
-                };
-                let answer = api.create(&PostParams::default(), &question).await?;
-                Ok::<_, kube::Error>(Review::from(answer.status.unwrap_or_default()))
-            }
-        }))
-        .await?;
-        *self.reviews.write().unwrap_or_else(PoisonError::into_inner) = reviews;
         self.refused().retain(|rule| !refused.contains(rule));
         Ok(())
     }
@@ -126,21 +128,22 @@ impl Permissions {
     /// Whether the rule is given for every name, in every namespace in scope.
     #[must_use]
     pub fn allows(&self, rule: &Rule) -> bool {
-        self.allows_name(rule, None)
+        let reviews = self.reviews.read().unwrap_or_else(PoisonError::into_inner);
+        if reviews.namespaces.is_empty() {
+            return reviews.allow(rule, None);
+        }
+        let mut namespaces = reviews.namespaces.keys();
+        namespaces.all(|namespace| reviews.allow(rule, Some(namespace)))
     }
 
-    /// Whether the rule is given for the object of this name.
+    /// Whether the rule is given for every name in this namespace, or in the whole cluster. What
+    /// is in no namespace, or in one that is out of scope, takes a rule for the whole cluster.
     #[must_use]
-    pub fn allows_named(&self, rule: &Rule, name: &str) -> bool {
-        self.allows_name(rule, Some(name))
-    }
-
-    fn allows_name(&self, rule: &Rule, name: Option<&str>) -> bool {
+    pub fn allows_in(&self, rule: &Rule, namespace: Option<&str>) -> bool {
         self.reviews
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .all(|review| review.allows(rule, name))
+            .allow(rule, namespace)
     }
 
     /// The server refused a request. Returns whether this is news, so that it is logged once.
@@ -149,7 +152,7 @@ impl Permissions {
         if news {
             tracing::warn!(
                 rule = %rule,
-                "the API server refused a request: add this rule to the operator's role"
+                "the API server refuses a request: add this rule to the operator's role"
             );
         }
         news
@@ -184,14 +187,41 @@ impl From<SubjectRulesReviewStatus> for Review {
     }
 }
 
-impl Review {
-    fn allows(&self, rule: &Rule, name: Option<&str>) -> bool {
-        self.incomplete || self.rules.iter().any(|given| gives(given, rule, name))
+impl Reviews {
+    /// A review of a namespace also lists the rules of its Roles for cluster-scoped kinds, which
+    /// the authorizer does not heed.
+    fn allow(&self, rule: &Rule, namespace: Option<&str>) -> bool {
+        let here = match rule.scope {
+            Scope::Namespaced => namespace.and_then(|name| self.namespaces.get(name)),
+            Scope::Cluster => None,
+        };
+        here.or(self.everywhere.as_ref())
+            .is_none_or(|review| review.allows(rule))
     }
 }
 
-/// Whether one rule of a role gives what is needed, as the RBAC authorizer decides it.
-fn gives(given: &ResourceRule, rule: &Rule, name: Option<&str>) -> bool {
+impl Review {
+    fn allows(&self, rule: &Rule) -> bool {
+        self.incomplete || self.rules.iter().any(|given| gives(given, rule))
+    }
+}
+
+/// Asks what is allowed in a namespace.
+async fn review(client: &Client, namespace: &str) -> kube::Result<Review> {
+    let question = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec {
+            namespace: Some(namespace.to_owned()),
+        },
+        ..SelfSubjectRulesReview::default()
+    };
+    let api: Api<SelfSubjectRulesReview> = Api::all(client.clone());
+    let answer = api.create(&PostParams::default(), &question).await?;
+    Ok(answer.status.unwrap_or_default().into())
+}
+
+/// Whether one rule of a role gives what is needed for every name, as the RBAC authorizer decides
+/// it.
+fn gives(given: &ResourceRule, rule: &Rule) -> bool {
     let any = |values: &Option<Vec<String>>, wanted: &str| {
         values
             .iter()
@@ -210,12 +240,12 @@ fn gives(given: &ResourceRule, rule: &Rule, name: Option<&str>) -> bool {
                     .flatten()
                     .any(|value| value.strip_prefix("*/") == Some(subresource))
             });
-    let named = match given.resource_names.as_deref() {
-        None | Some([]) => true,
-        Some(names) => name.is_some_and(|name| names.iter().any(|given| given == name)),
-    };
+    let for_some_names = given
+        .resource_names
+        .as_ref()
+        .is_some_and(|names| !names.is_empty());
     resource
-        && named
+        && !for_some_names
         && any(&given.api_groups, rule.group)
         && given
             .verbs
@@ -235,6 +265,9 @@ pub struct RbacRule {
     pub verbs: &'static [&'static str],
     /// Only objects of these names; empty for all.
     pub names: &'static [&'static str],
+    /// Where the objects are. One rule is for one or the other, so that a Role can be made of the
+    /// namespaced ones.
+    pub scope: Scope,
     /// Why the operator needs it.
     pub reason: &'static str,
 }
@@ -268,6 +301,7 @@ pub fn rules_of(declared: &[RbacRule]) -> Vec<Rule> {
                         verb,
                         group,
                         resource,
+                        scope: declared.scope,
                     })
                 })
             })
@@ -291,7 +325,7 @@ pub fn to_cluster_role(name: &str, declared: &[RbacRule]) -> ClusterRole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use resources::kind::GROUP;
+    use resources::kind::{CLUSTER_ROLE_BINDING, GROUP, SECRET};
 
     fn given(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> ResourceRule {
         let strings = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
@@ -304,9 +338,34 @@ mod tests {
     }
 
     fn permissions(rules: Vec<ResourceRule>, incomplete: bool) -> Permissions {
+        reviewed(Review { rules, incomplete }, [])
+    }
+
+    fn reviewed<const N: usize>(
+        everywhere: Review,
+        namespaces: [(&str, Review); N],
+    ) -> Permissions {
+        let namespaces = namespaces.map(|(name, review)| (name.to_owned(), review));
         Permissions {
-            reviews: RwLock::new(vec![Review { rules, incomplete }]),
+            reviews: RwLock::new(Reviews {
+                everywhere: Some(everywhere),
+                namespaces: namespaces.into(),
+            }),
             ..Permissions::default()
+        }
+    }
+
+    fn everything() -> Review {
+        Review {
+            rules: vec![given(&["*"], &["*"], &["*"], &[])],
+            incomplete: false,
+        }
+    }
+
+    fn nothing() -> Review {
+        Review {
+            rules: Vec::new(),
+            incomplete: false,
         }
     }
 
@@ -314,6 +373,7 @@ mod tests {
         verb: "patch",
         group: "example.org",
         resource: "things/status",
+        scope: Scope::Namespaced,
     };
 
     #[test]
@@ -359,8 +419,6 @@ mod tests {
             false,
         );
         assert!(!permissions.allows(&PATCH_STATUS));
-        assert!(permissions.allows_named(&PATCH_STATUS, "a"));
-        assert!(!permissions.allows_named(&PATCH_STATUS, "b"));
     }
 
     #[test]
@@ -372,19 +430,29 @@ mod tests {
 
     #[test]
     fn every_namespace_in_scope_must_allow_it() {
-        let allowed = Review {
-            rules: vec![given(&["*"], &["*"], &["*"], &[])],
-            incomplete: false,
-        };
-        let refused = Review {
-            rules: Vec::new(),
-            incomplete: false,
-        };
-        let permissions = Permissions {
-            reviews: RwLock::new(vec![allowed, refused]),
-            ..Permissions::default()
-        };
+        let permissions = reviewed(nothing(), [("a", everything()), ("b", nothing())]);
         assert!(!permissions.allows(&PATCH_STATUS));
+        assert!(permissions.allows_in(&PATCH_STATUS, Some("a")));
+        assert!(!permissions.allows_in(&PATCH_STATUS, Some("b")));
+        let permissions = reviewed(nothing(), [("a", everything()), ("b", everything())]);
+        assert!(permissions.allows(&PATCH_STATUS));
+    }
+
+    #[test]
+    fn a_role_gives_nothing_in_the_cluster_or_elsewhere() {
+        let permissions = reviewed(nothing(), [("a", everything())]);
+        let cluster = Rule::on("list", CLUSTER_ROLE_BINDING);
+        assert!(!permissions.allows(&cluster));
+        assert!(!permissions.allows_in(&cluster, None));
+        assert!(!permissions.allows_in(&cluster, Some("a")));
+        assert_eq!(
+            permissions.missing(&[cluster.clone(), Rule::on("get", SECRET)]),
+            ["list clusterrolebindings.rbac.authorization.k8s.io"]
+        );
+        assert!(!permissions.allows_in(&Rule::on("get", SECRET), Some("gateways")));
+        let cluster_wide = reviewed(everything(), [("a", everything())]);
+        assert!(cluster_wide.allows(&cluster));
+        assert!(cluster_wide.allows_in(&Rule::on("get", SECRET), Some("gateways")));
     }
 
     #[test]
@@ -406,6 +474,7 @@ mod tests {
                 resources: &["services", "pods/log"],
                 verbs: &["get", "list"],
                 names: &[],
+                scope: Scope::Namespaced,
                 reason: "children",
             },
             RbacRule {
@@ -413,6 +482,7 @@ mod tests {
                 resources: &["ingresses"],
                 verbs: &["get"],
                 names: &["cluster"],
+                scope: Scope::Cluster,
                 reason: "domain",
             },
         ];

@@ -2,7 +2,7 @@
 
 use runtime::permissions::RbacRule;
 
-use crate::rbac::{FOLLOW, OWN, READ, manifest, rule};
+use crate::rbac::{FOLLOW, OWN, READ, cluster, manifest, rule};
 
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "catalog.opendatahub.io";
@@ -65,9 +65,15 @@ pub const RULES: &[RbacRule] = &[
     ),
     rule(
         &["rbac.authorization.k8s.io"],
-        &["clusterrolebindings", "rolebindings", "roles"],
+        &["rolebindings", "roles"],
         OWN,
-        "Who may use the catalog, and the proxy's right to ask that.",
+        "Who may use the catalog.",
+    ),
+    cluster(
+        &["rbac.authorization.k8s.io"],
+        &["clusterrolebindings"],
+        OWN,
+        "The proxy's right to ask who may use the catalog.",
     ),
     rule(ROUTE, &["routes"], OWN, "The way in on OpenShift."),
     rule(
@@ -100,43 +106,43 @@ pub const RULES: &[RbacRule] = &[
         &["get"],
         "Never read, but handed out by Role model-catalog: who gives a right must have it.",
     ),
-    rule(
+    cluster(
         &["authentication.k8s.io"],
         &["tokenreviews"],
         &["create"],
         "Who asks for /metrics; and handed out by ClusterRole system:auth-delegator to the proxy.",
     ),
-    rule(
+    cluster(
         &["authorization.k8s.io"],
         &["subjectaccessreviews"],
         &["create"],
         "Whether that one may; and handed out by ClusterRole system:auth-delegator to the proxy.",
     ),
-    rule(
+    cluster(
         &["apiextensions.k8s.io"],
         &["customresourcedefinitions"],
         FOLLOW,
         "Optional APIs are used when they appear.",
     ),
-    rule(
+    cluster(
         &["apiregistration.k8s.io"],
         &["apiservices"],
         FOLLOW,
         "OpenShift serves Route through these.",
     ),
-    rule(
+    cluster(
         &["config.openshift.io"],
         &["ingresses"],
         READ,
         "The domain of OpenShift's applications, for host names.",
     ),
-    rule(
+    cluster(
         &["config.openshift.io"],
         &["apiservers"],
         READ,
         "The TLS profile of OpenShift's API server: metrics are served by it too.",
     ),
-    rule(
+    cluster(
         &["services.platform.opendatahub.io"],
         &["auths"],
         READ,

@@ -411,14 +411,29 @@ impl View<'_> {
                     .and_then(|r| proxy::wrong_route(r, route(inputs, self.resource, r).as_ref()))
             })
         });
-        Some(match wrong {
-            Some(message) => Wanted::new(
+        let unbound = self.attempt.outcome.failed.iter().find_map(|failed| {
+            let rule = failed.missing_rule.as_deref()?;
+            (failed.target.kind == CLUSTER_ROLE_BINDING).then_some(rule)
+        });
+        Some(match (wrong, unbound) {
+            (Some(message), _) => Wanted::new(
                 PROXY_AVAILABLE,
                 Status::False,
                 reason!("ResourcesUnavailable"),
                 message,
             ),
-            None => Wanted::new(
+            // Somebody else may have bound it, where the operator cannot look.
+            (None, Some(rule)) => Wanted::new(
+                PROXY_AVAILABLE,
+                Status::Unknown,
+                reason!("MissingRights"),
+                proxy::unbound(
+                    rule,
+                    &self.resource.namespace().unwrap_or_default(),
+                    &self.resource.name_any(),
+                ),
+            ),
+            (None, None) => Wanted::new(
                 PROXY_AVAILABLE,
                 Status::True,
                 reason!("ResourcesAvailable"),
@@ -516,13 +531,7 @@ fn is_essential(failed: &Failed) -> bool {
     failed.missing_rule.is_none()
         || matches!(
             failed.target.kind,
-            SERVICE_ACCOUNT
-                | SECRET
-                | CONFIG_MAP
-                | PERSISTENT_VOLUME_CLAIM
-                | SERVICE
-                | DEPLOYMENT
-                | CLUSTER_ROLE_BINDING
+            SERVICE_ACCOUNT | SECRET | CONFIG_MAP | PERSISTENT_VOLUME_CLAIM | SERVICE | DEPLOYMENT
         )
 }
 

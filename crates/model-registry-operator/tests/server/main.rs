@@ -13,6 +13,7 @@ mod go_role;
 )]
 mod harness;
 mod installation;
+mod namespaced;
 mod openshift;
 mod optional_apis;
 mod proxy_rule;

@@ -474,10 +474,14 @@ impl<C: Component> Engine<C> {
 
     /// The rules known from the start, so that what is forbidden is not even tried.
     pub(super) fn allowed(&self, verb: &'static str, target: &Target) -> Result<(), Box<Failed>> {
-        if self.permissions.allows(&Rule::on(verb, target.kind)) {
+        let rule = Rule::on(verb, target.kind);
+        if self
+            .permissions
+            .allows_in(&rule, target.namespace.as_deref())
+        {
             return Ok(());
         }
-        let rule = format!("{verb} {}", target.kind.resource());
+        let rule = rule.to_string();
         Err(Box::new(Failed {
             target: target.clone(),
             message: format!("the operator's service account lacks the rule `{rule}`"),

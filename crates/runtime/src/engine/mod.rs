@@ -14,7 +14,7 @@ mod watch;
 use std::{
     borrow::Cow,
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -79,6 +79,10 @@ pub struct Engine<C: Component> {
     events: Recorder,
     metrics: Metrics,
     reach: Reach,
+    /// Passes that run now.
+    active: AtomicUsize,
+    /// Passes that may run at once.
+    concurrency: u16,
 }
 
 /// Longest that one pass may take. What is not done by then is done in the next one.
@@ -90,7 +94,6 @@ pub struct Running<C: Component> {
     wakeups: mpsc::UnboundedReceiver<ObjectRef<C::Resource>>,
     pending: signal::Receiver<usize>,
     watches: tokio::task::JoinSet<()>,
-    concurrency: u16,
     shutdown: Shutdown,
 }
 
@@ -112,6 +115,8 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
         events: around.events,
         metrics: around.metrics,
         reach: around.reach,
+        active: AtomicUsize::new(0),
+        concurrency: around.concurrency,
     });
     let (progress, pending) = signal::channel(0_usize);
     let mut watches = tokio::task::JoinSet::new();
@@ -136,7 +141,6 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
         wakeups,
         pending,
         watches,
-        concurrency: around.concurrency,
         shutdown: around.shutdown,
     }
 }
@@ -192,7 +196,7 @@ impl<C: Component> Running<C> {
             Arc::clone(&engine),
             engine.store.clone(),
             Box::pin(queue),
-            controller::Config::default().concurrency(self.concurrency),
+            controller::Config::default().concurrency(engine.concurrency),
         );
         // A resource that is gone by the time of its pass is no failure.
         passes

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -39,9 +39,33 @@ enum End {
     After(Duration),
 }
 
+/// A pass that runs, counted until it is dropped: at its end, or where shutdown cuts it off.
+struct Active<'a, C: Component>(&'a Engine<C>);
+
+impl<'a, C: Component> Active<'a, C> {
+    fn begin(engine: &'a Engine<C>) -> Self {
+        let before = engine.active.fetch_add(1, Ordering::Relaxed);
+        engine.tell_workers(before.saturating_add(1));
+        Self(engine)
+    }
+}
+
+impl<C: Component> Drop for Active<'_, C> {
+    fn drop(&mut self) {
+        let before = self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.tell_workers(before.saturating_sub(1));
+    }
+}
+
 impl<C: Component> Engine<C> {
+    fn tell_workers(&self, active: usize) {
+        self.metrics
+            .workers(C::IDENTITY.name, active, usize::from(self.concurrency));
+    }
+
     /// One pass, as the queue calls it.
     pub(super) async fn pass(&self, cached: Arc<C::Resource>) -> Action {
+        let _active = Active::begin(self);
         let key = key_of(cached.as_ref());
         let started = Instant::now();
         let depth = self.with_memory(|memory| memory.begin_pass(&key));

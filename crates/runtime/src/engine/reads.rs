@@ -64,7 +64,12 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
             resource: kind.resource(),
             name: name.to_owned(),
         };
-        if !self.engine.permissions.allows(&Rule::on("get", kind)) {
+        let rule = Rule::on("get", kind);
+        if !self
+            .engine
+            .permissions
+            .allows_in(&rule, target.namespace.as_deref())
+        {
             return Err(forbidden());
         }
         match self.engine.objects.get(&target).await {
@@ -81,9 +86,7 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
                 Ok(value)
             }
             Err(error) if error.is_missing_right() => {
-                self.engine
-                    .permissions
-                    .note_forbidden(&Rule::on("get", kind));
+                self.engine.permissions.note_forbidden(&rule);
                 Err(forbidden())
             }
             Err(error) => Err(InputError::Unavailable {

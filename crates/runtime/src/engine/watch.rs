@@ -94,9 +94,13 @@ impl<C: Component> Engine<C> {
             }
         };
         for verb in ["list", "watch"] {
-            if !self.permissions.allows(&Rule::on(verb, watched.kind)) {
+            if !self
+                .permissions
+                .allows_in(&Rule::on(verb, watched.kind), namespace.as_deref())
+            {
                 warn!(
                     kind = watched.kind.kind,
+                    namespace,
                     "not watched: the operator lacks `{verb} {}`",
                     watched.kind.resource()
                 );

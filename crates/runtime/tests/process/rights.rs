@@ -1,6 +1,6 @@
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::{Api, api::PostParams};
-use resources::kind::GROUP;
+use resources::{Scope, kind::GROUP};
 use runtime::permissions::{Permissions, Rule};
 use serde_json::json;
 
@@ -47,7 +47,8 @@ async fn the_review_agrees_with_the_authorizer() {
     let admin = cluster().client().expect("a client");
     for object in [
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "leader"},
-               "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}]}),
+               "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]},
+                         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterrolebindings"], "verbs": ["*"]}]}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "leader"},
                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leader"},
                "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": account.namespace}]}),
@@ -60,31 +61,50 @@ async fn the_review_agrees_with_the_authorizer() {
     let permissions = Permissions::load(&client, &[]).await.expect("a review");
     let own = [account.namespace.clone()];
     let at_home = Permissions::load(&client, &own).await.expect("a review");
-    for (group, resource) in [
-        ("user.openshift.io", "groups"),
-        ("", "pods"),
-        ("", "pods/log"),
-        ("", "pods/exec"),
-        ("", "secrets"),
-        ("", "configmaps"),
-        ("modelregistry.opendatahub.io", "modelregistries"),
-        ("modelregistry.opendatahub.io", "modelregistries/status"),
-        ("apps", "deployments"),
-        ("apps", "deployments/scale"),
-        ("batch", "jobs/status"),
+    for (scope, group, resource) in [
+        (Scope::Cluster, "user.openshift.io", "groups"),
+        // The Role's rule for it is listed and not heeded.
+        (
+            Scope::Cluster,
+            "rbac.authorization.k8s.io",
+            "clusterrolebindings",
+        ),
+        (Scope::Namespaced, "", "pods"),
+        (Scope::Namespaced, "", "pods/log"),
+        (Scope::Namespaced, "", "pods/exec"),
+        (Scope::Namespaced, "", "secrets"),
+        (Scope::Namespaced, "", "configmaps"),
+        (
+            Scope::Namespaced,
+            "modelregistry.opendatahub.io",
+            "modelregistries",
+        ),
+        (
+            Scope::Namespaced,
+            "modelregistry.opendatahub.io",
+            "modelregistries/status",
+        ),
+        (Scope::Namespaced, "apps", "deployments"),
+        (Scope::Namespaced, "apps", "deployments/scale"),
+        (Scope::Namespaced, "batch", "jobs/status"),
     ] {
         for verb in VERBS {
             let rule = Rule {
                 verb,
                 group,
                 resource,
+                scope,
             };
             assert_eq!(
                 permissions.allows(&rule),
                 allowed(&client, &rule, None).await,
                 "{rule}"
             );
-            let here = allowed(&client, &rule, Some(&account.namespace)).await;
+            let namespace = match scope {
+                Scope::Namespaced => Some(account.namespace.as_str()),
+                Scope::Cluster => None,
+            };
+            let here = allowed(&client, &rule, namespace).await;
             assert_eq!(at_home.allows(&rule), here, "{rule} in its namespace");
         }
     }

@@ -12,6 +12,15 @@ pub(super) const AVAILABLE: &str = "kube-rbac-proxy was successfully created";
 /// Containers that both must be ready.
 const CONTAINERS: [&str; 2] = ["rest-container", "kube-rbac-proxy"];
 
+/// The operator may not give the proxy the right to ask who calls. `rule` is what it lacks.
+pub(super) fn unbound(rule: &str, namespace: &str, name: &str) -> String {
+    format!(
+        "the operator's service account lacks the rule `{rule}` and cannot tell whether the proxy may \
+         ask who calls: a cluster administrator binds ClusterRole system:auth-delegator to \
+         ServiceAccount {namespace}/{name}, or spec.authentication: None does without the proxy"
+    )
+}
+
 /// What is wrong with the pods of Deployment `name`. One good pod is enough; containers that
 /// others have put into a pod do not count.
 pub(super) fn wrong_pods(name: &str, pods: &[Pod]) -> Option<String> {

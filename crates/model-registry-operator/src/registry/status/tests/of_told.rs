@@ -172,6 +172,16 @@ fn writes_that_failed_name_the_object_and_the_servers_sentence() {
     let status = optional.pass();
     assert_eq!(get(&status, "Available").status, "True");
     assert!(has(&status, "RightsMissing"));
+    let mut unbound = World::new(proxied()).with_all([up(), good_pod("p"), slice(true)]);
+    unbound.outcome.failed = vec![failed(
+        CLUSTER_ROLE_BINDING,
+        Some("create clusterrolebindings.rbac.authorization.k8s.io"),
+    )];
+    let told = unbound.pass();
+    let proxy = get(&told, "KubeRBACProxyAvailable");
+    assert_eq!(proxy.status, "Unknown");
+    assert!(proxy.message.contains("ServiceAccount ns/r,"));
+    assert_eq!(get(&told, "Ready").status, "Unknown");
     let mut foreign = world();
     foreign.outcome.foreign = vec![failed(SERVICE, None).target];
     assert_eq!(

@@ -1,0 +1,95 @@
+//! With Roles in two namespaces and no ClusterRole, as the overlay installs it.
+
+use cluster::{Cluster, Options};
+use kube::{ResourceExt as _, api::DeleteParams};
+use resources::kind::DEPLOYMENT;
+
+use crate::harness::{
+    COLLECTED, MODEL_REGISTRY, OPERATOR, Operator, World, behind_proxy, conditions, postgres, root,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_in_two_namespaces_are_enough() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(&Options::default()))
+        .await
+        .expect("no panic")
+        .expect("a cluster");
+    // Its servers end with the process.
+    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+    let client = cluster.client().expect("a client");
+    let worlds = ["team-a", "team-b", "team-c"].map(|namespace| World {
+        cluster,
+        client: client.clone(),
+        namespace: namespace.to_owned(),
+    });
+    for world in &worlds {
+        cluster
+            .kubectl(&["create", "namespace", &world.namespace])
+            .await
+            .expect("a namespace");
+    }
+    let folder = root().join("config/model-registry-operator/overlays/namespaced");
+    let folder = folder.to_str().expect("a path");
+    cluster
+        .kubectl(&["apply", "--server-side", "-k", folder])
+        .await
+        .expect("the manifests");
+    let kubeconfig = cluster
+        .service_account_kubeconfig(OPERATOR.0, OPERATOR.1)
+        .await
+        .expect("a kubeconfig");
+    let flags = ["--watch-namespaces=team-a,team-b"];
+    let operator = Operator::start(&kubeconfig, &[], &flags, None);
+
+    let [plain, proxied, elsewhere] = &worlds;
+    elsewhere.registry("elsewhere", postgres()).await;
+    plain.registry("plain", postgres()).await;
+    proxied.registry("proxied", behind_proxy()).await;
+    plain.available("plain").await;
+    let told = plain.condition("plain", "RightsMissing", "True").await;
+    let lacks = told["message"].as_str().unwrap_or_default();
+    assert!(lacks.contains("clusterrolebindings"), "{lacks}");
+    assert!(!lacks.contains("secrets"), "{lacks}");
+
+    let told = proxied
+        .condition("proxied", "KubeRBACProxyAvailable", "Unknown")
+        .await;
+    let message = told["message"].as_str().unwrap_or_default();
+    for part in [
+        "create clusterrolebindings.rbac.authorization.k8s.io",
+        "system:auth-delegator",
+        "ServiceAccount team-b/proxied",
+        "spec.authentication: None",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    let left_alone = elsewhere.api(MODEL_REGISTRY).get("elsewhere").await;
+    let left_alone = left_alone.expect("the registry");
+    assert_eq!(conditions(&left_alone.data).count(), 0);
+    assert!(left_alone.finalizers().is_empty());
+    let none = elsewhere.api(DEPLOYMENT).get_opt("elsewhere").await;
+    assert!(none.expect("an answer").is_none());
+
+    for (world, name) in [(plain, "plain"), (proxied, "proxied")] {
+        world
+            .api(MODEL_REGISTRY)
+            .delete(name, &DeleteParams::foreground())
+            .await
+            .expect("deleted");
+        cluster::gone(&world.api(MODEL_REGISTRY), name, COLLECTED)
+            .await
+            .expect("the deletion finishes");
+    }
+    tokio::task::spawn_blocking(|| operator.stop())
+        .await
+        .expect("it ended");
+    let log = cluster.audit().await.expect("the audit log");
+    let asked = log.by_service_account(OPERATOR.0, OPERATOR.1);
+    let refused: Vec<String> = asked
+        .iter()
+        .filter(|record| record.code == 403)
+        .map(|record| format!("{} {}", record.verb, record.uri))
+        .collect();
+    assert!(refused.len() <= 1, "{refused:?}");
+    assert!(asked.iter().all(|record| record.namespace != "team-c"));
+}
