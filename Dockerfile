@@ -8,14 +8,14 @@ FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends musl-tools \
     && rm -rf /var/lib/apt/lists/*
-WORKDIR /work
+WORKDIR /source
 COPY rust-toolchain.toml ./
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 COPY . .
 # What --version says: there is no git in here to ask.
 ARG BUILD_COMMIT=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/work/target \
+    --mount=type=cache,target=/source/target \
     target="$(uname -m)-unknown-linux-musl" \
     && export BUILD_COMMIT \
     && cargo build --release --locked --package model-registry-operator --target "$target" \
