@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::inputs::Inputs;
-use crate::outcome::{Outcome, Target};
+use crate::outcome::Outcome;
 
 /// One kind of custom resource and how it becomes objects.
 ///
@@ -78,12 +78,6 @@ pub trait Component: Send + Sync + 'static {
 
     /// Events for people that a pass makes. `attempt` says what was written and what failed.
     fn events(&self, _resource: &Self::Resource, _attempt: &Attempt<'_, Self>) -> Vec<Note> {
-        Vec::new()
-    }
-
-    /// Objects that several resources share, and that go with the last of them: asked when the
-    /// resource is deleted. One of these that is not there is passed over.
-    fn parting<I: Inputs>(&self, _resource: &Self::Resource, _inputs: &I) -> Vec<Target> {
         Vec::new()
     }
 

@@ -32,12 +32,6 @@ pub trait Inputs: Send + Sync {
     /// for names that the whole cluster shares.
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta>;
 
-    /// Metadata of all resources of this kind in the same namespace, this one included: for
-    /// objects that they share.
-    fn siblings(&self) -> Vec<ObjectMeta> {
-        Vec::new()
-    }
-
     /// What the cluster offers.
     fn capabilities(&self) -> Arc<Capabilities>;
 

@@ -353,9 +353,9 @@ impl<C: Component> Engine<C> {
         }
     }
 
-    /// Deletes what the garbage collector cannot follow, and what goes with the last of several,
-    /// before the resource goes. Returns what is left.
-    pub(super) async fn part_with(&self, root: For<'_>, shared: &[Target]) -> Vec<Failed> {
+    /// Deletes what the garbage collector cannot follow, before the resource goes. Returns what is
+    /// left.
+    pub(super) async fn part_with(&self, root: For<'_>) -> Vec<Failed> {
         let mine: Vec<(Target, String)> = self.with_memory(|memory| {
             memory
                 .of_root(root.key)
@@ -363,11 +363,6 @@ impl<C: Component> Engine<C> {
                     seen.controller.is_none() && self.is_prunable(root, target, seen)
                 })
                 .map(|(target, seen)| (target.clone(), seen.uid.clone()))
-                .chain(shared.iter().filter_map(|target| {
-                    memory
-                        .seen(target)
-                        .map(|seen| (target.clone(), seen.uid.clone()))
-                }))
                 .collect()
         });
         let mut left = Vec::new();

@@ -254,16 +254,10 @@ impl<C: Component> Engine<C> {
             return Ok(End::Wait);
         }
         let uid = resource.uid().unwrap_or_default();
-        let inputs = ClusterInputs {
-            engine: self,
-            root: key,
-            now: Timestamp::now(),
-        };
-        let shared = self.component.parting(resource, &inputs);
         let root = For { key, uid: &uid };
         let mut undone = Outcome::default();
         self.take_back(root, &[], &mut undone).await;
-        let mut left = self.part_with(root, &shared).await;
+        let mut left = self.part_with(root).await;
         left.append(&mut undone.failed);
         if undone.stale {
             return Ok(End::Retry);

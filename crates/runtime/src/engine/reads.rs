@@ -133,16 +133,6 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
             .collect()
     }
 
-    fn siblings(&self) -> Vec<ObjectMeta> {
-        self.engine
-            .store
-            .state()
-            .iter()
-            .filter(|root| root.namespace() == self.root.namespace)
-            .map(|root| root.meta().clone())
-            .collect()
-    }
-
     fn capabilities(&self) -> Arc<Capabilities> {
         self.engine.capabilities.borrow().clone()
     }
