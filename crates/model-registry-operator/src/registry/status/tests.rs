@@ -7,9 +7,9 @@ mod of_workload;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use resources::Plan;
-use resources::kind::{INGRESS_CONFIG, NETWORK_POLICY};
+use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, INGRESS_CONFIG, NETWORK_POLICY, SERVICE};
 use runtime::offline::{OfflineInputs, Platform};
-use runtime::outcome::{Outcome, Target};
+use runtime::outcome::{Failed, Outcome, Target};
 use serde_json::{Value, json};
 
 use super::super::config::Config;

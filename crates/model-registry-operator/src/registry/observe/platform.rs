@@ -1,0 +1,59 @@
+//! What the cluster offers to registries.
+
+use resources::kind::{GROUP, HTTP_ROUTE, INGRESS_CONFIG, REFERENCE_GRANT, ROUTE};
+use runtime::Capabilities;
+use runtime::inputs::{InputError, Inputs};
+use serde_json::Value;
+
+/// What the cluster offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one API that is there or not"
+)]
+pub struct Platform {
+    /// The Route API: this is OpenShift.
+    pub openshift: bool,
+    /// OpenShift's Group API. It is missing where identities come from elsewhere.
+    pub groups: bool,
+    /// Gateway API's HTTPRoute.
+    pub http_routes: bool,
+    /// Gateway API's ReferenceGrant.
+    pub reference_grants: bool,
+}
+
+impl Platform {
+    /// What these capabilities mean for a registry.
+    #[must_use]
+    pub fn of(capabilities: &Capabilities) -> Self {
+        Self {
+            openshift: capabilities.has(ROUTE),
+            groups: capabilities.has(GROUP),
+            http_routes: capabilities.has(HTTP_ROUTE),
+            reference_grants: capabilities.has(REFERENCE_GRANT),
+        }
+    }
+}
+
+/// OpenShift's domain for applications: the administrator's, else the installer's.
+pub(crate) async fn cluster_domain<I: Inputs>(inputs: &I) -> Result<Option<String>, InputError> {
+    if !inputs.capabilities().has(INGRESS_CONFIG) {
+        return Ok(None);
+    }
+    let ingress = match inputs.get(INGRESS_CONFIG, "cluster").await {
+        Ok(ingress) => ingress,
+        // Not a right that registries stand or fall with: there is just no external host name.
+        Err(InputError::Forbidden { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let field = |pointer: &str| {
+        ingress
+            .as_ref()
+            .and_then(|i| i.pointer(pointer))
+            .and_then(Value::as_str)
+            .filter(|d| !d.is_empty())
+    };
+    Ok(field("/spec/appsDomain")
+        .or_else(|| field("/spec/domain"))
+        .map(str::to_owned))
+}

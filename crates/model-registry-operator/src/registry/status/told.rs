@@ -1,0 +1,338 @@
+//! The conditions, each of what the attempt, the spec and the cluster say.
+
+use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
+use conditions::{Reason, Status, Wanted, ready, reason};
+use kube::ResourceExt;
+use resources::kind::{
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE,
+    SERVICE_ACCOUNT,
+};
+use runtime::component::{Attempt, Failure};
+use runtime::inputs::Inputs;
+use runtime::outcome::Failed;
+
+use super::super::validate::{LeftData, Validated};
+use super::super::{Registry, names};
+use super::workload::{self, Availability, Live, Progress, STARTING};
+use super::{
+    AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, PROXY_AVAILABLE, RIGHTS_MISSING, SPEC_WARNINGS,
+    proxy, route,
+};
+
+const UNAVAILABLE: Reason = reason!("DeploymentUnavailable");
+
+/// What conditions are made of.
+pub(super) struct View<'a> {
+    pub(super) resource: &'a ModelRegistry,
+    pub(super) attempt: &'a Attempt<'a, Registry>,
+    pub(super) validated: Option<&'a Validated>,
+    pub(super) previous: &'a ModelRegistryStatus,
+}
+
+/// A condition that does not hold.
+struct Bad {
+    reason: Reason,
+    message: String,
+}
+
+impl View<'_> {
+    pub(super) fn conditions<I: Inputs>(&self, inputs: &I) -> Vec<Wanted> {
+        let live = self.live(inputs);
+        let (availability, progress) = workload::workload(&live);
+        let bad = self
+            .unplanned()
+            .or_else(|| self.unwritten())
+            .or_else(|| self.down(&availability));
+        let proxy = self.proxy(inputs, &live, bad.as_ref());
+        let unproxied = proxy
+            .as_ref()
+            .filter(|proxy| bad.is_none() && proxy.status == Status::False);
+        let unproxied = unproxied.map(|proxy| Bad {
+            reason: proxy.reason,
+            message: proxy.message.clone(),
+        });
+        let available = match bad.or(unproxied) {
+            Some(Bad { reason, message }) => Wanted::new(AVAILABLE, Status::False, reason, message),
+            None => Wanted::new(
+                AVAILABLE,
+                Status::True,
+                reason!("DeploymentAvailable"),
+                "Deployment is available",
+            ),
+        };
+        let database = self.database();
+        let parts: Vec<&Wanted> = [Some(&available), proxy.as_ref(), database.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let ready = ready(&parts, 0);
+        let progressing =
+            (live.deployment.is_some() || self.validated.is_some()).then(|| progressing(progress));
+        [
+            Some(ready),
+            progressing,
+            proxy,
+            Some(available),
+            database,
+            self.warnings(),
+            self.rights(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// There is no plan.
+    fn unplanned(&self) -> Option<Bad> {
+        self.attempt.failure.map(|failure| Bad {
+            reason: Reason::parse(failure.reason()).unwrap_or(UNAVAILABLE),
+            message: failure.to_string(),
+        })
+    }
+
+    /// The plan is not what is in the cluster.
+    fn unwritten(&self) -> Option<Bad> {
+        let outcome = self.attempt.outcome;
+        let mut failed = outcome.failed.iter().filter(|failed| is_essential(failed));
+        if let Some(first) = failed.next() {
+            let others = failed.count();
+            let more = if others == 0 {
+                String::new()
+            } else {
+                format!(" ({others} more)")
+            };
+            let message = format!(
+                "{} could not be written: {}{more}",
+                first.target, first.message
+            );
+            return Some(Bad {
+                reason: UNAVAILABLE,
+                message,
+            });
+        }
+        if outcome.foreign.is_empty() {
+            return None;
+        }
+        let names: Vec<_> = outcome.foreign.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "{} belongs to somebody else; delete it or name the registry otherwise",
+            names.join(", ")
+        );
+        Some(Bad {
+            reason: reason!("ObjectConflict"),
+            message,
+        })
+    }
+
+    /// The workload does not do what it should. What the spec refers to and is not there is said
+    /// first: pods only say that they wait.
+    fn down(&self, availability: &Availability) -> Option<Bad> {
+        let message = match availability {
+            Availability::Up => return None,
+            Availability::Starting => STARTING.to_owned(),
+            Availability::Down(message) => message.clone(),
+        };
+        let troubles = self
+            .validated
+            .map(|validated| validated.troubles.as_slice())
+            .unwrap_or_default();
+        let (database, proxy): (Vec<_>, Vec<_>) =
+            troubles.iter().partition(|trouble| trouble.is_database());
+        Some(if !database.is_empty() {
+            Bad {
+                reason: reason!("ConfigurationError"),
+                message: format!("database configuration error: {}", sentences(&database)),
+            }
+        } else if !proxy.is_empty() {
+            Bad {
+                reason: reason!("ResourcesUnavailable"),
+                message: sentences(&proxy),
+            }
+        } else {
+            Bad {
+                reason: UNAVAILABLE,
+                message,
+            }
+        })
+    }
+
+    fn proxy<I: Inputs>(&self, inputs: &I, live: &Live, bad: Option<&Bad>) -> Option<Wanted> {
+        let route_name = match self.validated {
+            Some(validated) => validated
+                .proxy
+                .as_ref()?
+                .route
+                .as_ref()
+                .map(|route| route.name.object.as_str()),
+            // Nothing is known of the spec: what was told of its proxy must not stay True.
+            None if self
+                .previous
+                .conditions
+                .iter()
+                .any(|c| c.type_ == PROXY_AVAILABLE.as_str()) =>
+            {
+                None
+            }
+            None => return None,
+        };
+        let wrong = bad.map(|bad| bad.message.clone()).or_else(|| {
+            let name = self.resource.name_any();
+            let pods = self
+                .may_watch(POD)
+                .then(|| proxy::wrong_pods(&name, &live.pods))
+                .flatten();
+            pods.or_else(|| {
+                route_name
+                    .and_then(|r| proxy::wrong_route(r, route(inputs, self.resource, r).as_ref()))
+            })
+        });
+        let unbound = self.attempt.outcome.failed.iter().find_map(|failed| {
+            let rule = failed.missing_rule.as_deref()?;
+            (failed.target.kind == CLUSTER_ROLE_BINDING).then_some(rule)
+        });
+        Some(match (wrong, unbound) {
+            (Some(message), _) => Wanted::new(
+                PROXY_AVAILABLE,
+                Status::False,
+                reason!("ResourcesUnavailable"),
+                message,
+            ),
+            // Somebody else may have bound it, where the operator cannot look.
+            (None, Some(rule)) => Wanted::new(
+                PROXY_AVAILABLE,
+                Status::Unknown,
+                reason!("MissingRights"),
+                proxy::unbound(
+                    rule,
+                    &self.resource.namespace().unwrap_or_default(),
+                    &self.resource.name_any(),
+                ),
+            ),
+            (None, None) => Wanted::new(
+                PROXY_AVAILABLE,
+                Status::True,
+                reason!("ResourcesAvailable"),
+                proxy::AVAILABLE,
+            ),
+        })
+    }
+
+    fn database(&self) -> Option<Wanted> {
+        let troubles: Vec<_> = self
+            .validated?
+            .troubles
+            .iter()
+            .filter(|trouble| trouble.is_database())
+            .collect();
+        Some(if troubles.is_empty() {
+            let message = "everything that the database's configuration refers to is there";
+            Wanted::new(
+                DATABASE_CONFIG_VALID,
+                Status::True,
+                reason!("Valid"),
+                message,
+            )
+        } else {
+            Wanted::new(
+                DATABASE_CONFIG_VALID,
+                Status::False,
+                reason!("Invalid"),
+                sentences(&troubles),
+            )
+        })
+    }
+
+    fn warnings(&self) -> Option<Wanted> {
+        let validated = self.validated?;
+        let data = validated
+            .left_data
+            .map(|left| left_data(&validated.name, left));
+        let all: Vec<_> = validated
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .chain(data)
+            .collect();
+        let message = all.join("; ");
+        (!all.is_empty()).then(|| {
+            Wanted::new(
+                SPEC_WARNINGS,
+                Status::True,
+                reason!("SpecWarnings"),
+                message,
+            )
+        })
+    }
+
+    fn rights(&self) -> Option<Wanted> {
+        let rules = self.attempt.missing_rules;
+        let message = format!("the operator's service account lacks: {}", rules.join(", "));
+        (!rules.is_empty()).then(|| {
+            Wanted::new(
+                RIGHTS_MISSING,
+                Status::True,
+                reason!("MissingRights"),
+                message,
+            )
+        })
+    }
+}
+
+fn progressing(progress: Progress) -> Wanted {
+    let (status, reason, message) = match progress {
+        Progress::Creating => (
+            true,
+            reason!("CreatingDeployment"),
+            "Creating deployment".to_owned(),
+        ),
+        Progress::Updating => (
+            true,
+            reason!("UpdatingDeployment"),
+            "Updating deployment".to_owned(),
+        ),
+        Progress::Settled => (
+            false,
+            reason!("CreatedDeployment"),
+            "Deployment was successfully created".to_owned(),
+        ),
+        Progress::Stalled(message) => (false, reason!("ProgressDeadlineExceeded"), message),
+    };
+    Wanted::new(PROGRESSING, Status::from(status), reason, message)
+}
+
+/// A registry cannot be used without it. Other objects that the operator lacks the rights for are
+/// told of in one condition of their own.
+fn is_essential(failed: &Failed) -> bool {
+    failed.missing_rule.is_none()
+        || matches!(
+            failed.target.kind,
+            SERVICE_ACCOUNT | SECRET | CONFIG_MAP | PERSISTENT_VOLUME_CLAIM | SERVICE | DEPLOYMENT
+        )
+}
+
+fn sentences<T: ToString>(all: &[T]) -> String {
+    all.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn left_data(name: &names::RegistryName, left: LeftData) -> String {
+    let what = format!(
+        "volume {name}{} and Secret {name}{} of the generated Postgres, which is not used any more,",
+        names::POSTGRES_STORAGE,
+        names::POSTGRES_CREDENTIALS,
+        name = name.as_str(),
+    );
+    match left {
+        LeftData::Kept => format!(
+            "{what} are kept and go with the registry; spec.postgres.deletionPolicy decides otherwise"
+        ),
+        LeftData::Retained => {
+            format!("{what} are kept and outlive the registry; delete them by hand")
+        }
+        LeftData::Deleted => {
+            format!("{what} are deleted, as spec.postgres.deletionPolicy asks for")
+        }
+    }
+}
