@@ -1,7 +1,15 @@
-use super::*;
+use std::{convert::Infallible, sync::Mutex, time::Duration};
+
+use http::Request;
 use kube::client::Body;
 use resources::kind::{GROUP, HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
-use std::{convert::Infallible, sync::Mutex};
+
+use super::{
+    ask::read_document,
+    follower::{DEBOUNCE, RETRIES},
+    news::News,
+    *,
+};
 
 type Reply = (u16, String);
 
