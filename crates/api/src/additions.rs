@@ -4,10 +4,12 @@
 //! A test compares both. What it finds and is not listed here is a defect, and so is an
 //! entry here that it does not find.
 
-/// A field of ours, with everything beneath it.
+use crate::rules;
+
+/// A field of ours, with everything beneath it, or a column that `kubectl get` prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Addition {
-    /// Version and path of the field, as `v1beta1.spec.field`.
+    /// Version and path of the field, as `v1beta1.spec.field`; or `v1beta1 column Name`.
     pub path: &'static str,
     /// Why it is there.
     pub reason: &'static str,
@@ -45,6 +47,18 @@ pub const ADDITIONS: &[Addition] = &[
         reason: "users need an address, not a list of host names",
     },
     Addition {
+        path: "v1beta1 column Description",
+        reason: "people tell registries apart by what they are for",
+    },
+    Addition {
+        path: "v1beta1 column Display Name",
+        reason: "the name that dashboards show",
+    },
+    Addition {
+        path: "v1beta1.spec.access",
+        reason: "who is let in can be said in the resource",
+    },
+    Addition {
         path: "v1beta1.spec.authentication",
         reason: "on OpenShift the proxy cannot be left out otherwise",
     },
@@ -76,11 +90,18 @@ pub const ADDITIONS: &[Addition] = &[
 
 /// Rules that the Go operator does not have, on fields that it has. Rules beneath
 /// [`ADDITIONS`] need no entry.
-pub const ADDED_RULES: &[RuleDifference] = &[RuleDifference {
-    path: "v1beta1.spec",
-    message: "authentication None contradicts kubeRBACProxy and oauthProxy; remove authentication to keep the proxy, or remove the proxy",
-    reason: "refuses only what sets the new field authentication",
-}];
+pub const ADDED_RULES: &[RuleDifference] = &[
+    RuleDifference {
+        path: "v1beta1.spec",
+        message: "authentication None contradicts kubeRBACProxy and oauthProxy; remove authentication to keep the proxy, or remove the proxy",
+        reason: "refuses only what sets the new field authentication",
+    },
+    RuleDifference {
+        path: "v1beta1.spec",
+        message: rules::VIEWER_BY_METHOD,
+        reason: "refuses only what sets the new field access",
+    },
+];
 
 /// Rules whose expression differs, with the message unchanged.
 pub const CHANGED_RULES: &[RuleDifference] = &[RuleDifference {

@@ -23,7 +23,26 @@ pub const SPEC: &[Rule] = &[
         rule: "!(has(self.authentication) && self.authentication == 'None' && (has(self.kubeRBACProxy) || has(self.oauthProxy)))",
         message: "authentication None contradicts kubeRBACProxy and oauthProxy; remove authentication to keep the proxy, or remove the proxy",
     },
+    Rule {
+        rule: "!has(self.access) || self.access.all(entry, entry.role != 'viewer') || (has(self.kubeRBACProxy) && has(self.kubeRBACProxy.authorization) && self.kubeRBACProxy.authorization == 'ByMethod')",
+        message: VIEWER_BY_METHOD,
+    },
 ];
+
+/// Why somebody cannot be let in to read only.
+pub const VIEWER_BY_METHOD: &str = "access for role viewer needs kubeRBACProxy.authorization ByMethod, because with Get whoever may read may also write; set it, or remove the viewers";
+
+/// Name of a namespace.
+pub const NAMESPACE: &[Rule] = &[Rule {
+    rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    message: "the name of a namespace is made of lower case letters, digits and '-', and begins and ends with a letter or digit",
+}];
+
+/// Name of a service account.
+pub const SERVICE_ACCOUNT: &[Rule] = &[Rule {
+    rule: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+    message: "the name of a service account is made of lower case letters, digits, '-' and '.', and begins and ends with a letter or digit",
+}];
 
 /// `spec` of v1alpha1.
 pub const SPEC_V1ALPHA1: &[Rule] = &[Rule {

@@ -8,6 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::modelregistry::access::{Access, ServiceAccountReference};
 use crate::rules;
 
 /// A number with an optional suffix, as Kubernetes writes amounts (`500m`, `2Gi`).
@@ -153,6 +154,55 @@ pub(crate) fn list_map_by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
         "items": (generator.subschema_for::<T>()),
+    })
+}
+
+/// Most subjects of one kind that an entry of `access` has. Each becomes an object.
+const SUBJECTS: usize = 128;
+
+/// Names of users or groups, each once.
+pub(crate) fn subjects(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": SUBJECTS,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 1024},
+    })
+}
+
+/// Names of namespaces, each once.
+pub(crate) fn namespaces(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": SUBJECTS,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "maxLength": 63,
+            "x-kubernetes-validations": (rules::extension(rules::NAMESPACE)),
+        },
+    })
+}
+
+/// Service accounts, each once.
+pub(crate) fn service_accounts(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": SUBJECTS,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["namespace", "name"],
+        "items": (generator.subschema_for::<ServiceAccountReference>()),
+    })
+}
+
+/// Who is let in, with one entry for each role.
+pub(crate) fn access(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 2,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["role"],
+        "items": (generator.subschema_for::<Access>()),
     })
 }
 

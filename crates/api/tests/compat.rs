@@ -119,6 +119,20 @@ impl Findings {
             .extend(added.map(|name| format!("{path}.{name}")));
     }
 
+    /// Ours come after the recorded ones: people count columns.
+    fn columns(&mut self, path: &str, recorded: &Value, ours: &Value) {
+        let of = |version: &Value| {
+            let columns = version["additionalPrinterColumns"].as_array().cloned();
+            columns.unwrap_or_default()
+        };
+        let (theirs, here) = (of(recorded), of(ours));
+        let (same, more) = here.split_at(theirs.len().min(here.len()));
+        self.equal(path, "columns", &json!(theirs), &json!(same));
+        let names = more.iter().filter_map(|column| column["name"].as_str());
+        self.added
+            .extend(names.map(|name| format!("{path} column {name}")));
+    }
+
     fn rules(&mut self, path: &str, recorded: &Value, ours: &Value) {
         let (recorded, ours) = (by_message(recorded), by_message(ours));
         for (message, rule) in &recorded {
@@ -186,8 +200,8 @@ fn compare() -> Option<Findings> {
             &theirs["schema"]["openAPIV3Schema"],
             &here["schema"]["openAPIV3Schema"],
         );
+        findings.columns(name, theirs, here);
         for key in [
-            "additionalPrinterColumns",
             "deprecated",
             "deprecationWarning",
             "served",

@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::LazyLock;
 
+use api::rules::{NAMESPACE, SERVICE_ACCOUNT, VIEWER_BY_METHOD};
 use kube::core::cel::Validator;
 use serde_json::{Value, json};
 use support::{MODEL_REGISTRY, defaulted, resource};
@@ -53,6 +54,10 @@ fn what_is_right_passes() {
         json!({"rest": {}, "postgres": {"host": "db", "database": ""}}),
         json!({"rest": {}, "postgres": {"generateDeployment": true, "storage": {"size": "1Gi"}}}),
         json!({"rest": {}, "authentication": "None"}),
+        json!({"rest": {}, "access": [{"role": "user", "groups": ["system:authenticated"]}]}),
+        json!({"rest": {}, "kubeRBACProxy": {"authorization": "ByMethod"}, "access": [
+            {"users": ["ann@example.test", "system:serviceaccount:ds1:a"], "namespaces": ["ds1", "2"]},
+            {"role": "viewer", "serviceAccounts": [{"namespace": "ds1", "name": "a.b"}]}]}),
         json!({"rest": {}, "authentication": "KubeRBACProxy", "kubeRBACProxy": {}}),
         json!({"rest": {}, "operand": {"podDisruptionBudget": {"minAvailable": 1}}}),
         json!({"rest": {}, "operand": {"podDisruptionBudget": {"maxUnavailable": "50%"}}}),
@@ -114,6 +119,26 @@ fn what_is_wrong_is_refused_with_the_message() {
         (
             json!({"rest": {}, "authentication": "None", "oauthProxy": {}}),
             CONTRADICTION,
+        ),
+        (
+            json!({"rest": {}, "access": [{"role": "viewer"}]}),
+            VIEWER_BY_METHOD,
+        ),
+        (
+            json!({"rest": {}, "kubeRBACProxy": {"authorization": "Get"}, "access": [{}, {"role": "viewer"}]}),
+            VIEWER_BY_METHOD,
+        ),
+        (
+            json!({"rest": {}, "access": [{"namespaces": ["a.b"]}]}),
+            NAMESPACE[0].message,
+        ),
+        (
+            json!({"rest": {}, "access": [{"serviceAccounts": [{"namespace": "A", "name": "a"}]}]}),
+            NAMESPACE[0].message,
+        ),
+        (
+            json!({"rest": {}, "access": [{"serviceAccounts": [{"namespace": "a", "name": "a."}]}]}),
+            SERVICE_ACCOUNT[0].message,
         ),
         (
             json!({"rest": {}, "operand": {"podDisruptionBudget": {}}}),

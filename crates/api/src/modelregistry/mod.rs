@@ -1,5 +1,6 @@
 //! `ModelRegistry`, group `modelregistry.opendatahub.io`.
 
+pub mod access;
 pub mod conversion;
 pub mod database;
 pub mod endpoint;

@@ -8,6 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::access::{Access, AccessRole, ServiceAccountReference};
 pub use super::database::{MySql, Postgres, SslMode};
 pub use super::endpoint::{Grpc, Rest, ServiceRoute};
 pub use super::istio::Istio;
@@ -55,6 +56,18 @@ use crate::{rules, schema};
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Available")].message"#,
         priority = 2
+    ),
+    printcolumn(
+        name = "Display Name",
+        type_ = "string",
+        json_path = r".metadata.annotations.openshift\.io/display-name",
+        priority = 2
+    ),
+    printcolumn(
+        name = "Description",
+        type_ = "string",
+        json_path = r".metadata.annotations.openshift\.io/description",
+        priority = 2
     )
 )]
 #[serde(remote = "Self")]
@@ -92,6 +105,11 @@ pub struct ModelRegistrySpec {
     /// means the proxy on OpenShift, and elsewhere the proxy if `kubeRBACProxy` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
+    /// Who is let in, besides those whom RoleBindings of people let in. The operator makes a
+    /// RoleBinding for each subject and takes it away with the subject.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::access")]
+    pub access: Vec<Access>,
     /// How the registry's pods run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operand: Option<Operand>,

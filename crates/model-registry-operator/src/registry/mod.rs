@@ -1,5 +1,6 @@
 //! Kind ModelRegistry.
 
+pub mod access;
 pub mod config;
 pub mod defaults;
 pub mod error;

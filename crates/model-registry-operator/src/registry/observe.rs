@@ -62,7 +62,7 @@ pub struct Observation {
     pub volume: Option<LiveVolume>,
     /// An older registry of the same name, whose objects ours would fight with.
     pub namesake: Option<Namesake>,
-    /// Whom RoleBindings give Role `registry-user-NAME`.
+    /// Whom RoleBindings of people give Role `registry-user-NAME`.
     pub users: Vec<Subject>,
     /// The ReferenceGrant that registries of a namespace share, as it is.
     pub grant: Grant,
@@ -191,7 +191,7 @@ pub async fn observe<I: Inputs>(
             )
             .map(|claim| live_volume(&claim)),
         namesake: older_namesake(resource, inputs),
-        users: users(&name, &namespace, inputs),
+        users: users(resource, &namespace, inputs),
         grant: if config.gateway.is_some() && platform.reference_grants {
             grant(
                 inputs
@@ -202,6 +202,13 @@ pub async fn observe<I: Inputs>(
         } else {
             Grant::Missing
         },
+    })
+}
+
+fn is_controlled(resource: &ModelRegistry, meta: &kube::core::ObjectMeta) -> bool {
+    let mut owners = meta.owner_references.iter().flatten();
+    owners.any(|owner| {
+        owner.controller == Some(true) && Some(&owner.uid) == resource.meta().uid.as_ref()
     })
 }
 
@@ -238,13 +245,15 @@ fn older_namesake<I: Inputs>(resource: &ModelRegistry, inputs: &I) -> Option<Nam
         })
 }
 
-/// Whom RoleBindings give Role `registry-user-NAME`, sorted.
-fn users<I: Inputs>(name: &str, namespace: &str, inputs: &I) -> Vec<Subject> {
-    let role = format!("{}{name}", names::USER_ROLE);
+/// Whom RoleBindings of people give Role `registry-user-NAME`, sorted. Those of our own are in the
+/// plan, whose subjects may be others than theirs by now.
+fn users<I: Inputs>(resource: &ModelRegistry, namespace: &str, inputs: &I) -> Vec<Subject> {
+    let role = format!("{}{}", names::USER_ROLE, resource.name_any());
     let mut subjects: Vec<Subject> = inputs
         .children_as::<RoleBinding>(ROLE_BINDING)
         .into_iter()
         .filter(|binding| binding.metadata.namespace.as_deref() == Some(namespace))
+        .filter(|binding| !is_controlled(resource, &binding.metadata))
         .filter(|binding| binding.role_ref.kind == "Role" && binding.role_ref.name == role)
         .flat_map(|binding| binding.subjects.unwrap_or_default())
         .collect();

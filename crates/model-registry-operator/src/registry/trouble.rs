@@ -207,7 +207,7 @@ pub(super) fn credentials_hash(credentials: &Credentials) -> String {
 }
 
 /// 64 bits are enough to see a change.
-fn short(digest: &[u8]) -> String {
+pub(super) fn short(digest: &[u8]) -> String {
     digest
         .iter()
         .take(8)

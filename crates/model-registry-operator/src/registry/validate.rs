@@ -26,7 +26,7 @@ pub use super::validated::{
     ProxyRoute, Rest, SecretKey, Tls, Validated,
 };
 use super::values::{EnvName, Image, Port, ValueError};
-use super::warning;
+use super::{access, warning};
 use generated::{deletion_policy, left_data};
 use problem::tightest;
 pub use problem::{Problem, ValidateError};
@@ -139,6 +139,7 @@ impl Reader {
         let name = name?;
         let user_role = self.derived(&name, "label of the Role", names::USER_ROLE, "");
         let users = self.derived(&name, "label of the group of users", "", "-users");
+        let access = access::grantees(&name, spec).map_err(|found| self.problems.extend(found));
         let postgres = self.generated(&name, resource, spec, observation);
         let proxy = match &spec.kube_rbac_proxy {
             Some(proxy) => Some(self.proxy(&name, proxy, spec, observation)?),
@@ -176,6 +177,7 @@ impl Reader {
             platform: observation.platform,
             user_role: user_role?,
             users: users?,
+            access: access.ok()?,
             display_name: annotation("openshift.io/display-name"),
             description: annotation("openshift.io/description"),
             rest: Rest {

@@ -7,6 +7,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use resources::names::{DataKey, HostLabel, LabelValue, ObjectName, ServiceName};
 
+use super::access::Grantee;
 use super::config::Gateway;
 use super::names::RegistryName;
 use super::observe::{Certificate, Credentials, Grant, LivePostgres, Platform};
@@ -29,6 +30,8 @@ pub struct Validated {
     pub user_role: Derived,
     /// Name of the group of users, its binding and its Group.
     pub users: Derived,
+    /// Whom the resource lets in.
+    pub access: Vec<Grantee>,
     /// Annotation `openshift.io/display-name` of the resource.
     pub display_name: Option<String>,
     /// Annotation `openshift.io/description` of the resource.
@@ -259,7 +262,7 @@ pub struct ByMethod {
     pub api: Derived,
     /// Role for reading.
     pub viewer: Derived,
-    /// Whom people gave Role `registry-user-NAME`.
+    /// Whom RoleBindings of people give Role `registry-user-NAME`.
     pub users: Vec<Subject>,
 }
 

@@ -106,6 +106,12 @@ pub(super) fn warnings(
         "the cluster has no Route API; remove it, or make an Ingress or HTTPRoute to the Service",
     );
     ignored(
+        spec.kube_rbac_proxy.is_none() && !stored.access.is_empty(),
+        "spec.access",
+        "no proxy asks who calls, and whoever reaches the Service may read and write; \
+         set spec.kubeRBACProxy",
+    );
+    ignored(
         stored
             .oauth_proxy
             .as_ref()

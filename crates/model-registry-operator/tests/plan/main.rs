@@ -6,6 +6,7 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod access;
 mod dashboard;
 mod database;
 mod gateway;
@@ -89,6 +90,8 @@ fn snapshot_operand_and_access_by_method() {
         "kubeRBACProxy": {"authorization": "ByMethod", "resources": {"limits": {"memory": "64Mi"}},
             "tlsCertificateSecret": {"name": "own", "key": "a.crt"},
             "tlsKeySecret": {"name": "own", "key": "a.key"}},
+        "access": [{"users": ["ann"], "serviceAccounts": [{"namespace": "ds1", "name": "pipeline"}]},
+            {"role": "viewer", "groups": ["system:authenticated"], "namespaces": ["ds2"]}],
         "operand": {"replicas": 3, "nodeSelector": {"disk": "ssd"}, "labels": {"team": "t", "app": "no"},
             "annotations": {"note": "n"}, "imagePullSecrets": [{"name": "pull"}],
             "tolerations": [{"operator": "Exists"}], "env": [{"name": "TZ", "value": "UTC"}],

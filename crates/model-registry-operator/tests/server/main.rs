@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod access;
 mod children;
+mod columns;
 mod dashboard;
 mod edits;
 mod go_role;

@@ -13,14 +13,14 @@ use crate::harness::{World, behind_proxy, world};
 
 /// How a build of kube-rbac-proxy reads `authorization.resourceAttributes`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Build {
+pub(crate) enum Build {
     /// Open Data Hub's: the verb of the configuration, if there is one.
     OpenDataHub,
     /// The public ones: always the verb of the HTTP method.
     Public,
 }
 
-const METHODS: &[(&str, &str)] = &[
+pub(crate) const METHODS: &[(&str, &str)] = &[
     ("GET", "get"),
     ("HEAD", "get"),
     ("POST", "create"),
@@ -30,7 +30,7 @@ const METHODS: &[(&str, &str)] = &[
 ];
 
 /// The question that a build asks for a method, by the configuration that the pod mounts.
-fn question(build: Build, verb_of_method: &str, config: &Value) -> ResourceAttributes {
+pub(crate) fn question(build: Build, verb_of_method: &str, config: &Value) -> ResourceAttributes {
     let rule = &config["authorization"]["resourceAttributes"];
     let text = |key: &str| rule[key].as_str().map(ToOwned::to_owned);
     let verb = match build {
@@ -50,9 +50,20 @@ fn question(build: Build, verb_of_method: &str, config: &Value) -> ResourceAttri
 }
 
 async fn allowed(world: &World, user: &str, attributes: ResourceAttributes) -> bool {
+    allowed_in(world, user, &[], attributes).await
+}
+
+/// Whether somebody in these groups may.
+pub(crate) async fn allowed_in(
+    world: &World,
+    user: &str,
+    groups: &[&str],
+    attributes: ResourceAttributes,
+) -> bool {
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some(user.to_owned()),
+            groups: Some(groups.iter().map(|group| (*group).to_owned()).collect()),
             resource_attributes: Some(attributes),
             ..SubjectAccessReviewSpec::default()
         },
@@ -66,7 +77,7 @@ async fn allowed(world: &World, user: &str, attributes: ResourceAttributes) -> b
         .is_some_and(|s| s.allowed)
 }
 
-async fn config_of(world: &World, name: &str) -> Value {
+pub(crate) async fn config_of(world: &World, name: &str) -> Value {
     let config = world
         .until(
             kind::CONFIG_MAP,

@@ -1,5 +1,6 @@
 //! Who the registry's pods are, and who may use the registry.
 
+use api::modelregistry::v1beta1::AccessRole;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::core::{DynamicObject, ObjectMeta};
@@ -8,11 +9,12 @@ use resources::meta::{annotated, pairs};
 use resources::{Plan, PlanError, Planned};
 use serde_json::json;
 
-use super::metadata::{clusterwide, derived, identity, own};
+use super::metadata::{called, clusterwide, derived, identity, own};
+use crate::registry::access::{Grantee, RBAC};
 use crate::registry::validate::{ByMethod, Derived, Validated};
 
-/// API group of roles and their subjects.
-pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
+/// Label of bindings that a dashboard shows as those of a project.
+const PROJECT_LABEL: &str = "opendatahub.io/rb-project-subject";
 
 pub(super) fn identities(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     let account = ServiceAccount {
@@ -25,6 +27,11 @@ pub(super) fn identities(registry: &Validated, plan: &mut Plan) -> Result<(), Pl
         plan.push(group(registry)?);
     }
     plan.push(Planned::new(ROLE_BINDING, &users(registry))?);
+    for grantee in &registry.access {
+        if let Some(binding) = grant(registry, grantee) {
+            plan.push(Planned::new(ROLE_BINDING, &binding)?);
+        }
+    }
     if let Some(by_method) = registry
         .proxy
         .as_ref()
@@ -134,12 +141,34 @@ fn users(registry: &Validated) -> RoleBinding {
     )
 }
 
-/// Whoever may use the registry may use it by every method.
+/// Somebody whom the resource lets in. `None` where the proxy cannot tell readers from others,
+/// which the resource was refused for.
+fn grant(registry: &Validated, grantee: &Grantee) -> Option<RoleBinding> {
+    let role = match grantee.role {
+        AccessRole::User => &registry.user_role,
+        AccessRole::Viewer => &registry.proxy.as_ref()?.by_method.as_ref()?.viewer,
+    };
+    let mut metadata = called(registry, grantee.binding.as_str());
+    if grantee.is_namespace() {
+        let labels = metadata.labels.get_or_insert_default();
+        labels.extend(pairs([(PROJECT_LABEL, "true")]));
+    }
+    Some(binding(metadata, role, vec![grantee.subject.clone()]))
+}
+
+/// Whoever may use the registry may use it by every method: the group of users, those whom the
+/// resource names, and those whom people let in.
 fn mirror(registry: &Validated, by_method: &ByMethod) -> RoleBinding {
-    let mut subjects = by_method.users.clone();
-    let group = users_group(registry);
-    if !subjects.contains(&group) {
-        subjects.insert(0, group);
+    let named = registry
+        .access
+        .iter()
+        .filter(|grantee| grantee.role == AccessRole::User)
+        .map(|grantee| grantee.subject.clone());
+    let mut subjects = vec![users_group(registry)];
+    for subject in named.chain(by_method.users.iter().cloned()) {
+        if !subjects.contains(&subject) {
+            subjects.push(subject);
+        }
     }
     binding(derived(registry, &by_method.api), &by_method.api, subjects)
 }

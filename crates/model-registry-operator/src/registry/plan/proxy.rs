@@ -9,8 +9,8 @@ use resources::network::{ingress, namespaces};
 use resources::proxy::{CONFIG_KEY, ResourceAttributes, Sidecar, config_file};
 use resources::{Plan, PlanError, Planned};
 
-use super::access::RBAC;
 use super::metadata::{called, clusterwide, derived, identity, pod_labels};
+use crate::registry::access::RBAC;
 use crate::registry::observe::Certificate;
 use crate::registry::validate::{Proxy, Validated};
 

@@ -81,6 +81,9 @@ pub enum Problem {
     /// A certificate without its key, or a key without its certificate.
     #[error("spec.kubeRBACProxy: tlsCertificateSecret and tlsKeySecret MUST be set together")]
     HalfCertificate,
+    /// Somebody is let in to read only, where the proxy cannot tell reading from writing.
+    #[error("spec.access: {}", api::rules::VIEWER_BY_METHOD)]
+    ViewerByMethod,
     /// Two listeners of one pod on one port.
     #[error("{field}: {port} is also the port of {other}; choose another one")]
     PortTaken {

@@ -519,6 +519,40 @@ pub(super) fn proxy() -> Vec<Row> {
                 ),
             ],
         ),
+        // One binding of each kind of subject, called after what it holds.
+        row(
+            &["access"],
+            json!({"kubeRBACProxy": {"authorization": "ByMethod"}, "access": [
+                {"users": ["ann"]}, {"role": "viewer", "namespaces": ["ds1"]}]}),
+            vec![
+                at(
+                    "RoleBinding N-user-61a78b578d94dc99",
+                    "/roleRef/name",
+                    "registry-user-N",
+                ),
+                at(
+                    "RoleBinding N-user-61a78b578d94dc99",
+                    "/subjects/ann/kind",
+                    "User",
+                ),
+                at("RoleBinding registry-api-N", "/subjects/ann/kind", "User"),
+                at(
+                    "RoleBinding N-viewer-c8e09dc98e31af7f",
+                    "/roleRef/name",
+                    "registry-viewer-N",
+                ),
+                at(
+                    "RoleBinding N-viewer-c8e09dc98e31af7f",
+                    "/subjects/system:serviceaccounts:ds1/kind",
+                    "Group",
+                ),
+                at(
+                    "RoleBinding N-viewer-c8e09dc98e31af7f",
+                    "/metadata/labels/opendatahub.io~1rb-project-subject",
+                    "true",
+                ),
+            ],
+        ),
         // The server's port is the proxy's way to it.
         row(
             &["rest.port"],
