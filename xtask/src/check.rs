@@ -150,7 +150,8 @@ const GENERATED: [&str; 7] = [
 pub(crate) fn test(full: bool) -> Result<()> {
     let mut steps = Steps::new();
     steps.step("setup", || setup(full));
-    lint_steps(&mut steps, full);
+    // Advisories change with the day, not with the change: `lint --full` asks for them.
+    lint_steps(&mut steps, false);
     let recorded = std::env::var_os("COMPAT_DIR")
         .map_or_else(|| root().join("../shared/compat"), PathBuf::from);
     if !recorded.is_dir() {

@@ -33,7 +33,7 @@ enum Task {
     Demo(demo::Demo),
     /// Everything that must hold before a change goes in: lint, and all tests
     Test {
-        /// Also what is slow: tests that are marked `ignored` for their time, security advisories
+        /// Also what is slow: tests that are marked `ignored` for their time, the oldest Kubernetes
         #[arg(long)]
         full: bool,
     },
