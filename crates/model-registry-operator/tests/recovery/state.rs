@@ -147,10 +147,12 @@ fn meta(meta: &mut Value, history: History) {
         owner["uid"] = "UID".into();
     }
     if let Some(annotations) = meta.get_mut("annotations") {
-        shaped(
-            annotations,
+        for key in [
             "modelregistry.opendatahub.io/credentials-baseline",
-        );
+            "service.beta.openshift.io/originating-service-uid",
+        ] {
+            shaped(annotations, key);
+        }
         if history == History::Forgotten {
             without(annotations, "deployment.kubernetes.io/revision");
         }
