@@ -3,5 +3,12 @@
 //! A [`Source`](settings::Source) is listed, read in parallel ranges, packed into layers and pushed
 //! while it is being read. What is in memory at one time is bounded by one budget.
 
+pub mod destination;
+pub mod failure;
+pub mod http;
+pub mod oci;
+pub mod pipeline;
+pub mod s3;
 pub mod settings;
+pub mod source;
 pub mod transfer;

@@ -1,11 +1,14 @@
 //! The run: list, read, pack, push, and at last the names that make it an image.
 
-use std::future::Future;
-
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::Transfer;
+use crate::destination::{self, Context};
+use crate::failure::{Failure, Patience};
+use crate::pipeline::memory::Memory;
+use crate::pipeline::meter::Meter;
+use crate::settings::{Destination, MEMORY_BUDGET_MIN, Transfer};
+use crate::source;
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,21 +120,28 @@ pub struct Error {
 /// A model whose content is in the destination, and which nobody can see yet: no tag and no
 /// manifest names it.
 #[derive(Debug)]
-pub struct Uploaded {
-    files: Vec<FileDigest>,
+pub struct Uploaded(Staged);
+
+/// What is in the destination so far.
+#[derive(Debug)]
+enum Staged {
+    Image(Box<destination::oci::Staged>),
 }
 
 impl Uploaded {
     /// Every file, sorted by path: what a signature of the model covers.
     #[must_use]
     pub fn files(&self) -> &[FileDigest] {
-        &self.files
+        match &self.0 {
+            Staged::Image(staged) => &staged.files,
+        }
     }
 
     /// Adds small files and makes it visible: manifests and the tag, or the last objects.
     pub async fn commit(self, extra: Vec<ExtraFile>) -> Result<Outcome, Error> {
-        drop(extra);
-        Err(unfinished().await)
+        match self.0 {
+            Staged::Image(staged) => staged.commit(extra).await,
+        }
     }
 }
 
@@ -142,15 +152,36 @@ pub async fn upload(
     progress: &watch::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> Result<Uploaded, Error> {
-    let _ = (transfer, progress, cancel);
-    Err(unfinished().await)
+    let context = Context {
+        patience: Patience {
+            retries: transfer.retries,
+        },
+        memory: Memory::new(transfer.memory_budget.max(MEMORY_BUDGET_MIN)),
+        meter: Meter::new(progress.clone()),
+    };
+    tokio::select! {
+        result = stage(transfer, &context) => result,
+        () = cancel.cancelled() => Err(Failure::passing("cancelled")
+            .in_phase(context.meter.now().phase)),
+    }
 }
 
-fn unfinished() -> impl Future<Output = Error> {
-    std::future::ready(Error {
-        phase: Phase::List,
-        cause: "moving bytes comes with the next change".to_owned(),
-        remedy: "Wait for it.".to_owned(),
-        retriable: false,
-    })
+async fn stage(transfer: &Transfer, context: &Context) -> Result<Uploaded, Error> {
+    context.meter.phase(Phase::List);
+    let listing = source::list(&transfer.source, context.patience)
+        .await
+        .map_err(|failure| failure.in_phase(Phase::List))?;
+    let total = listing.files.iter().map(|file| file.size).sum();
+    context.meter.listed(listing.files.len(), total);
+    let staged = match &transfer.destination {
+        Destination::Oci(destination) => {
+            let job = transfer.checkpoint.then_some(transfer.job_id.as_str());
+            let staged = destination::oci::stage(destination, listing, job, context).await?;
+            Staged::Image(Box::new(staged))
+        }
+        Destination::S3(_) => {
+            return Err(Failure::lasting("buckets come next", "Wait for it").in_phase(Phase::List));
+        }
+    };
+    Ok(Uploaded(staged))
 }
