@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use cluster::tools;
+use cluster::{COLLECTED_AUDIT, tools};
 
-use crate::codegen;
 use crate::steps::{Steps, cargo, root, run, test as cargo_test};
+use crate::{codegen, rights};
 
 /// A checker that is built from its crate, at this version.
 struct Checker {
@@ -161,7 +161,11 @@ pub(crate) fn test(full: bool) -> Result<()> {
         );
     }
     let all = ["test", "--workspace", "--locked", "--no-fail-fast"];
-    steps.step("tests", || cargo_test(&all, &[]));
+    steps.step("tests", || {
+        let audit = rights::prepare()?;
+        cargo_test(&all, &[(COLLECTED_AUDIT, &audit.to_string_lossy())])
+    });
+    steps.step("rights of the operators", rights::check);
     if full {
         steps.step("slow tests", || {
             cargo_test(&[all.as_slice(), &["--", "--ignored"]].concat(), &[])

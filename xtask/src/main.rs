@@ -6,6 +6,7 @@ mod clusters;
 mod codegen;
 mod demo;
 mod operator;
+mod rights;
 mod steps;
 
 use std::process::ExitCode;

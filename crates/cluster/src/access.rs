@@ -15,6 +15,8 @@ use crate::Error;
 
 /// The field manager of what tests apply.
 const MANAGER: &str = "tests";
+/// A new kind is served within this time, on a busy machine too.
+const SERVED: Duration = Duration::from_secs(20);
 
 /// Asks `probe` every 50 ms until it answers `Ok`, for at most `limit`. What it answered last is in
 /// the error.
@@ -152,6 +154,25 @@ pub async fn apply_yaml(
     Ok(applied)
 }
 
+/// Asks again while the answer is `too_early` for a kind that is new.
+async fn once_served<T, F>(
+    too_early: impl Fn(&kube::Error) -> bool,
+    mut request: impl FnMut() -> F,
+) -> kube::Result<T>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let started = Instant::now();
+    loop {
+        match request().await {
+            Err(error) if too_early(&error) && started.elapsed() < SERVED => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Applies one object, server-side and by force; see [`apply_yaml`].
 pub async fn apply(
     client: &Client,
@@ -162,17 +183,11 @@ pub async fn apply(
     let types = object.types.clone().unwrap_or_default();
     let what = format!("applying {} {name}", types.kind);
     let gvk = GroupVersionKind::try_from(&types).map_err(|error| Error::Yaml(error.to_string()))?;
-    let mut tries = 0;
-    let (resource, capabilities) = loop {
-        match discovery::pinned_kind(client, &gvk).await {
-            // A group that has two new kinds lists the second a moment after the first.
-            Err(kube::Error::Discovery(_)) if tries < 50 => {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            answer => break answer.map_err(Error::api(what.clone()))?,
-        }
-    };
+    // A group that has two new kinds lists the second a moment after the first.
+    let unlisted = |error: &kube::Error| matches!(error, kube::Error::Discovery(_));
+    let (resource, capabilities) = once_served(unlisted, || discovery::pinned_kind(client, &gvk))
+        .await
+        .map_err(Error::api(what.clone()))?;
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
@@ -181,25 +196,19 @@ pub async fn apply(
         }
     };
     let params = PatchParams::apply(MANAGER).force();
-    let mut tries = 0;
-    let applied = loop {
-        match api.patch(&name, &params, &Patch::Apply(object)).await {
-            // Discovery lists a new kind a moment before its handler answers.
-            Err(kube::Error::Api(status))
-                if status.code == 404
-                    && status.message.contains("page not found")
-                    && tries < 50 =>
-            {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            answer => break answer.map_err(Error::api(what))?,
-        }
+    // Discovery lists a new kind a moment before its handler answers.
+    let unhandled = |error: &kube::Error| {
+        matches!(error, kube::Error::Api(status)
+            if status.code == 404 && status.message.contains("page not found"))
     };
+    let patch = Patch::Apply(object);
+    let applied = once_served(unhandled, || api.patch(&name, &params, &patch))
+        .await
+        .map_err(Error::api(what))?;
     if types.kind == "CustomResourceDefinition" {
         eventually(
             &format!("CustomResourceDefinition {name} served"),
-            Duration::from_secs(20),
+            SERVED,
             || async {
                 let crd = api.get(&name).await.map_err(|error| error.to_string())?;
                 let conditions = crd

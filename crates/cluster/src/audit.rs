@@ -1,7 +1,7 @@
 //! The API server's audit log: who asked what, and with which body.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::Error;
 pub(crate) const MARKER: &str = "audit-marker-";
 
 /// One request, as the API server recorded it when it was answered; a watch, when it began.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Record {
     /// Who asked, `system:serviceaccount:NAMESPACE:NAME` for a service account; with
     /// impersonation, who was impersonated.
@@ -32,6 +32,8 @@ pub struct Record {
     pub name: String,
     /// The HTTP status.
     pub code: u16,
+    /// What the API server said to a request that failed.
+    pub message: String,
     /// Path and query.
     pub uri: String,
     /// The client's `User-Agent`.
@@ -56,6 +58,91 @@ impl Record {
             "authorization.k8s.io" | "authentication.k8s.io"
         )
     }
+
+    /// The right that the request takes, as `kubectl auth can-i` takes it:
+    /// `patch modelregistries.example.org/status`. `None` for a path that is no resource.
+    #[must_use]
+    pub fn right(&self) -> Option<String> {
+        if self.resource.is_empty() {
+            return None;
+        }
+        let mut right = format!("{} {}", self.verb, self.resource);
+        for (mark, part) in [(".", &self.group), ("/", &self.subresource)] {
+            if !part.is_empty() {
+                right.push_str(mark);
+                right.push_str(part);
+            }
+        }
+        Some(right)
+    }
+
+    /// Whether the API server refused it for want of a right. It answers in the same way when the
+    /// namespace is about to go, which no right helps against.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.code == 403 && !self.message.contains("because it is being terminated")
+    }
+}
+
+/// The log of one cluster, kept after its end.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// The requests, without their bodies.
+    pub log: AuditLog,
+    /// Rights that its tests expect to be refused.
+    pub expected: Vec<String>,
+}
+
+impl Collected {
+    /// All logs in the directory of [`crate::COLLECTED_AUDIT`], with the requests of these users.
+    pub fn read(dir: &Path, users: &[&str]) -> Result<Vec<Self>, Error> {
+        let io = || Error::io(dir.display().to_string());
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(io())? {
+            let path = entry.map_err(io())?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                all.push(Self::of(&path, users)?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn of(path: &Path, users: &[&str]) -> Result<Self, Error> {
+        let io = || Error::io(path.display().to_string());
+        let mut records = Vec::new();
+        for line in BufReader::new(std::fs::File::open(path).map_err(io())?).lines() {
+            let line = line.map_err(io())?;
+            // Most lines are of others, and parsing takes most of the time.
+            if !users.iter().any(|user| line.contains(user)) {
+                continue;
+            }
+            // A server that was killed may leave half a line.
+            let Ok(line) = serde_json::from_str::<Line>(&line) else {
+                continue;
+            };
+            let record = Record::from(Line {
+                request_object: None,
+                ..line
+            });
+            if users.contains(&record.user.as_str()) {
+                records.push(record);
+            }
+        }
+        let expected = match std::fs::read_to_string(refusals_path(path)) {
+            Ok(text) => text.lines().map(str::to_owned).collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(io()(error)),
+        };
+        Ok(Self {
+            log: AuditLog { records },
+            expected,
+        })
+    }
+}
+
+/// Where the refusals are that the tests of a cluster expect.
+pub(crate) fn refusals_path(audit: &Path) -> PathBuf {
+    audit.with_extension("refusals")
 }
 
 /// A part of the log, in the order of answers.
@@ -159,14 +246,16 @@ struct ObjectRef {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct ResponseStatus {
-    #[serde(default)]
     code: u16,
+    message: String,
 }
 
 impl From<Line> for Record {
     fn from(line: Line) -> Self {
+        let response = line.response_status.unwrap_or_default();
         Self {
             user: line.impersonated_user.unwrap_or(line.user).username,
             verb: line.verb,
@@ -175,7 +264,8 @@ impl From<Line> for Record {
             subresource: line.object_ref.subresource,
             namespace: line.object_ref.namespace,
             name: line.object_ref.name,
-            code: line.response_status.map_or(0, |status| status.code),
+            code: response.code,
+            message: response.message,
             uri: line.request_uri,
             user_agent: line.user_agent,
             body: line.request_object,

@@ -53,6 +53,10 @@ impl std::fmt::Display for Platform {
     }
 }
 
+/// Environment variable: a directory that exists, where audit logs are written to, and stay when
+/// their clusters go.
+pub const COLLECTED_AUDIT: &str = "MODELOPS_COLLECTED_AUDIT";
+
 /// How to start a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -69,6 +73,7 @@ pub struct Options {
 /// A running control plane. Dropping it, or the end of the process in any way, ends it.
 pub struct Cluster {
     dir: PathBuf,
+    audit: PathBuf,
     platform: Platform,
     config: Config,
     tools: Tools,
@@ -105,6 +110,7 @@ impl Cluster {
         };
         std::fs::create_dir_all(dir.join("logs")).map_err(Error::io(dir.display().to_string()))?;
         let layout = Layout::write(&dir, options.platform)?;
+        let audit = layout.audit.clone();
 
         // Controllers and the start itself have a thread and a runtime of their own, because each
         // test of a process has another runtime, and all of them end before the cluster does.
@@ -130,6 +136,7 @@ impl Cluster {
         })?;
         Ok(Self {
             dir,
+            audit,
             platform: options.platform,
             config,
             tools: tools.clone(),
@@ -248,7 +255,7 @@ impl Cluster {
     /// The requests since a mark.
     pub async fn audit_since(&self, mark: u64) -> Result<AuditLog, Error> {
         self.audit_mark().await?;
-        AuditLog::read(&self.audit_path(), mark)
+        AuditLog::read(&self.audit, mark)
     }
 
     /// A place in the audit log: every request that was answered before this call is before it.
@@ -261,7 +268,7 @@ impl Cluster {
         );
         // The record is written a moment after the answer, so the log is read until a request that
         // was made last is in it: from where it ended before, because others go on asking.
-        let before = std::fs::metadata(self.audit_path()).map_or(0, |file| file.len());
+        let before = std::fs::metadata(&self.audit).map_or(0, |file| file.len());
         let client = self.client()?;
         Api::<Namespace>::all(client)
             .get_opt(&marker)
@@ -271,7 +278,7 @@ impl Cluster {
             "the audit log's newest line",
             Duration::from_secs(20),
             || async {
-                AuditLog::end_of_line_with(&self.audit_path(), before, &marker)
+                AuditLog::end_of_line_with(&self.audit, before, &marker)
                     .map_err(|error| error.to_string())?
                     .ok_or_else(String::new)
             },
@@ -279,8 +286,21 @@ impl Cluster {
         .await
     }
 
-    fn audit_path(&self) -> PathBuf {
-        self.dir.join("audit.log")
+    /// A test of this cluster gives an operator less than it asks for: whoever reads the collected
+    /// audit logs expects the API server to refuse these, each as [`crate::Record::right`] says it.
+    pub fn expect_refusals(&self, rights: &[&str]) -> Result<(), Error> {
+        if std::env::var_os(COLLECTED_AUDIT).is_none() {
+            return Ok(());
+        }
+        let path = crate::audit::refusals_path(&self.audit);
+        std::fs::write(
+            &path,
+            rights.join(
+                "
+",
+            ),
+        )
+        .map_err(Error::io(path.display().to_string()))
     }
 }
 

@@ -30,8 +30,8 @@ use std::sync::OnceLock;
 
 pub use access::{apply, apply_yaml, available, create_namespace, eventually, gone, objects};
 pub use aggregated::{Aggregated, AggregatedApi};
-pub use audit::{AuditLog, Record};
-pub use control_plane::{Cluster, Options, Platform};
+pub use audit::{AuditLog, Collected, Record};
+pub use control_plane::{COLLECTED_AUDIT, Cluster, Options, Platform};
 pub use error::Error;
 pub use kubeconfig::{read_config, service_account_kubeconfig};
 pub use standin::StandIn;

@@ -1,10 +1,8 @@
 //! What the operator's service account may do. The manifests are generated from here.
 
-use k8s_openapi::api::rbac::v1::Role;
-use kube::core::{ObjectMeta, TypeMeta};
+use api::codegen::HEADER;
 use resources::Scope;
-use runtime::permissions::RbacRule;
-use serde::Serialize;
+use runtime::rbac::{FOLLOW, OWN, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule};
 
 use crate::registry::webhook::{
     DEFINITION_NAME, MUTATING_CONFIGURATION, SECRET, VALIDATING_CONFIGURATION,
@@ -21,47 +19,14 @@ pub const NAMESPACE_ROLE: &str = "model-registry-operator-manager-role";
 /// Name of the Role for the Lease, before the prefix of the installation.
 pub const LEADER_ROLE: &str = "leader-election-role";
 
-pub(crate) const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
-pub(crate) const FOLLOW: &[&str] = &["list", "watch"];
-pub(crate) const READ: &[&str] = &["get", "list", "watch"];
-
-pub(crate) const fn rule(
-    groups: &'static [&'static str],
-    resources: &'static [&'static str],
-    verbs: &'static [&'static str],
-    reason: &'static str,
-) -> RbacRule {
-    RbacRule {
-        groups,
-        resources,
-        verbs,
-        names: &[],
-        scope: Scope::Namespaced,
-        reason,
-    }
-}
-
-/// A rule for what is in no namespace. It takes a ClusterRole.
-pub(crate) const fn cluster(
-    groups: &'static [&'static str],
-    resources: &'static [&'static str],
-    verbs: &'static [&'static str],
-    reason: &'static str,
-) -> RbacRule {
-    RbacRule {
-        scope: Scope::Cluster,
-        ..rule(groups, resources, verbs, reason)
-    }
-}
-
 const REGISTRIES: &[&str] = &["modelregistry.opendatahub.io"];
 const CORE: &[&str] = &[""];
 const RBAC: &[&str] = &["rbac.authorization.k8s.io"];
 const GATEWAY: &[&str] = &["gateway.networking.k8s.io"];
 const ROUTE: &[&str] = &["route.openshift.io"];
 
-/// What the operator needs in every namespace that registries are in.
-pub const RULES: &[RbacRule] = &[
+/// What registries need in every namespace that they are in.
+const KIND: &[RbacRule] = &[
     rule(
         REGISTRIES,
         &["modelregistries"],
@@ -120,7 +85,8 @@ pub const RULES: &[RbacRule] = &[
         RBAC,
         &["clusterrolebindings"],
         OWN,
-        "The proxy's right to ask who may use a registry.",
+        "The proxy's right to ask who may use a registry: ClusterRole system:auth-delegator, whose \
+         rights the operator has for /metrics.",
     ),
     rule(ROUTE, &["routes"], OWN, "The way in on OpenShift."),
     rule(
@@ -167,66 +133,11 @@ pub const RULES: &[RbacRule] = &[
          which the proxy asks about with authorization ByMethod.",
     ),
     cluster(
-        &["authentication.k8s.io"],
-        &["tokenreviews"],
-        &["create"],
-        "Who asks for /metrics; and handed out by ClusterRole system:auth-delegator to proxies.",
-    ),
-    cluster(
-        &["authorization.k8s.io"],
-        &["subjectaccessreviews"],
-        &["create"],
-        "Whether that one may; and handed out by ClusterRole system:auth-delegator to proxies.",
-    ),
-    cluster(
-        &["apiextensions.k8s.io"],
-        &["customresourcedefinitions"],
-        FOLLOW,
-        "Optional APIs are used when they appear.",
-    ),
-    cluster(
-        &["apiregistration.k8s.io"],
-        &["apiservices"],
-        FOLLOW,
-        "OpenShift serves Route and Group through these.",
-    ),
-    cluster(
         &["config.openshift.io"],
         &["ingresses"],
         READ,
         "The domain of OpenShift's applications, for host names.",
     ),
-    cluster(
-        &["config.openshift.io"],
-        &["apiservers"],
-        READ,
-        "The TLS profile of OpenShift's API server: metrics and webhooks are served by it too.",
-    ),
-    rule(
-        &["events.k8s.io"],
-        &["events"],
-        &["create"],
-        "Events for people.",
-    ),
-];
-
-/// What the operator needs in its own namespace.
-pub const LEADER_RULES: &[RbacRule] = &[
-    rule(
-        &["coordination.k8s.io"],
-        &["leases"],
-        &["create"],
-        "The Lease. A name cannot be asked for in a rule for create.",
-    ),
-    RbacRule {
-        names: &[LEASE],
-        ..rule(
-            &["coordination.k8s.io"],
-            &["leases"],
-            &["get", "update"],
-            "The Lease is renewed, and released on shutdown.",
-        )
-    },
 ];
 
 /// Name of ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
@@ -234,7 +145,7 @@ pub const WEBHOOK_ROLE: &str = "model-registry-operator-webhook-role";
 
 const CRDS: &[&str] = &["apiextensions.k8s.io"];
 
-/// What the operator needs beside [`RULES`] where it serves webhooks and migrates what is stored.
+/// What the operator needs beside [`rules`] where it serves webhooks and migrates what is stored.
 pub const WEBHOOK_RULES: &[RbacRule] = &[
     RbacRule {
         names: &[MUTATING_CONFIGURATION],
@@ -274,7 +185,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
     },
 ];
 
-/// What the operator needs in its own namespace where it serves webhooks. With [`RULES`] it has
+/// What the operator needs in its own namespace where it serves webhooks. With [`rules`] it has
 /// these already; without, as where it may only work in some namespaces, it needs them.
 pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
     rule(
@@ -294,6 +205,80 @@ pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
     },
 ];
 
+/// What the operator needs in every namespace that registries are in.
+#[must_use]
+pub fn rules() -> Vec<RbacRule> {
+    [KIND, PROCESS].concat()
+}
+
+/// The rules of every role that the operator may be given.
+#[must_use]
+pub fn roles() -> Vec<RbacRule> {
+    let lease = lease(&[LEASE]);
+    [
+        &rules(),
+        lease.as_slice(),
+        WEBHOOK_RULES,
+        WEBHOOK_NAMESPACE_RULES,
+    ]
+    .concat()
+}
+
+/// Rights that no request of the tests uses, and why the operator has them.
+pub const UNUSED: &[Unused] = &[
+    REVIEWS,
+    CUSTOM_HOSTS,
+    Unused {
+        rights: &["update modelregistries.modelregistry.opendatahub.io/finalizers"],
+        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
+    },
+    Unused {
+        rights: &["get endpoints"],
+        reason: "Handed out by Role registry-user-NAME: who gives a right must have it.",
+    },
+    Unused {
+        rights: &[
+            "create services/api",
+            "delete services/api",
+            "get services/api",
+            "patch services/api",
+            "update services/api",
+        ],
+        reason: "Handed out by Roles registry-api-NAME and registry-viewer-NAME.",
+    },
+    Unused {
+        rights: &["patch poddisruptionbudgets.policy"],
+        reason: "The tests make and remove budgets; a change is written as that of any child.",
+    },
+    Unused {
+        rights: &[
+            "delete referencegrants.gateway.networking.k8s.io",
+            "delete serviceaccounts",
+        ],
+        reason: "Every plan has its service account, and a grant leaves by its owner references: \
+                 only what another version of the operator made is pruned.",
+    },
+];
+
+/// Of every operator with metrics and a proxy.
+pub(crate) const REVIEWS: Unused = Unused {
+    rights: &[
+        "create subjectaccessreviews.authorization.k8s.io",
+        "create tokenreviews.authentication.k8s.io",
+    ],
+    reason: "Asked for each scrape of /metrics, in tests of the runtime with another account; and \
+             handed out by ClusterRole system:auth-delegator.",
+};
+
+/// Of every operator with Routes.
+pub(crate) const CUSTOM_HOSTS: Unused = Unused {
+    rights: &[
+        "create routes.route.openshift.io/custom-host",
+        "update routes.route.openshift.io/custom-host",
+    ],
+    reason: "OpenShift asks for it while it admits a Route; no request is made for it.",
+};
+
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
@@ -306,11 +291,11 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
         ),
         (
             "config/model-registry-operator/webhook/cluster_role.yaml".to_owned(),
-            manifest("ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
+            manifest(HEADER, "ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
         ),
         (
             "config/model-registry-operator/webhook/role.yaml".to_owned(),
-            manifest("Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
+            manifest(HEADER, "Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
         ),
     ];
     files.extend(crate::catalog::rbac::manifests()?);
@@ -319,71 +304,30 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 
 /// The ClusterRole, with the reason above each rule.
 pub fn cluster_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    manifest("ClusterRole", CLUSTER_ROLE, RULES)
+    manifest(HEADER, "ClusterRole", CLUSTER_ROLE, &rules())
 }
 
 /// The Role for one namespace: what a Role can give of the ClusterRole.
 pub fn namespace_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    let rules: Vec<RbacRule> = RULES
-        .iter()
-        .filter(|rule| rule.scope == Scope::Namespaced)
-        .copied()
-        .collect();
-    manifest("Role", NAMESPACE_ROLE, &rules)
+    let mut rules = rules();
+    rules.retain(|rule| rule.scope == Scope::Namespaced);
+    manifest(HEADER, "Role", NAMESPACE_ROLE, &rules)
 }
 
 /// The Role for the Lease, with the reason above each rule.
 pub fn leader_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    manifest("Role", LEADER_ROLE, LEADER_RULES)
-}
-
-/// A Role without its rules, and a ClusterRole as well: both begin the same way.
-#[derive(Serialize)]
-struct Head {
-    #[serde(flatten)]
-    types: TypeMeta,
-    metadata: ObjectMeta,
-}
-
-pub(crate) fn manifest(
-    kind: &str,
-    name: &str,
-    rules: &[RbacRule],
-) -> Result<String, serde_saphyr::ser::Error> {
-    let api_version = <Role as k8s_openapi::Resource>::API_VERSION;
-    let head = Head {
-        types: TypeMeta {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-        },
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-    };
-    let mut text = format!(
-        "{}{}rules:\n",
-        api::codegen::HEADER,
-        serde_saphyr::to_string(&head)?
-    );
-    for rule in rules {
-        let item = serde_saphyr::to_string(&[rule.to_policy_rule()])?;
-        text.push_str("# ");
-        text.push_str(rule.reason);
-        text.push('\n');
-        text.push_str(&item);
-    }
-    Ok(text)
+    manifest(HEADER, "Role", LEADER_ROLE, &lease(&[LEASE]))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use k8s_openapi::api::rbac::v1::ClusterRole;
+    use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
     use resources::kind::INGRESS_CONFIG;
     use runtime::component::Component;
-    use runtime::permissions::{Rule, rules_of, to_cluster_role};
+    use runtime::permissions::Rule;
+    use runtime::rbac::{held, rules_of, to_cluster_role};
 
     use super::*;
     use crate::registry::Registry;
@@ -392,11 +336,11 @@ mod tests {
     #[test]
     fn the_manifest_says_what_the_declaration_says() {
         let role: ClusterRole = serde_saphyr::from_str(&cluster_role_yaml().unwrap()).unwrap();
-        assert_eq!(role, to_cluster_role(CLUSTER_ROLE, RULES));
+        assert_eq!(role, to_cluster_role(CLUSTER_ROLE, &rules()));
         let leader: Role = serde_saphyr::from_str(&leader_role_yaml().unwrap()).unwrap();
         assert_eq!(
             leader.rules.unwrap(),
-            to_cluster_role("", LEADER_RULES).rules.unwrap()
+            to_cluster_role("", &lease(&[LEASE])).rules.unwrap()
         );
     }
 
@@ -414,7 +358,7 @@ mod tests {
         let registry = Registry {
             config: Config::from_lookup(|_| None).unwrap(),
         };
-        let held = rules_of(RULES);
+        let held = rules_of(&rules());
         for watched in registry.kinds() {
             let verbs = match watched.kind {
                 _ if watched.owned => OWN,
@@ -470,19 +414,14 @@ mod tests {
 
     #[test]
     fn no_rule_is_for_everything_or_said_twice() {
-        let mut all: Vec<String> = rules_of(RULES).iter().map(ToString::to_string).collect();
+        let mut all = held(&rules());
         assert!(all.iter().all(|rule| !rule.contains('*')));
         let length = all.len();
         all.sort();
         all.dedup();
         assert_eq!(all.len(), length);
-        assert!(
-            RULES
-                .iter()
-                .chain(LEADER_RULES)
-                .chain(WEBHOOK_RULES)
-                .chain(WEBHOOK_NAMESPACE_RULES)
-                .all(|rule| rule.reason.ends_with('.'))
-        );
+        let mut reasons: Vec<&str> = roles().iter().map(|rule| rule.reason).collect();
+        reasons.extend(UNUSED.iter().map(|unused| unused.reason));
+        assert!(reasons.iter().all(|reason| reason.ends_with('.')));
     }
 }

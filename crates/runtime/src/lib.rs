@@ -16,6 +16,7 @@ pub mod offline;
 pub mod operator;
 pub mod outcome;
 pub mod permissions;
+pub mod rbac;
 pub mod serve;
 pub mod shutdown;
 pub mod tls;

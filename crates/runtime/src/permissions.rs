@@ -1,5 +1,5 @@
-//! What the operator's service account may do, asked once at the start, and what it should be
-//! allowed to do, declared in code.
+//! What the operator's service account may do, asked once at the start. What it should be allowed
+//! to do is declared with [`crate::rbac`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,16 +7,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use k8s_openapi::api::{
-    authorization::v1::{
-        ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
-    },
-    rbac::v1::{ClusterRole, PolicyRule},
+use k8s_openapi::api::authorization::v1::{
+    ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
 };
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use kube::{Api, Client, api::PostParams};
 use resources::{Kind, Scope};
 
 /// A review is asked for a namespace. For the whole cluster this one is named, which holds no
@@ -253,75 +247,6 @@ fn gives(given: &ResourceRule, rule: &Rule) -> bool {
             .any(|verb| verb == "*" || verb == rule.verb)
 }
 
-/// One line of what an operator should be allowed to do, with the reason that a reader of the
-/// role asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RbacRule {
-    /// API groups, `""` for core.
-    pub groups: &'static [&'static str],
-    /// Plurals and subresources.
-    pub resources: &'static [&'static str],
-    /// Verbs.
-    pub verbs: &'static [&'static str],
-    /// Only objects of these names; empty for all.
-    pub names: &'static [&'static str],
-    /// Where the objects are. One rule is for one or the other, so that a Role can be made of the
-    /// namespaced ones.
-    pub scope: Scope,
-    /// Why the operator needs it.
-    pub reason: &'static str,
-}
-
-impl RbacRule {
-    /// As Kubernetes writes it.
-    #[must_use]
-    pub fn to_policy_rule(&self) -> PolicyRule {
-        let strings = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
-        PolicyRule {
-            api_groups: Some(strings(self.groups)),
-            resources: Some(strings(self.resources)),
-            verbs: strings(self.verbs),
-            resource_names: (!self.names.is_empty()).then(|| strings(self.names)),
-            ..PolicyRule::default()
-        }
-    }
-}
-
-/// Every verb on every resource that the declaration gives. Rules for named objects are left
-/// out: [`Permissions::missing`] asks for all names.
-#[must_use]
-pub fn rules_of(declared: &[RbacRule]) -> Vec<Rule> {
-    declared
-        .iter()
-        .filter(|declared| declared.names.is_empty())
-        .flat_map(|declared| {
-            declared.groups.iter().flat_map(move |&group| {
-                declared.resources.iter().flat_map(move |&resource| {
-                    declared.verbs.iter().map(move |&verb| Rule {
-                        verb,
-                        group,
-                        resource,
-                        scope: declared.scope,
-                    })
-                })
-            })
-        })
-        .collect()
-}
-
-/// The ClusterRole of a declaration, rules in the order of the declaration.
-#[must_use]
-pub fn to_cluster_role(name: &str, declared: &[RbacRule]) -> ClusterRole {
-    ClusterRole {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-        rules: Some(declared.iter().map(RbacRule::to_policy_rule).collect()),
-        ..ClusterRole::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,56 +388,6 @@ mod tests {
         assert_eq!(
             permissions.missing(&[]),
             ["patch things.example.org/status"]
-        );
-    }
-
-    #[test]
-    fn a_declaration_becomes_a_role_and_the_rules_to_ask_for() {
-        const DECLARED: &[RbacRule] = &[
-            RbacRule {
-                groups: &[""],
-                resources: &["services", "pods/log"],
-                verbs: &["get", "list"],
-                names: &[],
-                scope: Scope::Namespaced,
-                reason: "children",
-            },
-            RbacRule {
-                groups: &["config.openshift.io"],
-                resources: &["ingresses"],
-                verbs: &["get"],
-                names: &["cluster"],
-                scope: Scope::Cluster,
-                reason: "domain",
-            },
-        ];
-        let role = serde_json::to_value(to_cluster_role("manager-role", DECLARED)).unwrap();
-        assert_eq!(
-            role,
-            serde_json::json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": "manager-role"},
-                "rules": [
-                    {"apiGroups": [""], "resources": ["services", "pods/log"], "verbs": ["get", "list"]},
-                    {
-                        "apiGroups": ["config.openshift.io"],
-                        "resources": ["ingresses"],
-                        "resourceNames": ["cluster"],
-                        "verbs": ["get"],
-                    },
-                ],
-            })
-        );
-        let rules: Vec<String> = rules_of(DECLARED).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            rules,
-            [
-                "get services",
-                "list services",
-                "get pods/log",
-                "list pods/log"
-            ]
         );
     }
 }

@@ -152,10 +152,7 @@ pub(crate) mod tests {
                 name: words[2].to_owned(),
                 code: words[3].parse().unwrap(),
                 uri: "/apis?x=y".to_owned(),
-                user_agent: String::new(),
-                body: None,
-                received: jiff::Timestamp::UNIX_EPOCH,
-                answered: jiff::Timestamp::UNIX_EPOCH,
+                ..Record::default()
             }
         };
         text.lines()

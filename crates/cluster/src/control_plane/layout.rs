@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::Platform;
+use super::{COLLECTED_AUDIT, Platform};
 use crate::pki::Authority;
 use crate::{Error, kubeconfig, pki};
 
@@ -17,6 +17,8 @@ const STAGES: &str = include_str!("../../assets/stages.yaml");
 /// The files of a cluster and the ports that its servers listen on.
 pub(super) struct Layout {
     pub(super) dir: PathBuf,
+    /// The audit log of the API server.
+    pub(super) audit: PathBuf,
     etcd: u16,
     etcd_peer: u16,
     apiserver: u16,
@@ -63,6 +65,7 @@ impl Layout {
         }
         Ok(Self {
             dir: dir.to_owned(),
+            audit: audit_path(dir)?,
             etcd,
             etcd_peer,
             apiserver,
@@ -107,7 +110,6 @@ impl Layout {
             "--service-cluster-ip-range=10.96.0.0/12",
             "--allow-privileged=true",
             "--audit-policy-file=audit-policy.yaml",
-            "--audit-log-path=audit.log",
             "--audit-log-format=json",
             // Places in the log are offsets, so it must stay one file.
             "--audit-log-maxsize=65536",
@@ -122,6 +124,7 @@ impl Layout {
         ]
         .map(str::to_owned)
         .into();
+        args.push(format!("--audit-log-path={}", self.audit.display()));
         args.push(format!("--secure-port={}", self.apiserver));
         args.push(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd));
         if platform == Platform::OpenShift {
@@ -179,6 +182,16 @@ pub(super) fn kwok() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into()
+}
+
+/// In the cluster's own directory, which goes with it, unless the logs are collected.
+fn audit_path(dir: &Path) -> Result<PathBuf, Error> {
+    let Some(collected) = std::env::var_os(COLLECTED_AUDIT) else {
+        return Ok(dir.join("audit.log"));
+    };
+    let name = dir.file_name().unwrap_or_default();
+    let path = Path::new(&collected).join(name).with_extension("log");
+    std::path::absolute(&path).map_err(Error::io(path.display().to_string()))
 }
 
 /// Ports that were free together a moment ago.

@@ -1,0 +1,294 @@
+//! What an operator should be allowed to do, declared in code. Its manifests are written from here.
+//!
+//! An operator declares the rules of its kinds, and adds [`PROCESS`] and [`lease`] for what every
+//! process of [`crate::operator`] does.
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use kube::{api::ObjectMeta, core::TypeMeta};
+use resources::Scope;
+use serde::Serialize;
+
+use crate::permissions::Rule;
+
+/// Verbs on kinds that the operator makes.
+pub const OWN: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+/// Verbs on kinds that it only follows.
+pub const FOLLOW: &[&str] = &["list", "watch"];
+/// Verbs on kinds that it reads, and follows.
+pub const READ: &[&str] = &["get", "list", "watch"];
+
+/// What every operator needs in the whole cluster or, where that is enough, in its namespaces.
+pub const PROCESS: &[RbacRule] = &[
+    cluster(
+        &["authentication.k8s.io"],
+        &["tokenreviews"],
+        &["create"],
+        "Who asks for /metrics.",
+    ),
+    cluster(
+        &["authorization.k8s.io"],
+        &["subjectaccessreviews"],
+        &["create"],
+        "Whether that one may.",
+    ),
+    cluster(
+        &["apiextensions.k8s.io"],
+        &["customresourcedefinitions"],
+        FOLLOW,
+        "Optional APIs are used when they appear.",
+    ),
+    cluster(
+        &["apiregistration.k8s.io"],
+        &["apiservices"],
+        FOLLOW,
+        "OpenShift serves some of its APIs through these.",
+    ),
+    cluster(
+        &["config.openshift.io"],
+        &["apiservers"],
+        FOLLOW,
+        "The TLS profile of OpenShift's API server: metrics and webhooks are served by it too.",
+    ),
+    rule(
+        &["events.k8s.io"],
+        &["events"],
+        &["create"],
+        "Events for people.",
+    ),
+];
+
+/// What an operator needs in its own namespace for the Lease of this name.
+#[must_use]
+pub const fn lease(name: &'static [&'static str]) -> [RbacRule; 2] {
+    const GROUP: &[&str] = &["coordination.k8s.io"];
+    const LEASES: &[&str] = &["leases"];
+    [
+        rule(
+            GROUP,
+            LEASES,
+            &["create"],
+            "The Lease. A name cannot be asked for in a rule for create.",
+        ),
+        RbacRule {
+            names: name,
+            ..rule(
+                GROUP,
+                LEASES,
+                &["get", "update"],
+                "The Lease is renewed, and released on shutdown.",
+            )
+        },
+    ]
+}
+
+/// A rule for what is in namespaces.
+#[must_use]
+pub const fn rule(
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    reason: &'static str,
+) -> RbacRule {
+    RbacRule {
+        groups,
+        resources,
+        verbs,
+        names: &[],
+        scope: Scope::Namespaced,
+        reason,
+    }
+}
+
+/// A rule for what is in no namespace. It takes a ClusterRole.
+#[must_use]
+pub const fn cluster(
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    reason: &'static str,
+) -> RbacRule {
+    RbacRule {
+        scope: Scope::Cluster,
+        ..rule(groups, resources, verbs, reason)
+    }
+}
+
+/// Rights that an operator holds and that no request of it uses in the tests. `cargo xtask test`
+/// compares the requests with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// As `kubectl auth can-i` takes them: `get endpoints`, `patch things.example.org/status`.
+    pub rights: &'static [&'static str],
+    /// Why the operator holds them all the same.
+    pub reason: &'static str,
+}
+
+/// One line of what an operator should be allowed to do, with the reason that a reader of the
+/// role asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RbacRule {
+    /// API groups, `""` for core.
+    pub groups: &'static [&'static str],
+    /// Plurals and subresources.
+    pub resources: &'static [&'static str],
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// Only objects of these names; empty for all.
+    pub names: &'static [&'static str],
+    /// Where the objects are. One rule is for one or the other, so that a Role can be made of the
+    /// namespaced ones.
+    pub scope: Scope,
+    /// Why the operator needs it.
+    pub reason: &'static str,
+}
+
+impl RbacRule {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub fn to_policy_rule(&self) -> PolicyRule {
+        let strings = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+        PolicyRule {
+            api_groups: Some(strings(self.groups)),
+            resources: Some(strings(self.resources)),
+            verbs: strings(self.verbs),
+            resource_names: (!self.names.is_empty()).then(|| strings(self.names)),
+            ..PolicyRule::default()
+        }
+    }
+}
+
+/// Every verb on every resource that the declaration gives. Rules for named objects are left
+/// out: [`Permissions::missing`](crate::permissions::Permissions::missing) asks for all names.
+#[must_use]
+pub fn rules_of(declared: &[RbacRule]) -> Vec<Rule> {
+    let for_all = declared.iter().filter(|declared| declared.names.is_empty());
+    for_all.flat_map(expand).collect()
+}
+
+/// The same as `kubectl auth can-i` takes it, rules for named objects included.
+#[must_use]
+pub fn held(declared: &[RbacRule]) -> Vec<String> {
+    let all = declared.iter().flat_map(expand);
+    all.map(|rule| rule.to_string()).collect()
+}
+
+fn expand(declared: &RbacRule) -> impl Iterator<Item = Rule> + '_ {
+    let verbs = move |group, resource| {
+        declared.verbs.iter().map(move |&verb| Rule {
+            verb,
+            group,
+            resource,
+            scope: declared.scope,
+        })
+    };
+    declared.groups.iter().flat_map(move |&group| {
+        let resources = declared.resources.iter();
+        resources.flat_map(move |&resource| verbs(group, resource))
+    })
+}
+
+/// The ClusterRole of a declaration, rules in the order of the declaration.
+#[must_use]
+pub fn to_cluster_role(name: &str, declared: &[RbacRule]) -> ClusterRole {
+    ClusterRole {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        rules: Some(declared.iter().map(RbacRule::to_policy_rule).collect()),
+        ..ClusterRole::default()
+    }
+}
+
+/// A Role without its rules, and a ClusterRole as well: both begin the same way.
+#[derive(Serialize)]
+struct Head {
+    #[serde(flatten)]
+    types: TypeMeta,
+    metadata: ObjectMeta,
+}
+
+/// A Role or ClusterRole (`kind`) as YAML, with the reason above each rule. It begins with `header`.
+pub fn manifest(
+    header: &str,
+    kind: &str,
+    name: &str,
+    rules: &[RbacRule],
+) -> Result<String, serde_saphyr::ser::Error> {
+    let head = Head {
+        types: TypeMeta {
+            api_version: <Role as k8s_openapi::Resource>::API_VERSION.to_owned(),
+            kind: kind.to_owned(),
+        },
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+    };
+    let mut text = format!("{header}{}rules:\n", serde_saphyr::to_string(&head)?);
+    for rule in rules {
+        let item = serde_saphyr::to_string(&[rule.to_policy_rule()])?;
+        text.push_str("# ");
+        text.push_str(rule.reason);
+        text.push('\n');
+        text.push_str(&item);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_becomes_a_role_and_the_rules_to_ask_for() {
+        const DECLARED: &[RbacRule] = &[
+            RbacRule {
+                groups: &[""],
+                resources: &["services", "pods/log"],
+                verbs: &["get", "list"],
+                names: &[],
+                scope: Scope::Namespaced,
+                reason: "children",
+            },
+            RbacRule {
+                groups: &["config.openshift.io"],
+                resources: &["ingresses"],
+                verbs: &["get"],
+                names: &["cluster"],
+                scope: Scope::Cluster,
+                reason: "domain",
+            },
+        ];
+        let role = serde_json::to_value(to_cluster_role("manager-role", DECLARED)).unwrap();
+        assert_eq!(
+            role,
+            serde_json::json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "manager-role"},
+                "rules": [
+                    {"apiGroups": [""], "resources": ["services", "pods/log"], "verbs": ["get", "list"]},
+                    {
+                        "apiGroups": ["config.openshift.io"],
+                        "resources": ["ingresses"],
+                        "resourceNames": ["cluster"],
+                        "verbs": ["get"],
+                    },
+                ],
+            })
+        );
+        let rules: Vec<String> = rules_of(DECLARED).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            rules,
+            [
+                "get services",
+                "list services",
+                "get pods/log",
+                "list pods/log"
+            ]
+        );
+        let held = held(DECLARED);
+        assert_eq!(held.last().unwrap(), "get ingresses.config.openshift.io");
+    }
+}
