@@ -86,8 +86,10 @@ fn value(schema: &JSONSchemaProps, strings: &BoxedStrategy<String>) -> BoxedStra
 }
 
 fn integer(schema: &JSONSchemaProps) -> BoxedStrategy<Value> {
-    // Bounds in a schema are whole; where there is none, the type's own are nearest.
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "bounds in a schema are whole; beyond the type's own, those are nearest"
+    )]
     let bound = |bound: Option<f64>, default: i64| bound.map_or(default, |bound| bound as i64);
     (bound(schema.minimum, i64::MIN)..=bound(schema.maximum, i64::MAX))
         .prop_map(Value::from)

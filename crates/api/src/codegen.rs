@@ -82,8 +82,10 @@ fn whole_numbers(value: &mut Value) {
 }
 
 fn as_whole(float: f64) -> Option<Number> {
-    // Every whole number in a schema is far below the limit of exactness.
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "every whole number in a schema is far below the limit of exactness"
+    )]
     (float.fract() == 0.0 && float.abs() < 1e15).then(|| Number::from(float as i64))
 }
 

@@ -1,7 +1,9 @@
 //! `modelregistry.opendatahub.io/v1alpha1`, the version of the Istio era. Deprecated.
 
-// Several printer columns repeat a type and a priority.
-#![allow(clippy::duplicated_attributes)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "several printer columns repeat a type and a priority"
+)]
 
 use kube::CustomResource;
 use schemars::JsonSchema;

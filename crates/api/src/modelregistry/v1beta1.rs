@@ -1,7 +1,9 @@
 //! `modelregistry.opendatahub.io/v1beta1`, the version that is stored.
 
-// Several printer columns repeat a type and a priority.
-#![allow(clippy::duplicated_attributes)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "several printer columns repeat a type and a priority"
+)]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
