@@ -66,6 +66,7 @@ impl Checker {
 /// it asks the network.
 pub(crate) fn setup(full: bool) -> Result<()> {
     tools::ensure()?;
+    tools::images()?;
     DENY.ensure()?;
     TYPOS.ensure()?;
     if full {

@@ -50,8 +50,41 @@ const KWOK: Module = Module {
     ldflags: "-s -w",
 };
 
+const REGISTRY: Module = Module {
+    name: "registry",
+    go_mod: include_str!("../tools/registry/go.mod"),
+    go_sum: include_str!("../tools/registry/go.sum"),
+    tools_go: include_str!("../tools/registry/tools.go"),
+    ldflags: "-s -w",
+};
+
+const CRANE: Module = Module {
+    name: "crane",
+    go_mod: include_str!("../tools/crane/go.mod"),
+    go_sum: include_str!("../tools/crane/go.sum"),
+    tools_go: include_str!("../tools/crane/tools.go"),
+    ldflags: "-s -w",
+};
+
+/// Name, module and package of a tool.
+type Tool = (&'static str, &'static Module, &'static str);
+
+/// What tests of images need.
+const IMAGES: [Tool; 2] = [
+    (
+        "registry",
+        &REGISTRY,
+        "github.com/distribution/distribution/v3/cmd/registry",
+    ),
+    (
+        "crane",
+        &CRANE,
+        "github.com/google/go-containerregistry/cmd/crane",
+    ),
+];
+
 /// Name, module and package of every tool. The first three are what `KUBEBUILDER_ASSETS` holds.
-const TOOLS: [(&str, &Module, &str); 6] = [
+const TOOLS: [Tool; 6] = [
     ("etcd", &KUBERNETES, "go.etcd.io/etcd/server/v3"),
     (
         "kube-apiserver",
@@ -94,17 +127,14 @@ impl Module {
         }
         hash.update(std::env::consts::OS);
         hash.update(std::env::consts::ARCH);
-        let hex = hash
-            .finalize()
-            .iter()
-            .take(8)
-            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-        cache.join("tools").join(format!("{}-{hex}", self.name))
+        cache
+            .join("tools")
+            .join(format!("{}-{}", self.name, short(hash)))
     }
 }
 
 /// The tools for the Kubernetes version that `MODELOPS_KUBERNETES` asks for.
-fn wanted() -> Result<[(&'static str, &'static Module, &'static str); 6], Error> {
+fn wanted() -> Result<[Tool; 6], Error> {
     let version = std::env::var("MODELOPS_KUBERNETES").unwrap_or_default();
     let oldest = match version.as_str() {
         "" => false,
@@ -175,21 +205,7 @@ pub fn ensure() -> Result<Tools, Error> {
             (_, None) => PathBuf::from(name),
         }
     };
-    let missing = || tools.iter().filter(|(name, ..)| !locate(name).exists());
-    if missing().next().is_some() {
-        fs::create_dir_all(&cache).map_err(Error::io(cache.display().to_string()))?;
-        let lock = cache.join("tools.lock");
-        let lock = File::create(&lock).map_err(Error::io(lock.display().to_string()))?;
-        if lock.try_lock().is_err() {
-            eprintln!("another process builds the tools; waiting for it");
-            lock.lock()
-                .map_err(Error::io("waiting for another build of the tools"))?;
-        }
-        // Looked at again: whoever held the lock may have built them.
-        for (name, module, package) in missing() {
-            build(name, module, package, &locate(name))?;
-        }
-    }
+    build_missing(&cache, &tools, locate)?;
     Ok(Tools {
         etcd: locate("etcd"),
         apiserver: locate("kube-apiserver"),
@@ -198,6 +214,120 @@ pub fn ensure() -> Result<Tools, Error> {
         kwok: locate("kwok"),
         kubectl: locate("kubectl"),
     })
+}
+
+/// A registry for images and a reader of them.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// The registry of the distribution project.
+    pub registry: PathBuf,
+    /// `crane`, of another project: it shares no code with what it checks.
+    pub crane: PathBuf,
+}
+
+/// As [`ensure`], for tests of images.
+pub fn images() -> Result<Images, Error> {
+    let cache = cache_dir()?;
+    build_missing(&cache, &IMAGES, |name| {
+        let tool = IMAGES.iter().find(|(tool, ..)| *tool == name);
+        tool.map_or_else(PathBuf::new, |(_, module, _)| {
+            module.directory(&cache).join(name)
+        })
+    })?;
+    Ok(Images {
+        registry: REGISTRY.directory(&cache).join("registry"),
+        crane: CRANE.directory(&cache).join("crane"),
+    })
+}
+
+/// The `bin` directory of a Python environment with exactly these packages (`name==version`), made
+/// in the cache on first use. Needs `python3` with its module `venv`.
+pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf, Error> {
+    let cache = cache_dir()?;
+    let mut hash = Sha256::new();
+    for package in packages {
+        hash.update(package);
+        hash.update([0]);
+    }
+    let target = cache
+        .join("tools")
+        .join(format!("python-{name}-{}", short(hash)));
+    // Programs of an environment hold its path, so it cannot be made elsewhere and renamed: a mark
+    // says that it is whole.
+    let whole = target.join("whole");
+    if whole.exists() {
+        return Ok(target.join("bin"));
+    }
+    let _lock = lock(&cache)?;
+    if whole.exists() {
+        return Ok(target.join("bin"));
+    }
+    eprintln!("installing {}", packages.join(" "));
+    let run = |program: &Path, arguments: &[&str]| -> Result<(), Error> {
+        let output = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(Error::io(format!("running {}", program.display())))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Error::Build {
+            tool: "a Python environment",
+            output: tail(&String::from_utf8_lossy(&output.stderr), 20),
+        })
+    };
+    let directory = target.display().to_string();
+    run(Path::new("python3"), &["-m", "venv", "--clear", &directory])?;
+    let mut arguments = vec![
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    arguments.extend(packages);
+    run(&target.join("bin/python"), &arguments)?;
+    fs::write(&whole, "").map_err(Error::io(whole.display().to_string()))?;
+    Ok(target.join("bin"))
+}
+
+/// Builds those of `tools` that are not where `locate` says.
+fn build_missing(
+    cache: &Path,
+    tools: &[Tool],
+    locate: impl Fn(&str) -> PathBuf,
+) -> Result<(), Error> {
+    let missing = || tools.iter().filter(|(name, ..)| !locate(name).exists());
+    if missing().next().is_some() {
+        let _lock = lock(cache)?;
+        // Looked at again: whoever held the lock may have built them.
+        for (name, module, package) in missing() {
+            build(name, module, package, &locate(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until no other process builds. Held until it is dropped.
+fn lock(cache: &Path) -> Result<File, Error> {
+    fs::create_dir_all(cache).map_err(Error::io(cache.display().to_string()))?;
+    let lock = cache.join("tools.lock");
+    let lock = File::create(&lock).map_err(Error::io(lock.display().to_string()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("another process builds the tools; waiting for it");
+        lock.lock()
+            .map_err(Error::io("waiting for another build of the tools"))?;
+    }
+    Ok(lock)
+}
+
+/// The start of a hash, for names of directories.
+fn short(hash: Sha256) -> String {
+    hash.finalize()
+        .iter()
+        .take(8)
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Builds one program beside its place and renames it there, so that a half-built one is never run.
