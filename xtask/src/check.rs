@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use cluster::{COLLECTED_AUDIT, tools};
 
 use crate::steps::{Steps, cargo, root, run, test as cargo_test};
-use crate::{codegen, rights};
+use crate::{codegen, rights, upstream};
 
 /// A checker that is built from its crate, at this version.
 struct Checker {
@@ -104,6 +104,7 @@ fn lint_steps(steps: &mut Steps, full: bool) {
         ]))
     });
     steps.step("generated files", || codegen::run(true));
+    steps.step("cases of the Go operators", upstream::check);
 }
 
 fn deny(checks: &[&str]) -> Result<()> {

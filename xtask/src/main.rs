@@ -8,6 +8,7 @@ mod demo;
 mod operator;
 mod rights;
 mod steps;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Format, spelling, dependencies, clippy, generated files
+    /// Format, spelling, dependencies, clippy, generated files, tests for the Go operators' cases
     Lint {
         /// Also security advisories, which are fetched from GitHub
         #[arg(long)]

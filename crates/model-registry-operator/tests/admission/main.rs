@@ -7,3 +7,4 @@ mod certificates;
 mod decisions;
 mod recorded;
 mod stored;
+mod suites;

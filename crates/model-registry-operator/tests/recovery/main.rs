@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod errors;
 mod every_write;
 #[path = "../common/harness.rs"]
 #[expect(

@@ -1,4 +1,5 @@
-//! The wire between an operator and the API server. It counts writes, and fails where it is told.
+//! The wire between an operator and the API server. It counts writes, fails where it is told, and
+//! answers for the server where it is told.
 
 use std::{
     net::SocketAddr,
@@ -26,6 +27,10 @@ pub(crate) enum Fault {
     Unanswered,
 }
 
+/// Which requests are answered with an error of the server: the number of the request, counted from
+/// 0 among those that are no watches, its method, and its path.
+pub(crate) type Refused = fn(u64, &Method, &str) -> bool;
+
 /// One operator's wire. It survives the operator, and serves the next one after
 /// [`Wire::reconnect`].
 #[derive(Clone)]
@@ -43,6 +48,9 @@ struct Inner {
     armed: Mutex<Option<(u64, Fault, Arc<Notify>)>>,
     struck: Notify,
     cut: watch::Sender<bool>,
+    refused: Mutex<Option<Refused>>,
+    requests: AtomicU64,
+    refusals: AtomicU64,
 }
 
 impl Wire {
@@ -55,6 +63,9 @@ impl Wire {
             armed: Mutex::new(None),
             struck: Notify::new(),
             cut: watch::channel(false).0,
+            refused: Mutex::new(None),
+            requests: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -103,6 +114,16 @@ impl Wire {
         self.inner.cut.send_replace(true);
     }
 
+    /// Answers some requests with an error from now on, or none.
+    pub(crate) fn refuse(&self, refused: Option<Refused>) {
+        *self.inner.refused.lock().expect("no panic") = refused;
+    }
+
+    /// How many requests were answered with an error.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.inner.refusals.load(Ordering::SeqCst)
+    }
+
     /// How many writes the server did, events aside.
     pub(crate) fn writes(&self) -> u64 {
         self.inner.writes.load(Ordering::SeqCst)
@@ -141,6 +162,9 @@ async fn forward(State(wire): State<Arc<Inner>>, request: Request<Body>) -> Resp
         .uri()
         .query()
         .is_some_and(|query| query.contains("watch=true"));
+    if !watch && wire.refuses(&request) {
+        return failed();
+    }
     let Ok(answer) = wire.send(request).await else {
         return broken();
     };
@@ -162,6 +186,17 @@ async fn forward(State(wire): State<Arc<Inner>>, request: Request<Body>) -> Resp
     builder.body(Body::new(body)).expect("an answer")
 }
 
+/// What a server answers that has trouble of its own.
+fn failed() -> Response {
+    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "the disk is full", "reason": "InternalError", "code": 500});
+    Response::builder()
+        .status(StatusCode::INTERNAL_SERVER_ERROR)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(status.to_string()))
+        .expect("an answer")
+}
+
 /// An answer that ends before its body does.
 fn broken() -> Response {
     let ended = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -178,6 +213,15 @@ impl Inner {
     async fn passable(&self) {
         let mut cut = self.cut.subscribe();
         cut.wait_for(|cut| !cut).await.expect("the sender lives");
+    }
+
+    fn refuses(&self, request: &Request<Body>) -> bool {
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        let refused = self.refused.lock().expect("no panic");
+        let is =
+            refused.is_some_and(|refused| refused(number, request.method(), request.uri().path()));
+        self.refusals.fetch_add(u64::from(is), Ordering::SeqCst);
+        is
     }
 
     async fn send(&self, request: Request<Body>) -> Result<Response<KubeBody>, kube::Error> {

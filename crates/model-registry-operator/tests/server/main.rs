@@ -15,10 +15,14 @@ mod go_role;
 )]
 mod harness;
 mod installation;
+mod leftovers;
 mod namespaced;
 mod openshift;
 mod optional_apis;
+mod proxy_pods;
 mod proxy_rule;
 mod rendered;
 mod samples;
 mod tls_profile;
+mod unexpected;
+mod variants;
