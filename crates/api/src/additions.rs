@@ -71,6 +71,14 @@ pub const ADDITIONS: &[Addition] = &[
         reason: "the public builds of kube-rbac-proxy need another rule, and so does read-only access",
     },
     Addition {
+        path: "v1beta1.spec.kubeRBACProxy.certManager",
+        reason: "on plain Kubernetes, cert-manager is where certificates come from",
+    },
+    Addition {
+        path: "v1beta1.spec.expose",
+        reason: "on plain Kubernetes, gateways and Ingresses are the way in",
+    },
+    Addition {
         path: "v1beta1.spec.kubeRBACProxy.resources",
         reason: "quotas and limit ranges of a namespace may ask for other amounts",
     },
@@ -100,6 +108,11 @@ pub const ADDED_RULES: &[RuleDifference] = &[
         path: "v1beta1.spec",
         message: rules::VIEWER_BY_METHOD,
         reason: "refuses only what sets the new field access",
+    },
+    RuleDifference {
+        path: "v1beta1.spec.kubeRBACProxy",
+        message: "certManager makes the certificate that tlsCertificateSecret and tlsKeySecret name; remove it or them",
+        reason: "refuses only what sets the new field certManager",
     },
 ];
 

@@ -11,6 +11,7 @@ pub mod arbitrary;
 pub mod catalog;
 pub mod codegen;
 pub mod common;
+pub mod exposure;
 pub mod modelregistry;
 pub mod rules;
 pub mod schema;

@@ -56,6 +56,18 @@ pub const PROXY: &[Rule] = &[Rule {
     message: "tlsCertificateSecret and tlsKeySecret MUST be set together",
 }];
 
+/// `spec.kubeRBACProxy`, beside [`PROXY`].
+pub const CERT_MANAGER: Rule = Rule {
+    rule: "!(has(self.certManager) && (has(self.tlsCertificateSecret) || has(self.tlsKeySecret)))",
+    message: "certManager makes the certificate that tlsCertificateSecret and tlsKeySecret name; remove it or them",
+};
+
+/// Ways in from outside the cluster.
+pub const EXPOSURE: &[Rule] = &[Rule {
+    rule: "has(self.ingress) || (has(self.gateways) && size(self.gateways) > 0)",
+    message: "set gateways, ingress, or both",
+}];
+
 /// `spec.postgres` of v1beta1.
 ///
 /// Where a value may be absent the rule asks `has()` first. A rule without it is an

@@ -27,10 +27,11 @@ async fn apis_come_and_go() {
 #[tokio::test]
 async fn every_api_of_the_stand_in_installs() {
     let cluster = shared(Platform::Kubernetes).unwrap();
-    for api in StandIn::OPENSHIFT
-        .into_iter()
-        .chain([StandIn::BackendTlsPolicy])
-    {
+    for api in StandIn::OPENSHIFT.into_iter().chain([
+        StandIn::BackendTlsPolicyAlpha,
+        StandIn::BackendTlsPolicy,
+        StandIn::Certificate,
+    ]) {
         assert!(api.crd().contains(&format!("name: {}\n", api.name())));
         if api != StandIn::HttpRoute {
             cluster.install(api).await.unwrap();

@@ -103,9 +103,21 @@ const KIND: &[RbacRule] = &[
     ),
     rule(
         GATEWAY,
-        &["httproutes", "referencegrants"],
+        &["backendtlspolicies", "httproutes", "referencegrants"],
         OWN,
-        "The way in through a gateway, and the gateway's right to it.",
+        "The way in through a gateway, the gateway's right to it, and whom it trusts.",
+    ),
+    rule(
+        &["networking.k8s.io"],
+        &["ingresses"],
+        OWN,
+        "The way in that every Kubernetes has.",
+    ),
+    rule(
+        &["cert-manager.io"],
+        &["certificates"],
+        OWN,
+        "The proxy's certificate, where cert-manager makes it.",
     ),
     rule(
         CORE,
@@ -388,14 +400,19 @@ mod tests {
             .rules
             .unwrap()
             .into_iter()
-            .flat_map(|rule| rule.resources.unwrap())
+            .flat_map(|rule| {
+                let groups = rule.api_groups.unwrap();
+                let all = rule.resources.unwrap();
+                all.into_iter()
+                    .map(move |plural| format!("{plural}.{}", groups[0]))
+            })
             .collect();
         for given in [
-            "modelregistries",
-            "secrets",
-            "rolebindings",
-            "routes",
-            "pods",
+            "modelregistries.modelregistry.opendatahub.io",
+            "secrets.",
+            "rolebindings.rbac.authorization.k8s.io",
+            "routes.route.openshift.io",
+            "pods.",
         ] {
             assert!(resources.contains(&given.to_owned()), "{given}");
         }
@@ -404,7 +421,7 @@ mod tests {
         };
         for watched in registry.kinds() {
             assert_eq!(
-                resources.contains(&watched.kind.plural.to_owned()),
+                resources.contains(&format!("{}.{}", watched.kind.plural, watched.kind.group)),
                 watched.kind.scope == Scope::Namespaced,
                 "{}",
                 watched.kind

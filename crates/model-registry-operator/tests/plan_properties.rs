@@ -78,6 +78,14 @@ const FIELDS: &[Field] = &[
     Field { path: "/spec/operand/annotations/note", mark: "mark37kram",
         places: &[&[POD, "/template/metadata/annotations/"]] },
     Field { path: "/spec/operand/nodeSelector/disk", mark: "mark38kram", places: &[&[POD, "/nodeSelector/"]] },
+    Field { path: "/spec/expose/ingress/className", mark: "mark39kram",
+        places: &[&["Ingress/sample", "/spec/ingressClassName"]] },
+    Field { path: "/spec/expose/ingress/tlsSecretName", mark: "mark40kram",
+        places: &[&["Ingress/sample", "/spec/tls/0/secretName"]] },
+    Field { path: "/spec/expose/ingress/annotations/note", mark: "mark41kram",
+        places: &[&["Ingress/sample", "/metadata/annotations/"]] },
+    Field { path: "/spec/kubeRBACProxy/certManager/issuerRef/name", mark: "mark42kram",
+        places: &[&["Certificate/sample-kube-rbac-proxy-cert", "/spec/issuerRef/name"]] },
 ];
 
 /// Texts that end up in places where they should not, if anything is pasted.
@@ -162,6 +170,9 @@ fn complete(spec: &mut Map<String, Value>) {
                     reference[part] = "x".into();
                 }
             }
+        }
+        if name == "expose" {
+            block.insert("hosts".into(), json!(["h.example.test"]));
         }
         if name == "mysql" {
             for part in ["host", "username", "database"] {
@@ -288,6 +299,8 @@ fn the_marks_reach_a_plan() {
         "/spec/grpc",
         "/spec/postgres/image",
         "/spec/postgres/storage",
+        // Beside a certificate that is named.
+        "/spec/kubeRBACProxy/certManager",
     ];
     let used = |field: &&Field| {
         !old.iter().any(|start| field.path.starts_with(start))
@@ -296,6 +309,7 @@ fn the_marks_reach_a_plan() {
     for field in FIELDS.iter().filter(used) {
         content = merged(content, &nested(field.path, field.mark.into()));
     }
+    complete(content["spec"].as_object_mut().unwrap());
     let mut case = Case::openshift(content["spec"].clone());
     case.annotations = content["annotations"].clone();
     let plan = case.plan();

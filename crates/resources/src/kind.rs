@@ -79,6 +79,12 @@ impl Kind {
         self.kind == kind && self.api_version() == api_version
     }
 
+    /// Whether both are versions of one kind: an object of the one is an object of the other.
+    #[must_use]
+    pub fn is_version_of(&self, other: &Self) -> bool {
+        self.group == other.group && self.plural == other.plural
+    }
+
     /// Plural with its group, as RBAC and `kubectl` write it: `deployments.apps`.
     #[must_use]
     pub fn resource(&self) -> String {
@@ -171,6 +177,27 @@ pub const REFERENCE_GRANT: Kind = Kind::namespaced(
     "ReferenceGrant",
     "referencegrants",
 );
+/// `BackendTLSPolicy` of Gateway API 1.4.
+pub const BACKEND_TLS_POLICY: Kind = Kind::namespaced(
+    "gateway.networking.k8s.io",
+    "v1",
+    "BackendTLSPolicy",
+    "backendtlspolicies",
+);
+/// `BackendTLSPolicy` of Gateway API 1.1 to 1.3, in its experimental channel.
+pub const BACKEND_TLS_POLICY_ALPHA: Kind = Kind::namespaced(
+    "gateway.networking.k8s.io",
+    "v1alpha3",
+    "BackendTLSPolicy",
+    "backendtlspolicies",
+);
+/// Versions of `BackendTLSPolicy` that can be used, the best first.
+pub const BACKEND_TLS_POLICIES: [Kind; 2] = [BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA];
+/// Kubernetes' own `Ingress`.
+pub const INGRESS: Kind = Kind::namespaced("networking.k8s.io", "v1", "Ingress", "ingresses");
+/// cert-manager's `Certificate`.
+pub const CERTIFICATE: Kind =
+    Kind::namespaced("cert-manager.io", "v1", "Certificate", "certificates");
 
 #[cfg(test)]
 mod tests {
@@ -184,5 +211,11 @@ mod tests {
         assert_eq!(DEPLOYMENT.resource(), "deployments.apps");
         assert!(DEPLOYMENT.matches("apps/v1", "Deployment"));
         assert!(!DEPLOYMENT.matches("v1", "Deployment"));
+    }
+
+    #[test]
+    fn versions_of_a_kind_are_told_from_kinds_of_one_name() {
+        assert!(BACKEND_TLS_POLICY.is_version_of(&BACKEND_TLS_POLICY_ALPHA));
+        assert!(!INGRESS.is_version_of(&INGRESS_CONFIG));
     }
 }

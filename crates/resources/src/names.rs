@@ -224,6 +224,17 @@ impl<R> From<&Name<R>> for String {
     }
 }
 
+/// Checks the key of a label or annotation: `name` or `domain/name`.
+pub fn label_key(key: &str) -> Result<(), NameError> {
+    let (domain, name) = key
+        .split_once('/')
+        .map_or((None, key), |(domain, name)| (Some(domain), name));
+    if let Some(domain) = domain {
+        ObjectName::parse(domain)?;
+    }
+    LabelValue::parse(name).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

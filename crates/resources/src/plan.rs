@@ -257,12 +257,13 @@ impl Plan {
         })
     }
 
-    /// Whether the object is part of the plan, written or kept.
+    /// Whether the object is part of the plan, written or kept, in whatever version.
     #[must_use]
     pub fn has(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
+        let is = |o: &Planned| o.kind.is_version_of(&kind) && o.name == name;
         self.objects
             .iter()
-            .any(|o| o.kind == kind && o.namespace.as_deref() == namespace && o.name == name)
+            .any(|o| is(o) && o.namespace.as_deref() == namespace)
             || self.keep.contains(&(
                 kind.kind,
                 namespace.unwrap_or_default().to_owned(),

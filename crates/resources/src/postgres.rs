@@ -18,8 +18,8 @@ use crate::meta::{Pairs, annotated, namespaced};
 use crate::names::{HostLabel, ObjectName, ServiceName};
 use crate::network;
 use crate::workload::{
-    Timing, exec_probe, from_secret, literal, matching, mount, resources, restricted_container,
-    restricted_pod,
+    Timing, exec_probe, from_secret, literal, matching, mount, pull_policy, resources,
+    restricted_container, restricted_pod,
 };
 
 /// Port of the server.
@@ -119,6 +119,7 @@ impl Postgres<'_> {
         let container = Container {
             name: "postgres".into(),
             image: Some(self.image.to_owned()),
+            image_pull_policy: Some(pull_policy(self.image)),
             env: Some(vec![
                 literal("POSTGRESQL_DATABASE", self.database),
                 from_secret("POSTGRESQL_USER", self.secret.as_str(), self.keys.0),

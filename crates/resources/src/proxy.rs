@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::names::{DataKey, ObjectName};
 use crate::workload::{
-    Timing, config_map_volume, http_probe, mount, resources, restricted_container, secret_volume,
+    Timing, config_map_volume, http_probe, mount, pull_policy, resources, restricted_container,
+    secret_volume,
 };
 
 /// Name of the container.
@@ -63,6 +64,7 @@ impl Sidecar<'_> {
         Container {
             name: CONTAINER.into(),
             image: Some(self.image.to_owned()),
+            image_pull_policy: Some(pull_policy(self.image)),
             args: Some(vec![
                 format!("--secure-listen-address=0.0.0.0:{}", self.port),
                 format!("--upstream=http://127.0.0.1:{}/", self.upstream),

@@ -129,6 +129,22 @@ pub fn resources(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Resource
     }
 }
 
+/// When the image is pulled: what the API server chooses for a new container. It chooses only once,
+/// so that an edit from a version to `latest` would go on with whatever the node has.
+#[must_use]
+pub fn pull_policy(image: &str) -> String {
+    let (name, digest) = match image.split_once('@') {
+        Some((name, _)) => (name, true),
+        None => (image, false),
+    };
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    let latest = match last.split_once(':') {
+        Some((_, tag)) => tag == "latest",
+        None => !digest,
+    };
+    if latest { "Always" } else { "IfNotPresent" }.to_owned()
+}
+
 /// An environment variable with a value. A `$` in the value is doubled: the kubelet expands
 /// `$(NAME)` otherwise.
 #[must_use]
@@ -324,6 +340,20 @@ mod tests {
             vec![literal("A", "ours"), variable("B")]
         );
         assert_eq!(spec.containers[1].env, None);
+    }
+
+    #[test]
+    fn only_what_moves_is_always_pulled() {
+        for (image, policy) in [
+            ("server", "Always"),
+            ("quay.io/org/server:latest", "Always"),
+            ("registry.test:5000/server", "Always"),
+            ("server:latest@sha256:0123", "Always"),
+            ("registry.test:5000/server:v1", "IfNotPresent"),
+            ("server@sha256:0123", "IfNotPresent"),
+        ] {
+            assert_eq!(pull_policy(image), policy, "{image}");
+        }
     }
 
     #[test]

@@ -68,6 +68,12 @@ impl Capabilities {
         }
     }
 
+    /// Adds a plural to what one version of a group serves.
+    pub fn add(&mut self, group: &str, version: &str, plural: &str) {
+        self.served
+            .insert((group.to_owned(), version.to_owned(), plural.to_owned()));
+    }
+
     /// Replaces what is known of one version of a group by these plurals.
     pub fn set_version(
         &mut self,

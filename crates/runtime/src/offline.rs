@@ -56,14 +56,18 @@ pub struct OfflineInputs {
 
 impl OfflineInputs {
     /// `documents` as `resource` sees them: its own namespace, cluster-scoped objects, and
-    /// resources of its kind. A document without a namespace is in that of the resource.
+    /// resources of its kind. A document without a namespace is in that of the resource. What a
+    /// CustomResourceDefinition among them defines is served beside `capabilities`.
     pub fn new<C: Component>(
         component: &C,
         resource: &C::Resource,
         documents: &[Value],
-        capabilities: Capabilities,
+        mut capabilities: Capabilities,
         now: Timestamp,
     ) -> Self {
+        for document in documents {
+            define(document, &mut capabilities);
+        }
         let namespace = resource.meta().namespace.clone().unwrap_or_default();
         let name = resource.meta().name.clone().unwrap_or_default();
         let group = C::Resource::group(&());
@@ -172,6 +176,23 @@ impl Inputs for OfflineInputs {
 
     fn now(&self) -> Timestamp {
         self.now
+    }
+}
+
+/// Adds what `document` defines, if it is a CustomResourceDefinition.
+fn define(document: &Value, capabilities: &mut Capabilities) {
+    if text(document, "/kind") != "CustomResourceDefinition" {
+        return;
+    }
+    let versions = document.pointer("/spec/versions").and_then(Value::as_array);
+    for version in versions.into_iter().flatten() {
+        if version.get("served") == Some(&Value::Bool(true)) {
+            capabilities.add(
+                text(document, "/spec/group"),
+                text(version, "/name"),
+                text(document, "/spec/names/plural"),
+            );
+        }
     }
 }
 

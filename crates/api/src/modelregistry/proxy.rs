@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::ServiceRoute;
 use crate::common::SecretKeyValue;
+use crate::exposure::CertManager;
 use crate::{rules, schema};
 
 const PORT: i32 = 8443;
@@ -56,7 +57,7 @@ impl Default for OAuthProxy {
 /// The kube-rbac-proxy that lets in who may read the registry's Service.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = rules::extension(rules::PROXY)))]
+#[schemars(extend("x-kubernetes-validations" = rules::extension(&[rules::PROXY, &[rules::CERT_MANAGER]].concat())))]
 pub struct KubeRbacProxy {
     /// Port that the proxy listens on.
     #[schemars(range(min = 0, max = 65535))]
@@ -92,6 +93,10 @@ pub struct KubeRbacProxy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::resources")]
     pub resources: Option<ResourceRequirements>,
+    /// Lets cert-manager make the serving certificate, in Secret `NAME-kube-rbac-proxy-cert`.
+    /// Absent means that the platform or the operator makes it, where no Secret is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_manager: Option<CertManager>,
 }
 
 impl KubeRbacProxy {
@@ -114,6 +119,7 @@ impl Default for KubeRbacProxy {
             image: None,
             authorization: None,
             resources: None,
+            cert_manager: None,
         }
     }
 }

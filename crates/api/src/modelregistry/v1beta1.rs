@@ -16,6 +16,7 @@ pub use super::endpoint::{Grpc, Rest, ServiceRoute};
 pub use super::istio::Istio;
 pub use super::proxy::{Authentication, Authorization, KubeRbacProxy, OAuthProxy};
 use crate::common::Operand;
+use crate::exposure::Exposure;
 use crate::{rules, schema};
 
 /// What a registry is asked to be.
@@ -115,6 +116,10 @@ pub struct ModelRegistrySpec {
     /// How the registry's pods run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operand: Option<Operand>,
+    /// Ways in from outside the cluster, on any Kubernetes. OpenShift's Routes and the
+    /// installation's gateway are apart from these, and stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Exposure>,
 }
 
 absent_is_default!(ModelRegistrySpec);

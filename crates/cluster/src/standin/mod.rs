@@ -35,8 +35,12 @@ pub enum StandIn {
     Gateway,
     /// `referencegrants.gateway.networking.k8s.io`, v1beta1.
     ReferenceGrant,
-    /// `backendtlspolicies.gateway.networking.k8s.io`, v1.
+    /// `backendtlspolicies.gateway.networking.k8s.io`, v1 and v1alpha3.
     BackendTlsPolicy,
+    /// The same in v1alpha3 alone, as Gateway API had it before 1.4.
+    BackendTlsPolicyAlpha,
+    /// `certificates.cert-manager.io`, v1. Nothing makes certificates.
+    Certificate,
     /// `servicemonitors.monitoring.coreos.com`, v1.
     ServiceMonitor,
     /// `auths.services.platform.opendatahub.io`, v1alpha1.
@@ -44,7 +48,7 @@ pub enum StandIn {
 }
 
 impl StandIn {
-    /// What [`crate::Platform::OpenShift`] begins with; `BackendTLSPolicy` comes by
+    /// What [`crate::Platform::OpenShift`] begins with; the others come by
     /// [`crate::Cluster::install`].
     pub const OPENSHIFT: [Self; 10] = [
         Self::Route,
@@ -72,6 +76,10 @@ impl StandIn {
             Self::Gateway => include_str!("../../assets/crds/gateways.yaml"),
             Self::ReferenceGrant => include_str!("../../assets/crds/referencegrants.yaml"),
             Self::BackendTlsPolicy => include_str!("../../assets/crds/backendtlspolicies.yaml"),
+            Self::BackendTlsPolicyAlpha => {
+                include_str!("../../assets/crds/backendtlspolicies-v1alpha3.yaml")
+            }
+            Self::Certificate => include_str!("../../assets/crds/certificates.yaml"),
             Self::ServiceMonitor => include_str!("../../assets/crds/servicemonitors.yaml"),
             Self::Auth => include_str!("../../assets/crds/auths.yaml"),
         }
@@ -89,7 +97,10 @@ impl StandIn {
             Self::HttpRoute => "httproutes.gateway.networking.k8s.io",
             Self::Gateway => "gateways.gateway.networking.k8s.io",
             Self::ReferenceGrant => "referencegrants.gateway.networking.k8s.io",
-            Self::BackendTlsPolicy => "backendtlspolicies.gateway.networking.k8s.io",
+            Self::Certificate => "certificates.cert-manager.io",
+            Self::BackendTlsPolicy | Self::BackendTlsPolicyAlpha => {
+                "backendtlspolicies.gateway.networking.k8s.io"
+            }
             Self::ServiceMonitor => "servicemonitors.monitoring.coreos.com",
             Self::Auth => "auths.services.platform.opendatahub.io",
         }

@@ -11,7 +11,9 @@ use runtime::component::{Attempt, Component, Failure, Note};
 use runtime::inputs::Inputs;
 
 use super::{Catalog, names};
-use crate::registry::status::workload::{Availability, Live, STARTING, workload};
+use crate::registry::status::workload::{
+    Availability, Live, Progress, STARTING, Workload, workload,
+};
 use crate::registry::status::{AVAILABLE, PAUSED, RIGHTS_MISSING, SPEC_WARNINGS};
 
 const UNAVAILABLE: Reason = reason!("DeploymentUnavailable");
@@ -113,9 +115,14 @@ fn down<I: Inputs>(
     inputs: &I,
 ) -> Option<Bad> {
     let live = live(resource, attempt, previous, inputs);
-    let message = match workload(&live).0 {
-        Availability::Up => return None,
-        Availability::Starting => STARTING.to_owned(),
+    let Workload {
+        availability,
+        progress,
+        ..
+    } = workload(&live);
+    let message = match availability {
+        Availability::Up if matches!(progress, Progress::Settled) => return None,
+        Availability::Up | Availability::Undecided | Availability::Starting => STARTING.to_owned(),
         Availability::Down(message) => message,
     };
     let misconfigured = live
@@ -172,6 +179,7 @@ fn live<I: Inputs>(
         postgres: deployment(names::POSTGRES),
         slices,
         changed: false,
+        port: None,
         was_starting: told.is_none_or(|told| told.status == "False" && told.message == STARTING),
     }
 }

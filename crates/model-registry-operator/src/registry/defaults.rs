@@ -79,6 +79,7 @@ pub fn effective(
         if proxy.tls_certificate_secret.is_none() && proxy.tls_key_secret.is_none() {
             let end = match observation.certificate {
                 Certificate::OldProxy => names::OLD_PROXY,
+                Certificate::CertManager => names::CERT_MANAGER,
                 _ => names::PROXY,
             };
             let key = |key: &str| SecretKeyValue {

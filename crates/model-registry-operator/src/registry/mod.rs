@@ -14,15 +14,17 @@ pub mod validate;
 pub mod validated;
 pub mod values;
 pub mod warning;
+mod ways;
 pub mod webhook;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
-    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE,
-    INGRESS_CONFIG, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET,
-    REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
+    BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CERTIFICATE, CLUSTER_ROLE_BINDING, CONFIG_MAP,
+    DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, INGRESS, INGRESS_CONFIG, NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING,
+    ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
 use resources::{Kind, Plan};
 use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
@@ -101,8 +103,24 @@ const KINDS: &[Watched] = &[
         detail: Detail::Fields(&["/spec/host", "/status"]),
         ..optional(ROUTE)
     },
-    optional(HTTP_ROUTE),
+    Watched {
+        detail: Detail::Fields(&["/status"]),
+        ..optional(HTTP_ROUTE)
+    },
     optional(REFERENCE_GRANT),
+    Watched {
+        detail: Detail::Fields(&["/status"]),
+        ..optional(BACKEND_TLS_POLICY)
+    },
+    Watched {
+        detail: Detail::Fields(&["/status"]),
+        ..optional(BACKEND_TLS_POLICY_ALPHA)
+    },
+    owned(INGRESS),
+    Watched {
+        detail: Detail::Fields(&["/status"]),
+        ..optional(CERTIFICATE)
+    },
     Watched {
         selector: "component=model-registry",
         detail: Detail::Fields(&["/spec/containers", "/status"]),

@@ -12,6 +12,10 @@ pub const POSTGRES_STORAGE: &str = "-postgres-storage";
 pub const PROXY: &str = "-kube-rbac-proxy";
 /// End of the name of that Secret at the time of the OAuth proxy.
 pub const OLD_PROXY: &str = "-oauth-proxy";
+/// End of the names of cert-manager's Certificate and of the Secret that it makes.
+pub const CERT_MANAGER: &str = "-kube-rbac-proxy-cert";
+/// End of the name of the ConfigMap that tells clients the authority of the proxy's certificate.
+pub const AUTHORITIES: &str = "-ca";
 /// Start of the name of the Role that lets people use a registry.
 pub const USER_ROLE: &str = "registry-user-";
 /// The ReferenceGrant that registries of a namespace share.
@@ -34,15 +38,21 @@ pub const INPUTS_HASH: &str = "modelregistry.opendatahub.io/inputs-hash";
 /// Label of objects that are not in their registry's namespace: that namespace.
 pub const NAMESPACE_LABEL: &str = "modelregistry.opendatahub.io/namespace";
 
-/// Checks the key of a label or annotation: `name` or `domain/name`.
-pub fn label_key(key: &str) -> Result<(), NameError> {
-    let (domain, name) = key
-        .split_once('/')
-        .map_or((None, key), |(domain, name)| (Some(domain), name));
-    if let Some(domain) = domain {
-        ObjectName::parse(domain)?;
-    }
-    LabelValue::parse(name).map(drop)
+/// Names by which clients in the cluster know a Service: its certificate has them all.
+#[must_use]
+pub fn service_hosts(name: &str, namespace: &str) -> [String; 4] {
+    [
+        name.to_owned(),
+        format!("{name}.{namespace}"),
+        service_host(name, namespace),
+        format!("{name}.{namespace}.svc.cluster.local"),
+    ]
+}
+
+/// The one of [`service_hosts`] that gateways verify.
+#[must_use]
+pub fn service_host(name: &str, namespace: &str) -> String {
+    format!("{name}.{namespace}.svc")
 }
 
 /// The name of a registry, with every name that is derived from it in every configuration.

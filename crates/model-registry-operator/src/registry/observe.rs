@@ -28,8 +28,8 @@ use super::config::Config;
 use super::error::Error;
 use super::names;
 use super::references::{Holder, Reference, references};
-pub use certificate::Certificate;
-use certificate::certificate;
+pub use certificate::{Awaited, Certificate, Trust};
+use certificate::{certificate, trust};
 pub use grant::Grant;
 pub(crate) use grant::grant;
 pub use platform::Platform;
@@ -54,6 +54,10 @@ pub struct Observation {
     pub authorities: Option<String>,
     /// Where the proxy's certificate comes from, when the resource names none.
     pub certificate: Certificate,
+    /// How long somebody else may still take to make it.
+    pub awaited: Awaited,
+    /// How clients learn which authority to trust.
+    pub trust: Trust,
     /// Secret of the generated Postgres.
     pub credentials: Option<Credentials>,
     /// Deployment of the generated Postgres as it is.
@@ -85,6 +89,8 @@ impl Observation {
             referenced: BTreeMap::new(),
             authorities: None,
             certificate: Certificate::Named,
+            awaited: Awaited::No,
+            trust: Trust::Unasked,
             credentials: None,
             postgres: None,
             volume: None,
@@ -97,8 +103,9 @@ impl Observation {
     /// When the plan changes without any event.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        match &self.certificate {
-            Certificate::Own { serving, .. } => Some(serving.due),
+        match (&self.certificate, self.awaited) {
+            (Certificate::Own { serving, .. }, _) => Some(serving.due),
+            (_, Awaited::Until(time)) => Some(time),
             _ => None,
         }
     }
@@ -139,12 +146,8 @@ pub async fn observe<I: Inputs>(
     }
 
     let proxy = effective.kube_rbac_proxy.as_ref();
-    let certificate = match proxy {
-        Some(proxy) if proxy.tls_certificate_secret.is_none() && proxy.tls_key_secret.is_none() => {
-            certificate(resource, platform, inputs).await?
-        }
-        _ => Certificate::Named,
-    };
+    let (certificate, awaited) = certificate(resource, proxy, platform, inputs).await?;
+    let trust = trust(resource, &effective, &certificate, inputs).await?;
     let domain = match (&config.default_domain, proxy) {
         (Some(domain), _) => Some(domain.clone()),
         (None, Some(proxy)) if proxy.domain.as_deref().unwrap_or_default().is_empty() => {
@@ -175,6 +178,8 @@ pub async fn observe<I: Inputs>(
         referenced,
         authorities,
         certificate,
+        awaited,
+        trust,
         credentials,
         postgres: inputs
             .child(

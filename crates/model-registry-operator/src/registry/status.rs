@@ -10,6 +10,7 @@ mod live;
 pub(crate) mod pods;
 mod proxy;
 mod told;
+pub(super) mod ways;
 pub(crate) mod workload;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, ModelRegistryStatus};
@@ -25,6 +26,7 @@ use super::{Registry, defaults};
 use told::View;
 
 pub use events::{events, farewell};
+pub use ways::{CERTIFICATE_READY, EXPOSED};
 pub use workload::STARTING;
 
 /// Whether the registry can be used.
@@ -43,7 +45,7 @@ pub const PAUSED: ConditionType = condition_type!("Paused");
 pub const RIGHTS_MISSING: ConditionType = condition_type!("RightsMissing");
 
 /// Conditions of ours and of the Go operator, of any time. Others belong to somebody else.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     AVAILABLE.as_str(),
     PROGRESSING.as_str(),
     PROXY_AVAILABLE.as_str(),
@@ -51,6 +53,8 @@ const KNOWN: [&str; 12] = [
     SPEC_WARNINGS.as_str(),
     PAUSED.as_str(),
     RIGHTS_MISSING.as_str(),
+    EXPOSED.as_str(),
+    CERTIFICATE_READY.as_str(),
     READY.as_str(),
     "Degraded",
     "IstioAvailable",
@@ -81,7 +85,7 @@ pub fn status<I: Inputs>(
     };
     let mut wanted = view.conditions(inputs);
     for condition in &mut wanted {
-        condition.observed_generation = Some(generation);
+        condition.observed_generation.get_or_insert(generation);
     }
     let conditions = carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
         !KNOWN.contains(&type_)

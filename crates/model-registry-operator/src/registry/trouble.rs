@@ -6,8 +6,9 @@ use api::modelregistry::v1beta1::{ModelRegistrySpec, Postgres};
 use sha2::{Digest, Sha256};
 
 use super::names;
-use super::observe::{Credentials, Entry, Observation, Oddity};
+use super::observe::{Awaited, Certificate, Credentials, Entry, Observation, Oddity};
 use super::references::{Purpose, Reference, references};
+use super::status::ways::NO_CERT_MANAGER;
 
 /// Something wrong with what the resource refers to. The pods wait for it, or fail by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub enum Cause {
     Character(String, Oddity),
     /// No key holds a certificate.
     NoCertificate,
+    /// cert-manager is asked for it and is not there.
+    NoCertManager,
+    /// OpenShift's service CA should have made it.
+    NoServiceCa,
 }
 
 impl Trouble {
@@ -87,6 +92,12 @@ impl fmt::Display for Trouble {
                     "{field}: no key of {kind} {name} holds a PEM certificate; add one"
                 )
             }
+            Cause::NoCertManager => f.write_str(NO_CERT_MANAGER),
+            Cause::NoServiceCa => write!(
+                f,
+                "{field}: {kind} {name} is not there: the cluster has Routes, and no service CA has \
+                 made it; name a certificate in tlsCertificateSecret and tlsKeySecret, or set certManager"
+            ),
         }
     }
 }
@@ -121,6 +132,17 @@ pub(super) fn troubles(spec: &ModelRegistrySpec, observation: &Observation) -> V
 }
 
 fn cause(reference: &Reference, is_mysql: bool, observation: &Observation) -> Option<Cause> {
+    if reference.purpose == Purpose::ProxyCertificate {
+        match observation.certificate {
+            Certificate::CertManager if !observation.platform.certificates => {
+                return Some(Cause::NoCertManager);
+            }
+            Certificate::ServiceCa if observation.awaited == Awaited::Overdue => {
+                return Some(Cause::NoServiceCa);
+            }
+            _ => {}
+        }
+    }
     // What was not looked at is made by the operator or by the platform.
     let Some(seen) = observation.referenced.get(&reference.holder)? else {
         return Some(Cause::Missing);
@@ -149,14 +171,22 @@ fn cause(reference: &Reference, is_mysql: bool, observation: &Observation) -> Op
 }
 
 /// Hash of the values that the server reads once, when it starts. `None` when there are none.
-pub(super) fn inputs_hash(spec: &ModelRegistrySpec, observation: &Observation) -> Option<String> {
+///
+/// Whoever sees pods sees the hash: `salt`, which no other registry has, keeps equal passwords from
+/// showing as such, and tables of passwords from being of use.
+pub(super) fn inputs_hash(
+    spec: &ModelRegistrySpec,
+    observation: &Observation,
+    salt: &str,
+) -> Option<String> {
     let mut hash = Sha256::new();
+    hash.update(salt);
     let mut any = false;
     if spec.postgres.as_ref().is_some_and(Postgres::is_generated)
         && let Some(credentials) = &observation.credentials
     {
         any = true;
-        hash.update(credentials_hash(credentials));
+        hash.update(credentials_hash(credentials, salt));
     }
     for reference in references(spec) {
         if matches!(
@@ -192,9 +222,10 @@ pub(super) fn inputs_hash(spec: &ModelRegistrySpec, observation: &Observation) -
     any.then(|| short(&hash.finalize()))
 }
 
-/// Hash of the credentials of the generated Postgres.
-pub(super) fn credentials_hash(credentials: &Credentials) -> String {
+/// Hash of the credentials of the generated Postgres, with salt as in [`inputs_hash`].
+pub(super) fn credentials_hash(credentials: &Credentials, salt: &str) -> String {
     let mut hash = Sha256::new();
+    hash.update(salt);
     for key in [names::USERNAME, names::PASSWORD] {
         let value = credentials
             .data

@@ -14,7 +14,7 @@ use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, ServiceRoute
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
-use resources::names::{DataKey, HostLabel, LabelValue, NameError, ObjectName};
+use resources::names::{DataKey, HostLabel, LabelValue, NameError, ObjectName, label_key};
 
 use super::config::Config;
 use super::defaults;
@@ -26,11 +26,10 @@ pub use super::validated::{
     ProxyRoute, Rest, SecretKey, Tls, Validated,
 };
 use super::values::{EnvName, Image, Port, ValueError};
-use super::{access, warning};
+use super::{access, warning, ways};
 use generated::{deletion_policy, left_data};
 use problem::tightest;
 pub use problem::{Problem, ValidateError};
-use proxy::external_address;
 
 /// Reads `resource`.
 pub fn validate(
@@ -53,6 +52,11 @@ pub fn validate(
         Some(validated) if reader.problems.is_empty() => Ok(validated),
         _ => Err(ValidateError::Invalid(tightest(reader.problems))),
     }
+}
+
+/// What no other resource has. A resource that is in no cluster has none.
+fn salt(resource: &ModelRegistry) -> &str {
+    resource.meta().uid.as_deref().unwrap_or_default()
 }
 
 /// Reads field by field and collects what is wrong, so that a user sees all of it at once.
@@ -136,6 +140,8 @@ impl Reader {
         let database = self.database(resource, spec);
         // Everything below derives names; without one there is nothing to derive from.
         self.operand(&spec.operand.clone().unwrap_or_default());
+        let (expose, problems) = ways::read(spec);
+        self.problems.extend(problems);
         let name = name?;
         let user_role = self.derived(&name, "label of the Role", names::USER_ROLE, "");
         let users = self.derived(&name, "label of the group of users", "", "-users");
@@ -197,11 +203,19 @@ impl Reader {
             drops_data: deletion_policy(resource) == Some(DeletionPolicy::Delete),
             left_data: left_data(resource, spec, observation),
             postgres: postgres?,
-            external_address: external_address(&name, spec, gateway.as_ref()),
+            external_address: ways::external_address(
+                &name,
+                spec,
+                gateway.as_ref(),
+                expose
+                    .as_ref()
+                    .filter(|ways| ways.is_open(observation.platform.http_routes)),
+            ),
+            expose,
             proxy,
             gateway,
             operand: spec.operand.clone().unwrap_or_default(),
-            inputs_hash: trouble::inputs_hash(spec, observation),
+            inputs_hash: trouble::inputs_hash(spec, observation, salt(resource)),
             troubles: trouble::troubles(spec, observation),
             warnings: warning::warnings(&resource.spec, spec, observation),
             name,
@@ -220,14 +234,14 @@ impl Reader {
                     field: format!("{field}[{key}]"),
                     source,
                 };
-                self.keep(names::label_key(key).map_err(of));
+                self.keep(label_key(key).map_err(of));
                 if !value.is_empty() {
                     self.keep(LabelValue::parse(value).map_err(of));
                 }
             }
         }
         for key in operand.annotations.keys() {
-            self.keep(names::label_key(key).map_err(|source| Problem::Reference {
+            self.keep(label_key(key).map_err(|source| Problem::Reference {
                 field: format!("spec.operand.annotations[{key}]"),
                 source,
             }));

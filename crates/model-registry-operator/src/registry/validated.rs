@@ -5,12 +5,14 @@ use api::modelregistry::v1beta1::SslMode;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::api::rbac::v1::Subject;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use resources::cert_manager::Issuer;
+use resources::exposure::Exposure;
 use resources::names::{DataKey, HostLabel, LabelValue, ObjectName, ServiceName};
 
 use super::access::Grantee;
 use super::config::Gateway;
 use super::names::RegistryName;
-use super::observe::{Certificate, Credentials, Grant, LivePostgres, Platform};
+use super::observe::{Certificate, Credentials, Grant, LivePostgres, Platform, Trust};
 use super::trouble::Trouble;
 use super::values::{Ciphers, Host, Image, MySqlDatabase, MySqlUser, Port, PostgresName};
 use super::warning::Warning;
@@ -51,6 +53,8 @@ pub struct Validated {
     pub proxy: Option<Proxy>,
     /// The way in through a gateway.
     pub gateway: Option<GatewayRoute>,
+    /// Ways in by what every Kubernetes may have.
+    pub expose: Option<Exposure>,
     /// Address from outside the cluster as `host:port` or `host/path`, where there is one.
     pub external_address: Option<String>,
     /// How the pods run.
@@ -230,7 +234,11 @@ pub struct Proxy {
     pub key: SecretKey,
     /// Where the certificate comes from.
     pub source: Certificate,
-    /// ConfigMap for clients with the authorities, where the operator makes the certificate.
+    /// Who signs the certificate, where cert-manager makes it.
+    pub issuer: Option<Issuer>,
+    /// How clients learn which authority to trust.
+    pub trust: Trust,
+    /// ConfigMap for clients with the authorities.
     pub authorities: ObjectName,
     /// ConfigMap with the proxy's configuration.
     pub config: ObjectName,
@@ -277,6 +285,25 @@ pub struct GatewayRoute {
     pub gateway: Gateway,
     /// The ReferenceGrant as it is; `None` where the API is missing.
     pub grant: Option<Grant>,
+}
+
+impl Validated {
+    /// Name and number of the Service's port.
+    #[must_use]
+    pub fn service_port(&self) -> (&'static str, Port) {
+        match &self.proxy {
+            Some(proxy) => ("https-api", proxy.port),
+            None => ("http-api", self.rest.port),
+        }
+    }
+
+    /// The ways in that lead to the registry with what the cluster offers.
+    #[must_use]
+    pub fn open_ways(&self) -> Option<&Exposure> {
+        self.expose
+            .as_ref()
+            .filter(|ways| ways.is_open(self.platform.http_routes))
+    }
 }
 
 impl Database {

@@ -27,6 +27,8 @@ pub enum Warning {
     NotVerified,
     /// Istio's place is taken by the proxy.
     IstioIsProxy,
+    /// The ways in lead to a registry that asks nobody who they are.
+    ExposedToAll,
     /// The volume is larger than asked for, and cannot shrink.
     VolumeLarger,
     /// The volume has another storage class, which is fixed.
@@ -49,6 +51,10 @@ impl fmt::Display for Warning {
             Self::IstioIsProxy => f.write_str(
                 "spec.istio makes no Istio objects: the registry gets the authenticating proxy in their place, with \
                  the gateway's domain and port; write what you need of it to spec.kubeRBACProxy",
+            ),
+            Self::ExposedToAll => f.write_str(
+                "spec.expose leads to a registry without authentication: whoever reaches its hosts may read and \
+                 write; set spec.kubeRBACProxy to {}, or remove spec.expose",
             ),
             Self::VolumeLarger => f.write_str(
                 "spec.postgres.storage.size is smaller than the volume, which cannot shrink; \
@@ -103,7 +109,7 @@ pub(super) fn warnings(
             && stored.rest.service_route == ServiceRoute::Enabled
             && !observation.platform.openshift,
         "spec.rest.serviceRoute",
-        "the cluster has no Route API; remove it, or make an Ingress or HTTPRoute to the Service",
+        "the cluster has no Route API; remove it, or use spec.expose",
     );
     ignored(
         spec.kube_rbac_proxy.is_none() && !stored.access.is_empty(),
@@ -150,6 +156,9 @@ pub(super) fn warnings(
     }
     if stored.istio.is_some() {
         found.push(Warning::IstioIsProxy);
+    }
+    if spec.expose.is_some() && spec.kube_rbac_proxy.is_none() {
+        found.push(Warning::ExposedToAll);
     }
     if let Some(postgres) = stored.postgres.as_ref().filter(|_| spec.postgres.is_some()) {
         postgres_warnings(postgres, observation, &mut found);

@@ -17,7 +17,9 @@ mod proxy;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;
 
+use resources::kind::{BACKEND_TLS_POLICY, CERTIFICATE, HTTP_ROUTE};
 use runtime::offline::documents;
 use serde_json::{Value, json};
 
@@ -101,6 +103,19 @@ fn snapshot_operand_and_access_by_method() {
         "db",
         &json!({"password": "p", "tls.crt": "c", "tls.key": "k", "passphrase": "x"}),
     ));
+    insta::assert_snapshot!(printed(&case));
+}
+
+#[test]
+fn snapshot_kubernetes_exposed() {
+    let pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    let case = Case::kubernetes(ways::by_gateway_and_ingress())
+        .with(secret("db", &json!({"password": "p"})))
+        .with(secret(
+            "sample-kube-rbac-proxy-cert",
+            &json!({"ca.crt": pem}),
+        ))
+        .serving(&[HTTP_ROUTE, BACKEND_TLS_POLICY, CERTIFICATE]);
     insta::assert_snapshot!(printed(&case));
 }
 

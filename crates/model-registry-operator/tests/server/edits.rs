@@ -237,6 +237,28 @@ async fn edits_of_the_proxy_reach_it() {
 }
 
 #[tokio::test]
+async fn edits_of_the_ingress_reach_it() {
+    edit_all(
+        Platform::Kubernetes,
+        "edits-ingress",
+        behind_proxy(),
+        tables::ingress(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn edits_of_the_gateways_reach_the_route() {
+    edit_all(
+        Platform::OpenShift,
+        "edits-gateways",
+        behind_proxy(),
+        tables::gateways(),
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn edits_of_the_old_proxy_reach_the_new_one() {
     edit_all(
         Platform::Kubernetes,
@@ -432,6 +454,9 @@ const APART: &[&str] = &[
     "postgres.storage.size",
     "postgres.storage.storageClassName",
     "postgres.generateDeployment",
+    "kubeRBACProxy.certManager.issuerRef.name",
+    "kubeRBACProxy.certManager.issuerRef.kind",
+    "kubeRBACProxy.certManager.issuerRef.group",
     "istio.audiences",
     "istio.authConfigLabels",
     "istio.authProvider",
@@ -542,6 +567,8 @@ fn no_field_of_the_schema_is_forgotten() {
         tables::proxy_route(),
         tables::oauth_proxy_route(),
         tables::rest_route(),
+        tables::ingress(),
+        tables::gateways(),
     ];
     let tried: BTreeSet<String> = rows
         .iter()

@@ -7,6 +7,7 @@ mod children;
 mod columns;
 mod dashboard;
 mod edits;
+mod exposure;
 mod go_role;
 #[path = "../common/harness.rs"]
 #[expect(

@@ -4,7 +4,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use cluster::{AggregatedApi, Cluster, Options, Platform, StandIn, eventually};
-use kube::{ResourceExt as _, api::DeleteParams};
+use kube::{
+    ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
 use resources::kind::{DEPLOYMENT, GROUP, HTTP_ROUTE, ROUTE};
 use serde_json::json;
 
@@ -32,9 +35,17 @@ impl Own {
             .expect("a cluster");
         // Its servers end with the process.
         let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+        let kubeconfig = install(cluster).await;
+        let registries = api(&cluster.client().expect("a client"), None, MODEL_REGISTRY);
+        eventually("an API that is served", SOON, || async {
+            let all = registries.list(&ListParams::default()).await;
+            all.map(drop).map_err(|error| error.to_string())
+        })
+        .await
+        .expect("served");
         Self {
             cluster,
-            kubeconfig: install(cluster).await,
+            kubeconfig,
         }
     }
 

@@ -67,6 +67,18 @@ impl Case {
         self
     }
 
+    /// With these APIs too.
+    pub(crate) fn serving(self, kinds: &[resources::Kind]) -> Self {
+        kinds.iter().fold(self, |case, kind| {
+            case.with(
+                json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{}-{}", kind.resource(), kind.version)},
+                "spec": {"group": kind.group, "names": {"plural": kind.plural},
+                    "versions": [{"name": kind.version, "served": true}]}}),
+            )
+        })
+    }
+
     pub(crate) fn environment(self, environment: &[(&'static str, &'static str)]) -> Self {
         Self {
             environment: environment.to_vec(),

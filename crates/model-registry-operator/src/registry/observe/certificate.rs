@@ -1,18 +1,21 @@
-//! Where the certificate of the proxy comes from.
+//! Where the certificate of the proxy comes from, and how clients learn whom to trust.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use api::modelregistry::v1beta1::ModelRegistry;
+use api::modelregistry::v1beta1::{KubeRbacProxy, ModelRegistry, ModelRegistrySpec};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
 use kube::{Resource, ResourceExt};
-use resources::Precondition;
-use resources::certificates::{self, Fresh, Serving};
-use resources::kind::SECRET;
-use runtime::inputs::Inputs;
+use resources::certificates::{self, AUTHORITIES, Fresh, Serving};
+use resources::kind::{CONFIG_MAP, SECRET};
+use resources::{Kind, Precondition};
+use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 
 use super::super::error::Error;
 use super::super::names;
-use super::{Platform, data, precondition};
+use super::super::status::PROXY_AVAILABLE;
+use super::{Platform, bundle, data, precondition};
 
 /// Where the proxy's certificate comes from, when the resource names none.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +28,8 @@ pub enum Certificate {
     OldProxy,
     /// OpenShift makes Secret `NAME-kube-rbac-proxy`.
     ServiceCa,
+    /// cert-manager makes Secret `NAME-kube-rbac-proxy-cert`.
+    CertManager,
     /// The operator makes Secret `NAME-kube-rbac-proxy`.
     Own {
         /// What serves and what clients trust.
@@ -34,12 +39,54 @@ pub enum Certificate {
     },
 }
 
-/// Where the certificate comes from, when the resource names none.
+/// How long somebody else may still take to make the certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Awaited {
+    /// Nobody waits for it.
+    #[default]
+    No,
+    /// It is not there, and is missed from this time on.
+    Until(Timestamp),
+    /// It should be there by now.
+    Overdue,
+}
+
+/// How clients learn which authority to trust, where the operator does not make the certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody asks.
+    #[default]
+    Unasked,
+    /// From ConfigMap `NAME-ca`, which the operator makes of these certificates, PEM.
+    Known(String),
+    /// From ConfigMap `NAME-ca`, which somebody made.
+    Given,
+    /// Nobody knows, and a gateway asks.
+    Missing,
+}
+
+/// How long OpenShift's service CA may take before the status says that there seems to be none. It
+/// takes a second.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+/// ConfigMap with the authority of OpenShift's service CA, in every namespace, and its key.
+const SERVICE_CA: (&str, &str) = ("openshift-service-ca.crt", "service-ca.crt");
+
+/// Where the certificate of `proxy` comes from, and how long it may still take.
 pub(super) async fn certificate<I: Inputs>(
     resource: &ModelRegistry,
+    proxy: Option<&KubeRbacProxy>,
     platform: Platform,
     inputs: &I,
-) -> Result<Certificate, Error> {
+) -> Result<(Certificate, Awaited), Error> {
+    let unnamed = |proxy: &&KubeRbacProxy| {
+        proxy.tls_certificate_secret.is_none() && proxy.tls_key_secret.is_none()
+    };
+    let Some(proxy) = proxy.filter(unnamed) else {
+        return Ok((Certificate::Named, Awaited::No));
+    };
+    if proxy.cert_manager.is_some() {
+        return Ok((Certificate::CertManager, Awaited::No));
+    }
     let name = resource.name_any();
     let live = inputs
         .get(SECRET, &format!("{name}{}", names::PROXY))
@@ -49,32 +96,102 @@ pub(super) async fn certificate<I: Inputs>(
             .get(SECRET, &format!("{name}{}", names::OLD_PROXY))
             .await?;
         if old.is_some_and(|secret| !made_by_service_ca(&secret)) {
-            return Ok(Certificate::OldProxy);
+            return Ok((Certificate::OldProxy, Awaited::No));
         }
     }
-    if platform.openshift {
-        return Ok(Certificate::ServiceCa);
-    }
-    if live
+    let is_ours = live
         .as_ref()
-        .is_some_and(|secret| !owned_by(resource, secret))
-    {
-        return Ok(Certificate::Given);
+        .is_some_and(|secret| owned_by(resource, secret));
+    // What was made before the cluster had Routes goes on: whether it has a service CA too, nobody
+    // can tell.
+    if platform.openshift && !is_ours {
+        let awaited = match live {
+            Some(_) => Awaited::No,
+            None => awaited(resource, inputs.now()),
+        };
+        return Ok((Certificate::ServiceCa, awaited));
+    }
+    if live.is_some() && !is_ours {
+        return Ok((Certificate::Given, Awaited::No));
     }
     let existing = live.as_ref().map(|secret| data(SECRET, secret));
     let namespace = resource.namespace().unwrap_or_default();
-    let hosts = BTreeSet::from([
-        name.clone(),
-        format!("{name}.{namespace}"),
-        format!("{name}.{namespace}.svc"),
-        format!("{name}.{namespace}.svc.cluster.local"),
-    ]);
+    let hosts = names::service_hosts(&name, &namespace).into();
     let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
         .map_err(|error| Error::Certificate(error.to_string()))?;
-    Ok(Certificate::Own {
+    let own = Certificate::Own {
         serving,
         precondition: precondition(live.as_deref()),
+    };
+    Ok((own, Awaited::No))
+}
+
+/// Counted from when the status first told that the proxy cannot be reached.
+fn awaited(resource: &ModelRegistry, now: Timestamp) -> Awaited {
+    let told = resource
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .find(|told| told.type_ == PROXY_AVAILABLE.as_str() && told.status == "False");
+    let since = told.map_or(now, |told| told.last_transition_time.0);
+    match since.saturating_add(PATIENCE) {
+        Ok(due) if now < due => Awaited::Until(due),
+        _ => Awaited::Overdue,
+    }
+}
+
+/// How clients learn which authority has signed `certificate`. `spec` has no defaults.
+pub(super) async fn trust<I: Inputs>(
+    resource: &ModelRegistry,
+    spec: &ModelRegistrySpec,
+    certificate: &Certificate,
+    inputs: &I,
+) -> Result<Trust, InputError> {
+    let Some(proxy) = &spec.kube_rbac_proxy else {
+        return Ok(Trust::Unasked);
+    };
+    let by_gateway = spec
+        .expose
+        .as_ref()
+        .is_some_and(|expose| !expose.gateways.is_empty());
+    let is_published = *certificate == Certificate::CertManager;
+    if matches!(certificate, Certificate::Own { .. }) || !(by_gateway || is_published) {
+        return Ok(Trust::Unasked);
+    }
+    let name = resource.name_any();
+    let own = format!("{name}{}", names::AUTHORITIES);
+    if let Some(map) = inputs.get(CONFIG_MAP, &own).await?
+        && !owned_by(resource, &map)
+    {
+        let found = certificates_in(&data(CONFIG_MAP, &map), AUTHORITIES);
+        return Ok(found.map_or(Trust::Missing, |_| Trust::Given));
+    }
+    let secret = |end: &str| (SECRET, format!("{name}{end}"), AUTHORITIES);
+    let (kind, holder, key): (Kind, _, _) = match certificate {
+        Certificate::ServiceCa => (CONFIG_MAP, SERVICE_CA.0.to_owned(), SERVICE_CA.1),
+        Certificate::CertManager => secret(names::CERT_MANAGER),
+        Certificate::OldProxy => secret(names::OLD_PROXY),
+        Certificate::Given | Certificate::Own { .. } => secret(names::PROXY),
+        Certificate::Named => {
+            let named = proxy.tls_certificate_secret.as_ref();
+            let named = named.map(|key| key.name.clone()).unwrap_or_default();
+            (SECRET, named, AUTHORITIES)
+        }
+    };
+    let holder = inputs.get(kind, &holder).await?;
+    let found = holder.and_then(|holder| certificates_in(&data(kind, &holder), key));
+    Ok(match found {
+        Some(found) => Trust::Known(found),
+        None if by_gateway => Trust::Missing,
+        None => Trust::Unasked,
     })
+}
+
+/// The certificates under `key`, and nothing else that may be there.
+fn certificates_in(data: &BTreeMap<String, ByteString>, key: &str) -> Option<String> {
+    let value = data.get(key)?.clone();
+    let found = bundle(&BTreeMap::from([(key.to_owned(), value)]));
+    (!found.is_empty()).then_some(found)
 }
 
 /// OpenShift's service CA renews its Secrets as long as the Service asks for them.

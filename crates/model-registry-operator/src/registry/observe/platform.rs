@@ -1,6 +1,8 @@
 //! What the cluster offers to registries.
 
-use resources::kind::{GROUP, HTTP_ROUTE, INGRESS_CONFIG, REFERENCE_GRANT, ROUTE};
+use resources::Kind;
+use resources::exposure::backend_tls_policy_kind;
+use resources::kind::{CERTIFICATE, GROUP, HTTP_ROUTE, INGRESS_CONFIG, REFERENCE_GRANT, ROUTE};
 use runtime::Capabilities;
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
@@ -20,6 +22,10 @@ pub struct Platform {
     pub http_routes: bool,
     /// Gateway API's ReferenceGrant.
     pub reference_grants: bool,
+    /// The version of Gateway API's BackendTLSPolicy to use.
+    pub backend_tls_policies: Option<Kind>,
+    /// cert-manager's Certificate.
+    pub certificates: bool,
 }
 
 impl Platform {
@@ -31,6 +37,8 @@ impl Platform {
             groups: capabilities.has(GROUP),
             http_routes: capabilities.has(HTTP_ROUTE),
             reference_grants: capabilities.has(REFERENCE_GRANT),
+            backend_tls_policies: backend_tls_policy_kind(|kind| capabilities.has(kind)),
+            certificates: capabilities.has(CERTIFICATE),
         }
     }
 }

@@ -9,8 +9,8 @@ use kube::core::ObjectMeta;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use resources::meta::{Pairs, annotated};
 use resources::workload::{
-    Timing, disruption_budget, http_probe, matching, overlay, restricted_container, restricted_pod,
-    tcp_probe,
+    Timing, disruption_budget, http_probe, matching, overlay, pull_policy, restricted_container,
+    restricted_pod, tcp_probe,
 };
 use resources::{Plan, PlanError, Planned};
 
@@ -121,6 +121,7 @@ fn server(registry: &Validated, database: Access) -> Container {
     Container {
         name: SERVER.into(),
         image: Some(registry.rest.image.to_string()),
+        image_pull_policy: Some(pull_policy(registry.rest.image.as_str())),
         command: Some(vec!["/model-registry".into(), "proxy".into()]),
         args: Some(args),
         env: Some(database.env),

@@ -11,7 +11,8 @@ use resources::{Plan, PlanError, Planned};
 
 use super::metadata::{called, clusterwide, derived, identity, pod_labels};
 use crate::registry::access::RBAC;
-use crate::registry::observe::Certificate;
+use crate::registry::names;
+use crate::registry::observe::{Certificate, Trust};
 use crate::registry::validate::{Proxy, Validated};
 
 pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
@@ -30,12 +31,19 @@ pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(),
             ..Secret::default()
         };
         plan.push(Planned::new(SECRET, &secret)?.only_if(precondition.clone()));
-        let authorities = ConfigMap {
-            metadata: called(registry, proxy.authorities.as_str()),
-            data: Some(pairs([(AUTHORITIES, serving.bundle.as_str())])),
-            ..ConfigMap::default()
-        };
-        plan.push(Planned::new(CONFIG_MAP, &authorities)?);
+        let map = authorities(registry, proxy, &serving.bundle);
+        plan.push(Planned::new(CONFIG_MAP, &map)?);
+    } else if let Trust::Known(bundle) = &proxy.trust {
+        let map = authorities(registry, proxy, bundle);
+        plan.push(Planned::new(CONFIG_MAP, &map)?.use_foreign());
+    }
+    if let Some(issuer) = &proxy.issuer
+        && registry.platform.certificates
+    {
+        let name = &proxy.certificate.name;
+        let hosts = names::service_hosts(registry.name.as_str(), registry.namespace.as_str());
+        let metadata = called(registry, name.as_str());
+        plan.push(issuer.certificate(metadata, name, &hosts)?);
     }
     plan.push(Planned::new(CONFIG_MAP, &config_map(registry, proxy)?)?);
     plan.push(
@@ -43,6 +51,15 @@ pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(),
             .identified_by(identity(registry)),
     );
     Ok(())
+}
+
+/// What clients trust.
+fn authorities(registry: &Validated, proxy: &Proxy, bundle: &str) -> ConfigMap {
+    ConfigMap {
+        metadata: called(registry, proxy.authorities.as_str()),
+        data: Some(pairs([(AUTHORITIES, bundle)])),
+        ..ConfigMap::default()
+    }
 }
 
 /// The proxy's container and volumes.
@@ -106,10 +123,15 @@ pub(super) fn policies(registry: &Validated, plan: &mut Plan) -> Result<(), Plan
     let port = proxy.port.number();
     let policy = match &proxy.route {
         Some(route) => {
-            let from = vec![
-                namespaces(pairs([("network.openshift.io/policy-group", "ingress")])),
-                namespaces(pairs([("opendatahub.io/generated-namespace", "true")])),
-            ];
+            // Where the controllers of gateways and Ingresses run, nobody can tell.
+            let from = if registry.expose.is_some() {
+                Vec::new()
+            } else {
+                vec![
+                    namespaces(pairs([("network.openshift.io/policy-group", "ingress")])),
+                    namespaces(pairs([("opendatahub.io/generated-namespace", "true")])),
+                ]
+            };
             ingress(
                 derived(registry, &route.policy),
                 pod_labels(registry),

@@ -2,16 +2,17 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::{DynamicObject, ObjectMeta};
+use resources::exposure::{Backend, Trust, backend_tls_policy};
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
 use resources::meta::{namespaced, pairs};
 use resources::names::ObjectName;
 use resources::{Plan, PlanError, Planned, Precondition};
 use serde_json::{Value, json};
 
-use super::metadata::{MADE_BY_US, clusterwide, derived, identity};
+use super::metadata::{MADE_BY_US, clusterwide, derived, identity, own};
 use crate::registry::names;
-use crate::registry::observe::Grant;
-use crate::registry::validate::{GatewayRoute, ProxyRoute, Validated};
+use crate::registry::observe::{Certificate, Grant, Trust as Trusted};
+use crate::registry::validate::{GatewayRoute, Proxy, ProxyRoute, Validated};
 
 /// Group of Gateway API.
 pub(crate) const GATEWAY_API: &str = "gateway.networking.k8s.io";
@@ -24,25 +25,60 @@ pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
             &object(derived(registry, name), &spec),
         )?);
     }
-    if let Some(route) = registry
+    if let Some((proxy, route)) = registry
         .proxy
         .as_ref()
-        .and_then(|proxy| proxy.route.as_ref())
+        .and_then(|proxy| Some((proxy, proxy.route.as_ref()?)))
     {
         plan.push(Planned::new(
             ROUTE,
             &object(
                 derived(registry, &route.name),
-                &proxy_route(registry, route),
+                &proxy_route(registry, proxy, route),
             ),
         )?);
     }
+    exposure(registry, plan)?;
     if let Some(gateway) = &registry.gateway {
         if let Some(grant) = &gateway.grant {
             let whose = (registry.namespace.as_str(), registry.owner.as_ref());
             reference_grant(whose, gateway.namespace.as_str(), grant, plan)?;
         }
         plan.push(http_route(registry, gateway)?);
+    }
+    Ok(())
+}
+
+/// The ways that the resource asks for, all called like the registry and beside it.
+fn exposure(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
+    let Some(ways) = &registry.expose else {
+        return Ok(());
+    };
+    let (port_name, port) = registry.service_port();
+    let backend = Backend {
+        service: registry.name.service(),
+        port: port.number(),
+        port_name,
+    };
+    if registry.platform.http_routes && !ways.gateways.is_empty() {
+        if let (Some(proxy), Some(kind)) = (&registry.proxy, registry.platform.backend_tls_policies)
+        {
+            let host = names::service_host(registry.name.as_str(), registry.namespace.as_str());
+            let trust = Trust {
+                host: &host,
+                authorities: &proxy.authorities,
+            };
+            plan.push(backend_tls_policy(
+                kind,
+                own(registry),
+                backend.service,
+                trust,
+            )?);
+        }
+        plan.push(ways.http_route(own(registry), backend)?);
+    }
+    if let Some(ingress) = ways.ingress(own(registry), backend)? {
+        plan.push(ingress);
     }
     Ok(())
 }
@@ -60,22 +96,27 @@ fn service(registry: &Validated) -> Value {
     json!({"kind": "Service", "name": registry.name.as_str()})
 }
 
-fn proxy_route(registry: &Validated, route: &ProxyRoute) -> Value {
+fn proxy_route(registry: &Validated, proxy: &Proxy, route: &ProxyRoute) -> Value {
+    // Routers know the authority of OpenShift's service CA, and no other.
+    let authority = match &proxy.source {
+        Certificate::Own { serving, .. } => Some(&serving.bundle),
+        _ => match &proxy.trust {
+            Trusted::Known(found) if proxy.source == Certificate::CertManager => Some(found),
+            _ => None,
+        },
+    };
     json!({
         "host": route.host.as_ref().map(ObjectName::as_str),
         "to": service(registry),
         "port": {"targetPort": "https-api"},
-        "tls": {"termination": "reencrypt"},
+        "tls": {"termination": "reencrypt", "destinationCACertificate": authority},
         "wildcardPolicy": "None",
     })
 }
 
 /// In a namespace of the platform's, so without an owner: labels say whose it is.
 fn http_route(registry: &Validated, route: &GatewayRoute) -> Result<Planned, PlanError> {
-    let port = registry
-        .proxy
-        .as_ref()
-        .map_or(registry.rest.port, |proxy| proxy.port);
+    let (_, port) = registry.service_port();
     let spec = json!({
         "parentRefs": [{
             "group": GATEWAY_API,

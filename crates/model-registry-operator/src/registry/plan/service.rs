@@ -7,12 +7,14 @@ use resources::{Plan, PlanError, Planned};
 
 use super::metadata::{own, pod_labels};
 use crate::registry::observe::Certificate;
-use crate::registry::validate::Validated;
+use crate::registry::validate::{Proxy, Validated};
 
 pub(super) fn service(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let (name, port, protocol) = match &registry.proxy {
-        Some(proxy) => ("https-api", proxy.port, "https"),
-        None => ("http-api", registry.rest.port, "http"),
+    let (name, port) = registry.service_port();
+    let protocol = if registry.proxy.is_some() {
+        "https"
+    } else {
+        "http"
     };
     let service = Service {
         metadata: annotated(own(registry), annotations(registry)),
@@ -51,9 +53,13 @@ fn annotations(registry: &Validated) -> Pairs {
             annotations.extend(keys.map(|key| (key.to_owned(), text.clone())));
         }
     }
-    if let Some(proxy) = &registry.proxy
-        && !matches!(proxy.source, Certificate::Named | Certificate::OldProxy)
-    {
+    // Where OpenShift makes the certificate, and elsewhere as the Go operator does.
+    let asks = |proxy: &Proxy| match proxy.source {
+        Certificate::ServiceCa | Certificate::Given => true,
+        Certificate::Own { .. } => !registry.platform.openshift,
+        Certificate::Named | Certificate::OldProxy | Certificate::CertManager => false,
+    };
+    if let Some(proxy) = registry.proxy.as_ref().filter(|proxy| asks(proxy)) {
         annotations.insert(
             "service.beta.openshift.io/serving-cert-secret-name".into(),
             proxy.certificate.name.to_string(),

@@ -1,6 +1,7 @@
 //! Where a registry can be reached.
 
 use api::modelregistry::v1beta1::{ModelRegistrySpec, ServiceRoute};
+use resources::exposure::Exposure;
 use serde_json::Value;
 
 use super::super::validate::Validated;
@@ -28,14 +29,19 @@ pub(super) fn hosts(validated: &Validated, spec: &ModelRegistrySpec) -> Vec<Stri
         format!("{name}.{namespace}"),
         name.to_owned(),
     ];
-    gateway
-        .into_iter()
-        .chain(external)
-        .chain(internal)
-        .collect()
+    let asked = validated.open_ways().map(|ways| &ways.hosts);
+    let asked = asked.into_iter().flatten().map(ToString::to_string);
+    let mut hosts: Vec<String> = Vec::new();
+    for host in asked.chain(gateway).chain(external).chain(internal) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
-/// The address to use: from outside the cluster where there is a way in, else the Service.
+/// The address to use: from outside the cluster where there is a way in, first the one that the
+/// resource asks for, else the Service.
 /// `route` gives a Route as it is.
 pub(super) fn url(
     validated: &Validated,
@@ -51,6 +57,9 @@ pub(super) fn url(
             .filter(|host| !host.is_empty())
             .map(str::to_owned)
     };
+    if let Some(url) = validated.open_ways().and_then(Exposure::url) {
+        return url;
+    }
     if let Some(gateway) = &validated.gateway {
         return format!("https://{}", gateway_host(&gateway.gateway.domain, name));
     }

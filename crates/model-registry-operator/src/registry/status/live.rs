@@ -11,7 +11,6 @@ use resources::{Kind, merge};
 use runtime::inputs::Inputs;
 
 use super::super::names;
-use super::AVAILABLE;
 use super::told::View;
 use super::workload::{Live, STARTING};
 
@@ -37,11 +36,8 @@ impl View<'_> {
             slices.retain(|slice| labelled(slice.labels(), "kubernetes.io/service-name", &name));
             slices
         });
-        let told = self
-            .previous
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == AVAILABLE.as_str());
+        let told = self.told();
+        let ports = self.validated.filter(|_| self.may_watch(POD));
         Live {
             deployment: inputs.child_as::<Deployment>(DEPLOYMENT, namespace.as_deref(), &name),
             pods,
@@ -49,6 +45,7 @@ impl View<'_> {
             postgres: inputs.child_as::<Deployment>(DEPLOYMENT, namespace.as_deref(), &postgres),
             slices,
             changed: self.changes_pods(inputs),
+            port: ports.map(|validated| validated.service_port().1.number()),
             was_starting: told
                 .is_none_or(|told| told.status == "False" && told.message == STARTING),
         }

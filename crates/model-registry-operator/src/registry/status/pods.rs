@@ -17,6 +17,20 @@ pub(crate) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     })
 }
 
+/// Whether a ready pod listens on this port.
+pub(crate) fn listen(pods: &[Pod], port: i32) -> bool {
+    let has = |pod: &Pod| {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+        ports.any(|declared| declared.container_port == port)
+    };
+    let is_ready = |pod: &Pod| {
+        let mut all = statuses(pod).peekable();
+        all.peek().is_some() && all.all(|status| status.ready)
+    };
+    active(pods).any(|pod| is_ready(pod) && has(pod))
+}
+
 /// The status of a container, by its name.
 pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     statuses(pod).find(|status| status.name == name)

@@ -2,12 +2,13 @@
 
 mod of_proxy;
 mod of_told;
+mod of_ways;
 mod of_workload;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use resources::Plan;
 use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, INGRESS_CONFIG, NETWORK_POLICY, SERVICE};
+use resources::{Kind, Plan};
 use runtime::offline::{OfflineInputs, Platform};
 use runtime::outcome::{Failed, Outcome, Target};
 use serde_json::{Value, json};
@@ -242,6 +243,25 @@ fn good_pod(name: &str) -> Value {
             running("kube-rbac-proxy", true)
         ]),
     )
+}
+
+/// A ready pod of the server that listens on this port.
+fn serving(port: i32) -> Value {
+    let mut pod = pod(
+        "p",
+        NAME,
+        &["rest-container"],
+        json!([running("rest-container", true)]),
+    );
+    pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": port}]);
+    pod
+}
+
+/// A definition that serves this kind.
+fn definition(kind: Kind) -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{}-{}", kind.resource(), kind.version)},
+        "spec": {"group": kind.group, "names": {"plural": kind.plural}, "versions": [{"name": kind.version, "served": true}]}})
 }
 
 fn get<'a>(status: &'a ModelRegistryStatus, type_: &str) -> &'a Condition {

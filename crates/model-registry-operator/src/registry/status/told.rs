@@ -1,7 +1,8 @@
 //! The conditions, each of what the attempt, the spec and the cluster say.
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
-use conditions::{Reason, Status, Wanted, ready, reason};
+use conditions::{READY, Reason, Status, Wanted, ready, reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::kind::{
     CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE,
@@ -9,14 +10,14 @@ use resources::kind::{
 };
 use runtime::component::{Attempt, Failure};
 use runtime::inputs::Inputs;
-use runtime::outcome::Failed;
+use runtime::outcome::{Failed, Outcome, Target};
 
 use super::super::validate::{LeftData, Validated};
 use super::super::{Registry, names};
-use super::workload::{self, Availability, Live, Progress, STARTING};
+use super::workload::{self, Availability, Live, Progress, STARTING, Workload};
 use super::{
     AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, PROXY_AVAILABLE, RIGHTS_MISSING, SPEC_WARNINGS,
-    proxy, route,
+    proxy, route, ways,
 };
 
 const UNAVAILABLE: Reason = reason!("DeploymentUnavailable");
@@ -38,7 +39,11 @@ struct Bad {
 impl View<'_> {
     pub(super) fn conditions<I: Inputs>(&self, inputs: &I) -> Vec<Wanted> {
         let live = self.live(inputs);
-        let (availability, progress) = workload::workload(&live);
+        let Workload {
+            availability,
+            progress,
+            held_up,
+        } = workload::workload(&live);
         let bad = self
             .unplanned()
             .or_else(|| self.unwritten())
@@ -53,19 +58,26 @@ impl View<'_> {
         });
         let available = match bad.or(unproxied) {
             Some(Bad { reason, message }) => Wanted::new(AVAILABLE, Status::False, reason, message),
-            None => Wanted::new(
-                AVAILABLE,
-                Status::True,
-                reason!("DeploymentAvailable"),
-                "Deployment is available",
-            ),
+            None if availability == Availability::Undecided => self.as_told(),
+            None => usable(),
         };
         let database = self.database();
         let parts: Vec<&Wanted> = [Some(&available), proxy.as_ref(), database.as_ref()]
             .into_iter()
             .flatten()
             .collect();
-        let ready = ready(&parts, 0);
+        let ready = match rolling(&progress, held_up) {
+            // Older pods serve: whoever waits for this edit waits on.
+            Some(Bad { reason, message })
+                if parts.iter().all(|part| part.status == Status::True) =>
+            {
+                Wanted::new(READY, Status::False, reason, message)
+            }
+            _ => Wanted {
+                observed_generation: None,
+                ..ready(&parts, 0)
+            },
+        };
         let progressing =
             (live.deployment.is_some() || self.validated.is_some()).then(|| progressing(progress));
         [
@@ -74,6 +86,8 @@ impl View<'_> {
             proxy,
             Some(available),
             database,
+            self.beside(inputs, ways::exposed),
+            self.beside(inputs, ways::certificate),
             self.warnings(),
             self.rights(),
         ]
@@ -93,7 +107,10 @@ impl View<'_> {
     /// The plan is not what is in the cluster.
     fn unwritten(&self) -> Option<Bad> {
         let outcome = self.attempt.outcome;
-        let mut failed = outcome.failed.iter().filter(|failed| is_essential(failed));
+        let mut failed = outcome
+            .failed
+            .iter()
+            .filter(|failed| is_essential(failed) && !self.is_beside(&failed.target));
         if let Some(first) = failed.next() {
             let others = failed.count();
             let more = if others == 0 {
@@ -110,10 +127,14 @@ impl View<'_> {
                 message,
             });
         }
-        if outcome.foreign.is_empty() {
+        let foreign = outcome
+            .foreign
+            .iter()
+            .filter(|target| !self.is_beside(target));
+        let names: Vec<_> = foreign.map(ToString::to_string).collect();
+        if names.is_empty() {
             return None;
         }
-        let names: Vec<_> = outcome.foreign.iter().map(ToString::to_string).collect();
         let message = format!(
             "{} belongs to somebody else; delete it or name the registry otherwise",
             names.join(", ")
@@ -124,12 +145,29 @@ impl View<'_> {
         })
     }
 
+    /// `Available` as it was told before the Deployment changed, of the generation that it was told
+    /// of: neither False, as older pods serve, nor said of an edit that nobody has looked at.
+    fn as_told(&self) -> Wanted {
+        Wanted {
+            observed_generation: self.told().and_then(|told| told.observed_generation),
+            ..usable()
+        }
+    }
+
+    pub(super) fn told(&self) -> Option<&Condition> {
+        let mut told = self.previous.conditions.iter();
+        told.find(|condition| condition.type_ == AVAILABLE.as_str())
+    }
+
     /// The workload does not do what it should. What the spec refers to and is not there is said
     /// first: pods only say that they wait.
     fn down(&self, availability: &Availability) -> Option<Bad> {
         let message = match availability {
             Availability::Up => return None,
-            Availability::Starting => STARTING.to_owned(),
+            Availability::Undecided if self.told().is_some_and(|told| told.status == "True") => {
+                return None;
+            }
+            Availability::Undecided | Availability::Starting => STARTING.to_owned(),
             Availability::Down(message) => message.clone(),
         };
         let troubles = self
@@ -242,6 +280,23 @@ impl View<'_> {
         })
     }
 
+    /// A condition about what the registry can do without.
+    fn beside<I: Inputs>(
+        &self,
+        inputs: &I,
+        tell: fn(&Validated, &Outcome, ways::Child<'_>) -> Option<Wanted>,
+    ) -> Option<Wanted> {
+        let namespace = self.resource.namespace();
+        let child = |kind, name: &str| inputs.child(kind, namespace.as_deref(), name);
+        tell(self.validated?, self.attempt.outcome, &child)
+    }
+
+    /// Whether the registry can do without the object.
+    fn is_beside(&self, target: &Target) -> bool {
+        let namespace = self.resource.namespace().unwrap_or_default();
+        ways::is_beside(target, &namespace, &self.resource.name_any())
+    }
+
     fn warnings(&self) -> Option<Wanted> {
         let validated = self.validated?;
         let data = validated
@@ -276,6 +331,30 @@ impl View<'_> {
             )
         })
     }
+}
+
+fn usable() -> Wanted {
+    let message = "Deployment is available";
+    Wanted::new(
+        AVAILABLE,
+        Status::True,
+        reason!("DeploymentAvailable"),
+        message,
+    )
+}
+
+/// Why the registry is not yet what is asked for, though it can be used.
+fn rolling(progress: &Progress, held_up: Option<String>) -> Option<Bad> {
+    let (reason, message) = match progress {
+        Progress::Settled => return None,
+        Progress::Creating | Progress::Updating => (
+            reason!("UpdatingDeployment"),
+            "older pods serve until those of this generation do",
+        ),
+        Progress::Stalled(message) => (reason!("ProgressDeadlineExceeded"), message.as_str()),
+    };
+    let message = held_up.unwrap_or_else(|| message.to_owned());
+    Some(Bad { reason, message })
 }
 
 fn progressing(progress: Progress) -> Wanted {

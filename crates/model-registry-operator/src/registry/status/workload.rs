@@ -25,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) slices: Option<Vec<EndpointSlice>>,
     /// This pass has changed the pods, and what is known of the Deployment is from before.
     pub(crate) changed: bool,
+    /// Port of the Service, which a pod has to listen on; `None` when all pods do.
+    pub(crate) port: Option<i32>,
     /// The status says that pods are starting, or says nothing yet.
     pub(crate) was_starting: bool,
 }
@@ -32,8 +34,10 @@ pub(crate) struct Live {
 /// Whether the registry can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Availability {
-    /// It can.
+    /// It can. Newer pods may be on their way.
     Up,
+    /// The Deployment has changed, and nobody has looked at it since.
+    Undecided,
     /// Not yet, and nothing is wrong.
     Starting,
     /// It cannot, with the message of the condition.
@@ -49,13 +53,27 @@ pub(crate) enum Progress {
     Stalled(String),
 }
 
+/// What is told of the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    pub(crate) availability: Availability,
+    pub(crate) progress: Progress,
+    /// Why newer pods do not run, while older ones serve.
+    pub(crate) held_up: Option<String>,
+}
+
 const ENDPOINTS_MISSING: &str = "Service endpoints not found: the Service has no EndpointSlice";
 const ENDPOINTS_UNREADY: &str = "Service endpoints not ready - no ready addresses available";
 
 /// Reads the workload.
-pub(crate) fn workload(live: &Live) -> (Availability, Progress) {
+pub(crate) fn workload(live: &Live) -> Workload {
+    let told = |availability, progress| Workload {
+        availability,
+        progress,
+        held_up: None,
+    };
     let Some(deployment) = &live.deployment else {
-        return (Availability::Starting, Progress::Creating);
+        return told(Availability::Starting, Progress::Creating);
     };
     let generation = deployment.metadata.generation.unwrap_or_default();
     let under_way = if generation > 1 {
@@ -66,18 +84,25 @@ pub(crate) fn workload(live: &Live) -> (Availability, Progress) {
     let Some(status) = deployment.status.as_ref().filter(|status| {
         !live.changed && status.observed_generation.unwrap_or_default() >= generation
     }) else {
-        return (Availability::Starting, under_way);
+        return told(Availability::Undecided, under_way);
     };
     let rollout = Rollout::of(deployment, status);
     let availability = rollout.availability(live);
     let progress = match (&rollout.stage, &availability) {
         (Stage::Stalled(message), _) => Progress::Stalled(message.clone()),
         // Up in its own eyes, and waiting for the Service: it is not there yet.
-        (_, Availability::Starting) if rollout.is_up() => under_way,
+        (_, Availability::Starting) if rollout.is_complete() => under_way,
         _ if rollout.is_settled() => Progress::Settled,
         _ => under_way,
     };
-    (availability, progress)
+    let held_up = (availability == Availability::Up && !rollout.is_complete())
+        .then(|| rollout.problem(live))
+        .flatten();
+    Workload {
+        availability,
+        progress,
+        held_up,
+    }
 }
 
 /// What the Deployment says of its current template.
@@ -165,7 +190,7 @@ impl Rollout {
     }
 
     /// The Deployment has what it needs, of the current template.
-    fn is_up(&self) -> bool {
+    fn is_complete(&self) -> bool {
         let enough = match self.stage {
             Stage::Stalled(_) => false,
             Stage::Done => self.pods != Mix::Old,
@@ -176,23 +201,37 @@ impl Rollout {
 
     fn is_settled(&self) -> bool {
         match self.stage {
-            Stage::Done => true,
-            Stage::Unsaid => self.is_up(),
+            // Said of an earlier template while pods of this one are yet to be made.
+            Stage::Done => !self.available || self.pods != Mix::Old,
+            Stage::Unsaid => self.is_complete(),
             Stage::UnderWay | Stage::Stalled(_) => false,
         }
     }
 
+    /// Old pods serve until new ones do: whatever becomes of those, the registry can be used. Not
+    /// so where the Service leads to a port that the old ones do not have.
+    fn serves(&self, live: &Live) -> bool {
+        self.available
+            && (self.is_complete() || live.port.is_none_or(|port| pods::listen(&live.pods, port)))
+    }
+
     fn availability(&self, live: &Live) -> Availability {
-        if let Some(message) = &self.refused {
-            return unavailable(message);
-        }
-        if self.is_up() {
+        if self.serves(live) {
             return match endpoints(live.slices.as_deref()) {
                 None => Availability::Up,
                 // The controller of slices comes later than that of Deployments, now and then.
                 Some(_) if live.was_starting => Availability::Starting,
                 Some(problem) => Availability::Down(problem.to_owned()),
             };
+        }
+        self.problem(live)
+            .map_or(Availability::Starting, |problem| unavailable(&problem))
+    }
+
+    /// What keeps the current template from running; `None` while it merely takes its time.
+    fn problem(&self, live: &Live) -> Option<String> {
+        if let Some(message) = &self.refused {
+            return Some(message.clone());
         }
         let postgres_stalled = live.postgres.as_ref().is_some_and(is_stalled);
         let problem = pods::problem(&live.pods).or_else(|| {
@@ -201,16 +240,14 @@ impl Rollout {
             pods::problem(postgres)
                 .filter(|problem| postgres_stalled || !problem.contains("Unschedulable"))
         });
-        if let Some(problem) = problem {
-            return unavailable(&problem);
+        if problem.is_some() {
+            return problem;
         }
         if let Stage::Stalled(message) = &self.stage {
-            return unavailable(message);
+            return Some(message.clone());
         }
-        if matches!(self.stage, Stage::Done) && !pods::are_starting(&live.pods) {
-            return unavailable(&pods::unready(&live.pods).unwrap_or_else(|| self.message.clone()));
-        }
-        Availability::Starting
+        (matches!(self.stage, Stage::Done) && !pods::are_starting(&live.pods))
+            .then(|| pods::unready(&live.pods).unwrap_or_else(|| self.message.clone()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::references::filled;
 use super::super::trouble;
 use super::super::validated::{Generated, LeftData};
 use super::super::values::{self, Image};
-use super::{Problem, Reader};
+use super::{Problem, Reader, salt};
 
 impl Reader {
     /// `None` in the outer option when something is wrong.
@@ -79,7 +79,7 @@ impl Reader {
             credentials_hash: observation
                 .credentials
                 .as_ref()
-                .map(trouble::credentials_hash),
+                .map(|credentials| trouble::credentials_hash(credentials, salt(resource))),
             credentials: observation.credentials.clone(),
             has_volume: live.is_some(),
             size: volume_size(storage.and_then(|s| s.size.as_ref()), live),

@@ -1,13 +1,14 @@
 //! The proxy, and the address that it gives a registry.
 
 use api::modelregistry::v1beta1::{Authorization, KubeRbacProxy, ModelRegistrySpec, ServiceRoute};
+use resources::cert_manager::Issuer;
 use resources::names::ObjectName;
 use resources::proxy::HEALTH_PORT;
 
-use super::super::names::RegistryName;
-use super::super::observe::Observation;
+use super::super::names::{self, RegistryName};
+use super::super::observe::{Certificate, Observation};
 use super::super::references::filled;
-use super::super::validated::{ByMethod, GatewayRoute, Proxy, ProxyRoute};
+use super::super::validated::{ByMethod, Proxy, ProxyRoute};
 use super::super::values::{Domain, Image, Port};
 use super::{Problem, Reader};
 
@@ -23,34 +24,7 @@ impl Reader {
         if proxy.tls_certificate_secret.is_some() != proxy.tls_key_secret.is_some() {
             self.problems.push(Problem::HalfCertificate);
         }
-        for (taken, field, number, other) in [
-            (
-                proxy.port == spec.rest.port,
-                "spec.kubeRBACProxy.port",
-                proxy.port,
-                "spec.rest.port",
-            ),
-            (
-                proxy.port == HEALTH_PORT,
-                "spec.kubeRBACProxy.port",
-                proxy.port,
-                "the proxy's health endpoint",
-            ),
-            (
-                spec.rest.port == HEALTH_PORT,
-                "spec.rest.port",
-                spec.rest.port,
-                "the proxy's health endpoint",
-            ),
-        ] {
-            if taken {
-                self.problems.push(Problem::PortTaken {
-                    field,
-                    port: number,
-                    other,
-                });
-            }
-        }
+        self.ports(proxy, spec);
         let image = proxy.image.as_deref().unwrap_or_default();
         let image = self.value("spec.kubeRBACProxy.image", Image::parse(image));
         let certificate = self.secret_key(
@@ -63,7 +37,8 @@ impl Reader {
         );
         let config =
             self.named(name.object("name of the ConfigMap", "", "-kube-rbac-proxy-config"));
-        let authorities = self.named(name.object("name of the ConfigMap", "", "-ca"));
+        let authorities = self.named(name.object("name of the ConfigMap", "", names::AUTHORITIES));
+        let issuer = self.issuer(proxy, observation)?;
         let delegator = self.derived(
             name,
             "label of the ClusterRoleBinding",
@@ -111,6 +86,8 @@ impl Reader {
             certificate: certificate?,
             key: key?,
             source: observation.certificate.clone(),
+            issuer,
+            trust: observation.trust.clone(),
             authorities: authorities?,
             config: config?,
             delegator: delegator?,
@@ -119,23 +96,58 @@ impl Reader {
             by_method,
         })
     }
-}
-
-/// Only where somebody can get to it: through the gateway, or by a host name that is known.
-pub(super) fn external_address(
-    name: &RegistryName,
-    spec: &ModelRegistrySpec,
-    gateway: Option<&GatewayRoute>,
-) -> Option<String> {
-    let proxy = spec.kube_rbac_proxy.as_ref()?;
-    if let Some(route) = gateway {
-        return Some(format!(
-            "{}/model-registry/{}",
-            route.gateway.domain,
-            name.as_str()
-        ));
+    /// Every listener of the pod has a port of its own.
+    fn ports(&mut self, proxy: &KubeRbacProxy, spec: &ModelRegistrySpec) {
+        for (taken, field, number, other) in [
+            (
+                proxy.port == spec.rest.port,
+                "spec.kubeRBACProxy.port",
+                proxy.port,
+                "spec.rest.port",
+            ),
+            (
+                proxy.port == HEALTH_PORT,
+                "spec.kubeRBACProxy.port",
+                proxy.port,
+                "the proxy's health endpoint",
+            ),
+            (
+                spec.rest.port == HEALTH_PORT,
+                "spec.rest.port",
+                spec.rest.port,
+                "the proxy's health endpoint",
+            ),
+        ] {
+            if taken {
+                self.problems.push(Problem::PortTaken {
+                    field,
+                    port: number,
+                    other,
+                });
+            }
+        }
     }
-    let domain = filled(proxy.domain.as_ref())?;
-    (proxy.service_route == ServiceRoute::Enabled)
-        .then(|| format!("{}-rest.{domain}:{}", name.as_str(), proxy.route_port))
+
+    /// Who signs, where cert-manager makes the certificate. `None` in the outer option when
+    /// something is wrong.
+    #[allow(
+        clippy::option_option,
+        reason = "one for something wrong, one for nothing there"
+    )]
+    fn issuer(
+        &mut self,
+        proxy: &KubeRbacProxy,
+        observation: &Observation,
+    ) -> Option<Option<Issuer>> {
+        let asked = proxy.cert_manager.as_ref();
+        let Some(asked) = asked.filter(|_| observation.certificate == Certificate::CertManager)
+        else {
+            return Some(None);
+        };
+        let issuer = Issuer::read(&asked.issuer_ref).map_err(|source| Problem::Reference {
+            field: "spec.kubeRBACProxy.certManager.issuerRef.name".to_owned(),
+            source,
+        });
+        self.keep(issuer).map(Some)
+    }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use cluster::Platform;
 use kube::{ResourceExt as _, api::ListParams};
 use resources::kind::{
-    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM,
-    POD_DISRUPTION_BUDGET, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, INGRESS, NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM, POD_DISRUPTION_BUDGET, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE,
+    SERVICE_ACCOUNT,
 };
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,7 @@ pub(super) async fn children(world: &World, name: &str) -> BTreeMap<String, Valu
         CLUSTER_ROLE_BINDING,
         CONFIG_MAP,
         DEPLOYMENT,
+        INGRESS,
         NETWORK_POLICY,
         PERSISTENT_VOLUME_CLAIM,
         POD_DISRUPTION_BUDGET,
@@ -30,7 +32,7 @@ pub(super) async fn children(world: &World, name: &str) -> BTreeMap<String, Valu
         SERVICE_ACCOUNT,
     ];
     if world.cluster.platform() == Platform::OpenShift {
-        kinds.push(ROUTE);
+        kinds.extend([HTTP_ROUTE, ROUTE]);
     }
     let ours = ListParams::default().labels("app.kubernetes.io/created-by=model-registry-operator");
     let lists = kinds.into_iter().map(|kind| {
@@ -82,9 +84,7 @@ fn normalised(value: Value) -> Value {
             Some(map) => Value::Object(map),
             None => Value::Array(list.into_iter().map(normalised).collect()),
         },
-        Value::Object(mut map) => {
-            // The server's choice by the image's tag, made when the field was nobody's.
-            map.remove("imagePullPolicy");
+        Value::Object(map) => {
             let read = |(key, value): (String, Value)| {
                 let value = match value.as_str().filter(|_| key == "config-file.yaml") {
                     Some(text) => serde_saphyr::from_str(text).expect("YAML"),

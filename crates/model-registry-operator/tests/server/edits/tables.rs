@@ -23,7 +23,10 @@ pub(super) fn rest() -> Vec<Row> {
         row(
             &["rest.image"],
             json!({"rest": {"image": "registry.test/server@sha256:0123"}}),
-            vec![server("/image", "registry.test/server@sha256:0123")],
+            vec![
+                server("/image", "registry.test/server@sha256:0123"),
+                server("/imagePullPolicy", "IfNotPresent"),
+            ],
         ),
         row(
             &["rest.resources"],
@@ -122,6 +125,78 @@ pub(super) fn operand() -> Vec<Row> {
             vec![at("PodDisruptionBudget N", "/spec/maxUnavailable", "50%")],
         ),
     ]
+}
+
+/// Base: a Postgres and the proxy, plain Kubernetes.
+pub(super) fn ingress() -> Vec<Row> {
+    const EXTERNAL: &str = "/metadata/annotations/routing.opendatahub.io~1external-address-rest";
+    let ways = |ingress: Value| json!({"expose": {"hosts": ["a.example.test", "b.example.test"], "ingress": ingress}});
+    vec![
+        row(
+            &["expose.hosts"],
+            ways(json!({})),
+            vec![
+                at("Ingress N", "/spec/rules/0/host", "a.example.test"),
+                at("Ingress N", "/spec/rules/1/host", "b.example.test"),
+                at(
+                    "Ingress N",
+                    "/spec/rules/1/http/paths/0/backend/service",
+                    json!({"name": "N", "port": {"name": "https-api"}}),
+                ),
+                at("Ingress N", "/spec/tls", Value::Null),
+                at("Ingress N", "/owned", true),
+                at("Service N", EXTERNAL, "a.example.test:80"),
+            ],
+        ),
+        row(
+            &["expose.ingress.className"],
+            ways(json!({"className": "nginx"})),
+            vec![at("Ingress N", "/spec/ingressClassName", "nginx")],
+        ),
+        row(
+            &["expose.ingress.annotations"],
+            ways(json!({"annotations": {"example.test/a": "b"}})),
+            vec![at(
+                "Ingress N",
+                "/metadata/annotations/example.test~1a",
+                "b",
+            )],
+        ),
+        row(
+            &["expose.ingress.tlsSecretName"],
+            ways(json!({"tlsSecretName": "other"})),
+            vec![
+                at(
+                    "Ingress N",
+                    "/spec/tls/0",
+                    json!({"hosts": ["a.example.test", "b.example.test"], "secretName": "other"}),
+                ),
+                at("Service N", EXTERNAL, "a.example.test:443"),
+            ],
+        ),
+    ]
+}
+
+/// Base: a Postgres and the proxy, OpenShift, which has Gateway API.
+pub(super) fn gateways() -> Vec<Row> {
+    vec![row(
+        &["expose.gateways"],
+        json!({"expose": {"hosts": ["a.example.test"], "gateways": [{"name": "public", "sectionName": "https"}]}}),
+        vec![
+            at("HTTPRoute N", "/spec/hostnames", json!(["a.example.test"])),
+            at(
+                "HTTPRoute N",
+                "/spec/parentRefs/public/sectionName",
+                "https",
+            ),
+            at("HTTPRoute N", "/spec/rules/0/backendRefs/N/port", 8443),
+            at(
+                "NetworkPolicy N-https-route",
+                "/spec/ingress/0/from",
+                Value::Null,
+            ),
+        ],
+    )]
 }
 
 /// One field that names a key whose content becomes a file.

@@ -60,31 +60,106 @@ fn a_registry_that_starts_is_told_of_twice() {
     assert!(STARTING.contains("ContainerCreating"));
 }
 
+/// Older pods serve all the while: the registry is available, and not yet what is asked for.
 #[test]
-fn no_stale_true_after_an_edit() {
-    let mut world = World::new(mysql()).with_all([up(), slice(true)]);
+fn a_rolling_update_is_no_outage_and_no_stale_true() {
+    let mut world = World::new(mysql()).with_all([up(), slice(true), serving(8080)]);
     assert_eq!(get(&world.pass(), "Available").status, "True");
     world.resource.metadata.generation = Some(5);
-    for deployment in [
-        deployment(2, 1, [1, 1, 0], json!([minimum("True"), rolled_out()])),
+    for (deployment, generation) in [
+        // The controller has not looked at it: what was told is of the edit before.
+        (
+            deployment(2, 1, [1, 1, 0], json!([minimum("True"), rolled_out()])),
+            4,
+        ),
+        // It has, and speaks of the old pods.
+        (
+            deployment(2, 2, [1, 0, 0], json!([minimum("True"), rolled_out()])),
+            5,
+        ),
         // The old pod is available, the new one is not.
-        deployment(2, 2, [2, 1, 1], json!([minimum("True"), rolling()])),
-        deployment(2, 2, [2, 1, 0], json!([minimum("True"), rolling()])),
+        (
+            deployment(2, 2, [2, 1, 1], json!([minimum("True"), rolling()])),
+            5,
+        ),
+        (
+            deployment(2, 2, [2, 1, 0], json!([minimum("True"), rolling()])),
+            5,
+        ),
     ] {
         world.documents[1] = deployment;
         let status = world.pass();
+        let available = get(&status, "Available");
         assert_eq!(
-            brief(&status, "Available"),
-            expect("False", "DeploymentUnavailable", STARTING)
+            (available.status.as_str(), available.observed_generation),
+            ("True", Some(generation))
         );
         assert_eq!(
             brief(&status, "Progressing"),
             expect("True", "UpdatingDeployment", "Updating deployment")
         );
-        assert_eq!(get(&status, "Ready").status, "False");
+        let ready = get(&status, "Ready");
+        assert_eq!(
+            (
+                ready.status.as_str(),
+                ready.reason.as_str(),
+                ready.observed_generation
+            ),
+            ("False", "UpdatingDeployment", Some(5))
+        );
     }
     world.documents[1] = deployment(2, 2, [1, 1, 0], json!([minimum("True"), rolled_out()]));
-    assert_eq!(get(&world.pass(), "Available").status, "True");
+    let status = world.pass();
+    for type_ in ["Available", "Ready"] {
+        assert_eq!(get(&status, type_).status, "True");
+        assert_eq!(get(&status, type_).observed_generation, Some(5));
+    }
+}
+
+#[test]
+fn what_holds_new_pods_up_is_told_while_old_ones_serve() {
+    let crashing = pod(
+        "z",
+        NAME,
+        &["rest-container"],
+        json!([waiting("rest-container", "ImagePullBackOff", "no image")]),
+    );
+    let mut world = World::new(mysql()).with_all([
+        deployment(2, 2, [2, 1, 1], json!([minimum("True"), rolling()])),
+        slice(true),
+        serving(8080),
+        crashing,
+    ]);
+    let status = world.pass();
+    assert_eq!(get(&status, "Available").status, "True");
+    assert_eq!(
+        brief(&status, "Ready"),
+        expect(
+            "False",
+            "UpdatingDeployment",
+            "pod z has unready containers [rest-container: {waiting: {reason: ImagePullBackOff, message: no image}}]"
+        )
+    );
+    let late = condition(
+        "Progressing",
+        "False",
+        "ProgressDeadlineExceeded",
+        "timed out",
+    );
+    world.documents[1] = deployment(2, 2, [2, 1, 1], json!([minimum("True"), late]));
+    let status = world.pass();
+    assert_eq!(get(&status, "Available").status, "True");
+    assert_eq!(get(&status, "Ready").reason, "ProgressDeadlineExceeded");
+}
+
+/// The Service follows an edit at once, the old pods do not.
+#[test]
+fn old_pods_behind_another_port_are_no_use() {
+    let rolling = deployment(2, 2, [2, 1, 1], json!([minimum("True"), rolling()]));
+    for (pod, available) in [(serving(8080), "True"), (serving(9999), "False")] {
+        let mut world = World::new(mysql()).with_all([rolling.clone(), slice(true), pod]);
+        assert_eq!(get(&world.pass(), "Available").status, available);
+    }
 }
 
 #[test]
