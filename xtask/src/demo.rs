@@ -22,6 +22,7 @@ use crate::steps::root;
 const SHOWS: &[Show] = &[Show {
     operator: Operator {
         name: "model-registry-operator",
+        variant: "default",
         flags: &[
             "--metrics-bind-address=127.0.0.1:0",
             "--health-probe-bind-address=127.0.0.1:0",

@@ -20,6 +20,8 @@ const UNTIL_GONE: &str = r#"dir=$1; shift; "$@" & pid=$!; while [ -d "$dir" ] &&
 pub(crate) struct Operator {
     /// The name of its package, program and folder in `config`.
     pub(crate) name: &'static str,
+    /// What is installed of it: `default`, or an overlay.
+    pub(crate) variant: &'static str,
     /// Flags that a process beside others must have, instead of those of the same name in the
     /// Deployment: free ports, above all.
     pub(crate) flags: &'static [&'static str],
@@ -47,13 +49,24 @@ impl Operator {
             .join(self.name))
     }
 
-    /// Applies everything of `config/NAME/default` but the Deployment, which is returned.
+    /// Applies everything of `config/NAME/VARIANT` but the Deployment, which is returned.
     pub(crate) async fn install(&self, client: &Client, kubectl: &Path) -> Result<Deployed> {
-        let folder = root().join("config").join(self.name).join("default");
-        let (deployments, others): (Vec<_>, Vec<_>) = kustomize(kubectl, &folder)?
+        self.install_edited(client, kubectl, |_| {}).await
+    }
+
+    /// [`Operator::install`], with each object changed by `edit` before.
+    pub(crate) async fn install_edited(
+        &self,
+        client: &Client,
+        kubectl: &Path,
+        edit: impl Fn(&mut DynamicObject),
+    ) -> Result<Deployed> {
+        let folder = root().join("config").join(self.name).join(self.variant);
+        let (deployments, mut others): (Vec<_>, Vec<_>) = kustomize(kubectl, &folder)?
             .into_iter()
             .partition(|object| kind(object) == "Deployment");
-        for object in &others {
+        for object in &mut others {
+            edit(object);
             cluster::apply(client, "default", object).await?;
         }
         let [deployment] = deployments.as_slice() else {
@@ -75,7 +88,7 @@ impl Operator {
         kubeconfig: &Path,
         cluster_dir: &Path,
     ) -> Result<Running> {
-        let log = cluster_dir.join(format!("{}.log", self.name));
+        let log = cluster_dir.join(format!("{}.log", deployed.namespace));
         let out = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
         let child = Command::new("sh")
             .args(["-c", UNTIL_GONE, "operator"])
@@ -84,8 +97,6 @@ impl Operator {
             .args(replace_flags(&deployed.args, self.flags))
             .envs(deployed.env.iter().map(|(name, value)| (name, value)))
             .env("KUBECONFIG", kubeconfig)
-            // As in the default manifests: no API server can reach a Service's program out here.
-            .env("ENABLE_WEBHOOKS", "false")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
@@ -129,6 +140,12 @@ pub(crate) struct Deployed {
 }
 
 impl Deployed {
+    /// The same with a flag of this process in place of the Deployment's of the same name.
+    pub(crate) fn with_flag(mut self, flag: &str) -> Self {
+        self.args = replace_flags(&self.args, &[flag]);
+        self
+    }
+
     fn read(deployment: &DynamicObject) -> Result<Self> {
         let text = |pointer| {
             deployment
@@ -197,7 +214,7 @@ pub(crate) fn kustomize(kubectl: &Path, folder: &Path) -> Result<Vec<DynamicObje
 }
 
 /// The kind that a document names.
-fn kind(object: &DynamicObject) -> &str {
+pub(crate) fn kind(object: &DynamicObject) -> &str {
     object
         .types
         .as_ref()

@@ -47,7 +47,8 @@ impl Crowd {
         Self { prefix, count }
     }
 
-    fn namespace(&self) -> String {
+    /// Where its registries are.
+    pub(crate) fn namespace(&self) -> String {
         format!("{}registries", self.prefix)
     }
 
@@ -81,6 +82,16 @@ impl Crowd {
 
     /// Creates a registry with a given Postgres and a proxy; returns its uid.
     pub(crate) async fn create(&self, client: &Client, number: usize) -> Result<String> {
+        let made = self.post(client, number, false).await?;
+        made.uid().context("a created object has a uid")
+    }
+
+    /// Whether the registry would be created.
+    pub(crate) async fn try_create(&self, client: &Client, number: usize) -> Result<()> {
+        self.post(client, number, true).await.map(drop)
+    }
+
+    async fn post(&self, client: &Client, number: usize, dry_run: bool) -> Result<DynamicObject> {
         let name = self.name(number);
         let registry = serde_json::from_value(json!({
             "apiVersion": "modelregistry.opendatahub.io/v1beta1", "kind": "ModelRegistry",
@@ -97,12 +108,14 @@ impl Crowd {
                 },
             },
         }))?;
-        let made = self
-            .registries(client)
-            .create(&PostParams::default(), &registry)
+        let params = PostParams {
+            dry_run,
+            ..PostParams::default()
+        };
+        self.registries(client)
+            .create(&params, &registry)
             .await
-            .with_context(|| format!("creating ModelRegistry {name}"))?;
-        made.uid().context("a created object has a uid")
+            .with_context(|| format!("creating ModelRegistry {name}"))
     }
 
     /// Does something for each number, some at once.
@@ -203,7 +216,7 @@ pub(crate) fn registry<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// Whether the condition `Available` is true.
-fn is_available(object: &DynamicObject) -> bool {
+pub(crate) fn is_available(object: &DynamicObject) -> bool {
     let conditions = object.data.pointer("/status/conditions");
     let conditions = conditions.and_then(Value::as_array);
     conditions

@@ -1,28 +1,41 @@
-//! One cluster with one operator in it, and what an operator goes through.
+//! One cluster with an operator in it, and what an operator goes through.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use cluster::{AuditLog, Cluster, Options, Platform, Record, tools};
 use jiff::Timestamp;
 use kube::Client;
+use kube::api::{DynamicObject, ResourceExt as _};
+use serde_json::{Value, json};
 
 use super::crowd::{Crowd, Seconds};
 use super::usage::{self, Usage, usage};
-use crate::operator::{Deployed, Operator, Running};
+use crate::operator::{Deployed, Operator, Running, kind};
 use crate::steps::run;
 
 /// What is measured.
-pub(crate) const OPERATOR: Operator = Operator {
-    name: "model-registry-operator",
-    flags: &[
-        "--metrics-bind-address=127.0.0.1:0",
-        "--health-probe-bind-address=127.0.0.1:0",
-        "--max-concurrent-reconciles=16",
-    ],
-};
+pub(crate) const OPERATOR: Operator = operator("default");
+/// The same with admission and conversion.
+pub(crate) const WITH_WEBHOOKS: Operator = operator("overlays/webhook");
+/// The operator of the catalog, which is the same program.
+pub(crate) const CATALOG: Operator = operator("overlays/catalog");
+
+const fn operator(variant: &'static str) -> Operator {
+    Operator {
+        name: "model-registry-operator",
+        variant,
+        flags: &[
+            "--metrics-bind-address=127.0.0.1:0",
+            "--health-probe-bind-address=127.0.0.1:0",
+            "--max-concurrent-reconciles=16",
+        ],
+    }
+}
 
 /// An operator is done when it asked for nothing this long.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -30,14 +43,15 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// How long it may take to lead, to be done, to stop.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A cluster with the operator's manifests.
+/// A cluster with an operator's manifests.
 pub(crate) struct Scenario {
     /// The cluster.
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Arc<Cluster>,
     /// A cluster admin.
     pub(crate) client: Client,
     /// The operator's own way in.
     kubeconfig: PathBuf,
+    operator: Operator,
     deployed: Deployed,
     program: PathBuf,
 }
@@ -54,13 +68,32 @@ pub(crate) struct Process {
 
 impl Scenario {
     /// Starts a cluster of its own, so that no measure has the remains of another in it.
-    pub(crate) async fn new(platform: Platform, program: &Path) -> Result<Self> {
+    pub(crate) async fn new(
+        platform: Platform,
+        operator: Operator,
+        program: &Path,
+    ) -> Result<Self> {
         let cluster = Cluster::start(&Options {
             platform,
             ..Options::default()
         })?;
+        Self::of(Arc::new(cluster), operator, program).await
+    }
+
+    /// Another operator in the same cluster.
+    pub(crate) async fn beside(&self, operator: Operator) -> Result<Self> {
+        Self::of(Arc::clone(&self.cluster), operator, &self.program).await
+    }
+
+    async fn of(cluster: Arc<Cluster>, operator: Operator, program: &Path) -> Result<Self> {
         let client = cluster.client()?;
-        let deployed = OPERATOR.install(&client, &tools::ensure()?.kubectl).await?;
+        let port = free_port()?;
+        let deployed = operator
+            .install_edited(&client, &tools::ensure()?.kubectl, |object| {
+                lead_here(object, port);
+            })
+            .await?
+            .with_flag(&format!("--webhook-bind-address=127.0.0.1:{port}"));
         let kubeconfig = cluster
             .service_account_kubeconfig(&deployed.namespace, &deployed.service_account)
             .await?;
@@ -68,6 +101,7 @@ impl Scenario {
             cluster,
             client,
             kubeconfig,
+            operator,
             deployed,
             program: program.to_owned(),
         })
@@ -84,7 +118,7 @@ impl Scenario {
     pub(crate) async fn start(&self) -> Result<Process> {
         let mark = self.cluster.audit_mark().await?;
         let started = Timestamp::now();
-        let mut running = OPERATOR.start(
+        let mut running = self.operator.start(
             &self.program,
             &self.deployed,
             &self.kubeconfig,
@@ -207,10 +241,78 @@ impl Process {
     }
 }
 
+/// A port that nobody listens on.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Leads the API server's calls to this machine: an address in the cluster is served by nobody
+/// here, and a Service of type ExternalName leads anywhere.
+fn lead_here(object: &mut DynamicObject, port: u16) {
+    if kind(object) == "Service"
+        && object.name_any().ends_with("-webhook-service")
+        && let Some(spec) = object.data.get_mut("spec")
+    {
+        *spec = json!({"type": "ExternalName", "externalName": "localhost"});
+    }
+    let configs = object
+        .data
+        .get_mut("webhooks")
+        .and_then(Value::as_array_mut);
+    for webhook in configs.into_iter().flatten() {
+        set_port(webhook.pointer_mut("/clientConfig/service"), port);
+    }
+    let conversion = "/spec/conversion/webhook/clientConfig/service";
+    set_port(object.data.pointer_mut(conversion), port);
+}
+
+fn set_port(service: Option<&mut Value>, port: u16) {
+    if let Some(service) = service.and_then(Value::as_object_mut) {
+        service.insert("port".to_owned(), port.into());
+    }
+}
+
 fn is_lease(record: &Record) -> bool {
     record.group == "coordination.k8s.io"
 }
 
 fn leads(record: &Record) -> bool {
     is_lease(record) && record.is_write() && record.code < 300
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led(object: Value) -> Value {
+        let mut object: DynamicObject = serde_json::from_value(object).unwrap();
+        lead_here(&mut object, 7);
+        serde_json::to_value(object).unwrap()
+    }
+
+    #[test]
+    fn calls_of_the_api_server_come_here() {
+        let service = led(json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "a-webhook-service"}, "spec": {"selector": {"a": "b"}}}));
+        assert_eq!(
+            service["spec"],
+            json!({"type": "ExternalName", "externalName": "localhost"})
+        );
+        let configuration = led(json!({"metadata": {"name": "c"}, "webhooks": [
+            {"clientConfig": {"service": {"name": "a-webhook-service", "port": 443}}},
+        ]}));
+        assert_eq!(
+            configuration["webhooks"][0]["clientConfig"]["service"]["port"],
+            7
+        );
+        let definition = led(json!({"metadata": {"name": "d"}, "spec": {"conversion": {
+            "webhook": {"clientConfig": {"service": {"port": 443}}}}}}));
+        assert_eq!(
+            definition["spec"]["conversion"]["webhook"]["clientConfig"]["service"]["port"],
+            7
+        );
+        let other = json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "metrics-service"}, "spec": {"selector": {"a": "b"}}});
+        assert_eq!(led(other.clone()), other);
+    }
 }
