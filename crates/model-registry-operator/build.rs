@@ -1,8 +1,13 @@
-//! Tells the program which commit it was built from, where that is known.
+//! Tells the program which commit it was built from, where that is known, and links it small.
 
 use std::process::Command;
 
 fn main() {
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        // Addresses that the loader adjusts take bits instead of 24 bytes each: 0.6 MB less of a
+        // program that is resident as a whole.
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
     let given = std::env::var("BUILD_COMMIT")
         .ok()
