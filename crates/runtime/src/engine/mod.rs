@@ -9,6 +9,7 @@ mod pass;
 mod reads;
 mod roots;
 mod share;
+mod shown;
 mod watch;
 
 use std::{

@@ -6,7 +6,7 @@ use http::Request;
 use kube::{
     Client,
     core::params::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{DynamicObject, ObjectMeta, PartialObjectMeta, request::Request as Build},
+    core::{ObjectMeta, request::Request as Build},
 };
 use resources::{
     Kind, Planned, Scope,
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::ownership::creator;
+use super::{ownership::creator, shown::Partial};
 use crate::outcome::Target;
 
 /// Longest that one request may take, all attempts included.
@@ -251,7 +251,7 @@ impl Objects {
     }
 
     async fn send_for_meta(&self, request: Request<Vec<u8>>) -> Answer<ObjectMeta> {
-        self.send::<PartialObjectMeta<DynamicObject>>(request)
+        self.send::<Partial>(request)
             .await
             .map(|answer| answer.metadata)
     }

@@ -17,6 +17,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value};
 
+use super::shown::digest;
+
 /// Name of a map or list element itself in the field set below it.
 const ITSELF: &str = ".";
 const APPLY: &str = "Apply";
@@ -55,9 +57,7 @@ impl Ownership {
                 this.mine = true;
                 this.created_as = this.created_as.or(created_as);
                 entry.operation.hash(&mut hasher);
-                if let Some(FieldsV1(fields)) = &entry.fields_v1 {
-                    fields.to_string().hash(&mut hasher);
-                }
+                entry.fields_v1.as_ref().map(digest).hash(&mut hasher);
                 this.created_only |= update;
             } else if update && predecessors.contains(&holder) {
                 this.inherited = true;

@@ -4,12 +4,8 @@
 //! The manager says who wants what, so the object itself remembers what has to be undone, and a
 //! restart forgets nothing.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kube::core::ObjectMeta;
 use resources::{Kind, Share, share};
 use serde_json::Value;
@@ -21,6 +17,7 @@ use super::{
     memory::{RootKey, is_newer},
     objects::RequestError,
     ownership,
+    shown::digest,
 };
 use crate::{
     component::Component,
@@ -187,11 +184,8 @@ impl Held {
             if !ours || entry.subresource.is_some() || !ownership::is_apply(entry) {
                 continue;
             }
-            let mut hasher = DefaultHasher::new();
-            if let Some(FieldsV1(fields)) = &entry.fields_v1 {
-                fields.to_string().hash(&mut hasher);
-            }
-            managers.insert(manager.to_owned(), hasher.finish());
+            let fields = entry.fields_v1.as_ref().map_or(0, digest);
+            managers.insert(manager.to_owned(), fields);
         }
         Self {
             uid: meta.uid.clone().unwrap_or_default(),

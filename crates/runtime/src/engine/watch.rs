@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use futures::StreamExt;
 use kube::{
     Api, Client, Resource as _,
-    core::{ApiResource, DynamicObject, DynamicResourceScope, ObjectMeta, PartialObjectMeta},
+    core::{ApiResource, DynamicResourceScope, ObjectMeta},
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
 use resources::{Kind, Scope};
@@ -19,6 +19,7 @@ use super::{
     memory::{RootKey, Seen, Shown},
     objects::is_missing_right,
     ownership::Ownership,
+    shown::{Partial, Whole},
 };
 use crate::{
     component::{Component, Detail, Watched},
@@ -48,8 +49,11 @@ impl Reach {
     }
 }
 
-/// Whole objects in one page of a list.
-const FEW: u32 = 50;
+/// Whole objects in one page of a list. Parts of them are kept: many at once would be the most
+/// memory that the process ever needs.
+const WHOLE: u32 = 50;
+/// The same for metadata, which is a few KiB each.
+const METADATA: u32 = 100;
 
 /// How far the watches are. A watch that may not be opened counts as done: what it would have
 /// shown is missing, and the missing rule is reported.
@@ -148,27 +152,26 @@ impl<C: Component> Engine<C> {
 
     /// Reads one watch to its end, which is that of the process.
     async fn drain(&self, watched: Watched, namespace: Option<&str>, count: &mut impl FnMut()) {
-        let mut config = watcher::Config::default();
+        let mut config = watcher::Config::default().page_size(match watched.detail {
+            Detail::Metadata => METADATA,
+            Detail::Fields(_) => WHOLE,
+        });
         if watched.selector.is_empty() {
             self.with_memory(|memory| memory.know_all(watched.kind, false));
         } else {
             config = config.labels(watched.selector);
         }
-        if watched.detail != Detail::Metadata {
-            // Whole objects come in and parts are kept: few at once, or the list is the peak.
-            config = config.page_size(FEW);
-        }
         let client = self.client.clone();
         match watched.detail {
             Detail::Metadata => {
-                let api = api::<PartialObjectMeta<DynamicObject>>(client, watched.kind, namespace);
+                let api = api::<Partial>(client, watched.kind, namespace);
                 let stream = watcher(api, config).default_backoff().map(|event| {
                     event.map(|event| map_event(event, |object| (object.metadata, Value::Null)))
                 });
                 self.consume(watched, namespace, stream, count).await;
             }
             Detail::Fields(fields) => {
-                let api = api::<DynamicObject>(client, watched.kind, namespace);
+                let api = api::<Whole>(client, watched.kind, namespace);
                 let stream = watcher(api, config).default_backoff().map(move |event| {
                     event.map(|event| {
                         map_event(event, |object| {
@@ -356,7 +359,7 @@ pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// The members of an object that a status looks at, with the metadata that tells objects apart.
-fn part_of(object: &DynamicObject, fields: &[&str]) -> Value {
+fn part_of(object: &Whole, fields: &[&str]) -> Value {
     let meta = &object.metadata;
     let mut kept = Map::new();
     let slim = ObjectMeta {
@@ -409,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_part_holds_what_was_asked_for() {
-        let object: DynamicObject = serde_json::from_value(json!({
+        let object: Whole = serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "a", "uid": "1", "resourceVersion": "7", "managedFields": [], "annotations": {"x": "y"}},
             "spec": {"replicas": 1, "template": {"spec": {}}}, "status": {"replicas": 1}
