@@ -21,7 +21,7 @@ use tracing::{debug, error};
 use super::{
     Engine, key_of,
     memory::{RootKey, is_newer},
-    watch::{Progress, api_resource, is_forbidden},
+    watch::{Progress, WHOLE, api_resource, is_forbidden},
 };
 use crate::{component::Component, permissions::Rule};
 
@@ -43,7 +43,7 @@ impl<C: Component> Engine<C> {
                 Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
                 None => Api::all_with(self.client.clone(), &resource),
             };
-            watcher(api, watcher::Config::default())
+            watcher(api, watcher::Config::default().page_size(WHOLE))
                 .default_backoff()
                 .map(move |event| (index, event))
                 .boxed()

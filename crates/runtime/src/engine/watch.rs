@@ -51,7 +51,7 @@ impl Reach {
 
 /// Whole objects in one page of a list. Parts of them are kept: many at once would be the most
 /// memory that the process ever needs.
-const WHOLE: u32 = 50;
+pub(super) const WHOLE: u32 = 20;
 /// The same for metadata, which is a few KiB each.
 const METADATA: u32 = 100;
 
