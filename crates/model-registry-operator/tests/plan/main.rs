@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod authorities;
 mod dashboard;
 mod database;
 mod gateway;

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod access;
+mod authorities;
 mod children;
 mod columns;
 mod dashboard;
