@@ -27,4 +27,5 @@ mod rendered;
 mod samples;
 mod tls_profile;
 mod unexpected;
+mod uploads;
 mod variants;
