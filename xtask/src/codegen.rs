@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use model_registry_operator::aihub::deployed;
 
 use crate::steps::root;
 
@@ -18,10 +20,34 @@ fn generated() -> Result<Vec<(String, String)>> {
     Ok(files)
 }
 
+/// Files that are made of generated ones: what an AIHub deploys.
+fn rendered() -> Result<Vec<(String, String)>> {
+    let kubectl = cluster::tools::ensure()?.kubectl;
+    let output = Command::new(kubectl)
+        .args(["kustomize", deployed::OVERLAY])
+        .current_dir(root())
+        .output()
+        .context("kubectl kustomize")?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        bail!("kubectl kustomize {}: {message}", deployed::OVERLAY);
+    }
+    let text = format!(
+        "{}{}",
+        api::codegen::HEADER,
+        String::from_utf8(output.stdout)?
+    );
+    Ok(vec![(deployed::FILE.to_owned(), text)])
+}
+
 /// Writes the generated files, or with `check` names those that differ.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let files = generated()?;
-    let different = differing(&root(), &files);
+    write(check, &generated()?)?;
+    write(check, &rendered()?)
+}
+
+fn write(check: bool, files: &[(String, String)]) -> Result<()> {
+    let different = differing(&root(), files);
     if check {
         if !different.is_empty() {
             let names: Vec<&str> = different.iter().map(|(path, _)| path.as_str()).collect();

@@ -6,6 +6,7 @@
 #[macro_use]
 mod absent;
 pub mod additions;
+pub mod aihub;
 #[cfg(feature = "arbitrary")]
 pub mod arbitrary;
 pub mod catalog;
@@ -45,4 +46,19 @@ pub fn v1alpha1() -> CustomResourceDefinition {
 #[must_use]
 pub fn catalog() -> CustomResourceDefinition {
     schema::structural(catalog::v1alpha1::Catalog::crd())
+}
+
+/// The definition of AIHub. It belongs to an installation of its own.
+#[must_use]
+pub fn aihub() -> CustomResourceDefinition {
+    let mut crd = schema::structural(aihub::v1alpha1::AIHub::crd());
+    for version in &mut crd.spec.versions {
+        let root = version.schema.as_mut();
+        if let Some(root) = root.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            // Without it there is nothing to say where anything goes.
+            root.required = Some(vec!["spec".to_owned()]);
+            root.x_kubernetes_validations = Some(rules::validations(rules::ONLY_HUB));
+        }
+    }
+    crd
 }

@@ -2,6 +2,7 @@
 //!
 //! The messages are interface: clients show them and tests of users compare them.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 use serde_json::{Value, json};
 
 /// One rule that the API server evaluates on the object that carries it.
@@ -105,6 +106,23 @@ pub const POSITIVE_SIZE_LIMIT: &[Rule] = &[Rule {
     rule: "quantity(string(self)).isGreaterThan(quantity('0'))",
     message: "sizeLimit must be greater than zero",
 }];
+
+/// The whole AIHub: a rule about the name has its place at the root.
+pub const ONLY_HUB: &[Rule] = &[Rule {
+    rule: "self.metadata.name == 'default-aihub'",
+    message: "Only the name 'default-aihub' is allowed",
+}];
+
+/// Rules as the type of a definition has them.
+#[must_use]
+pub fn validations(rules: &[Rule]) -> Vec<ValidationRule> {
+    let typed = |rule: &Rule| ValidationRule {
+        rule: rule.rule.to_owned(),
+        message: Some(rule.message.to_owned()),
+        ..ValidationRule::default()
+    };
+    rules.iter().map(typed).collect()
+}
 
 /// The form that `x-kubernetes-validations` has in a schema.
 #[must_use]

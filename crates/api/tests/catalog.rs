@@ -1,4 +1,4 @@
-//! The definition of Catalog beside the recorded one of the Go operator.
+//! The definitions of Catalog and AIHub beside the recorded ones of the Go operator.
 #![cfg(test)]
 
 use std::path::PathBuf;
@@ -35,20 +35,28 @@ fn plain(value: &Value) -> Value {
 }
 
 #[test]
-fn the_schema_is_the_recorded_one() {
+fn the_schemas_are_the_recorded_ones() {
     let folder = std::env::var_os("COMPAT_DIR").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat"),
         PathBuf::from,
     );
-    let file = folder.join("crds/aihub.opendatahub.io_catalogs.yaml");
-    let Ok(text) = std::fs::read_to_string(file) else {
-        eprintln!("compat: folder not there, schema comparison not run");
-        return;
-    };
-    let recorded: Value = serde_saphyr::from_str(&text).expect("the recorded definition is YAML");
-    let ours = serde_json::to_value(api::catalog()).expect("a definition is JSON");
-    assert_eq!(plain(&ours["spec"]), plain(&recorded["spec"]));
-    assert_eq!(ours["metadata"]["name"], recorded["metadata"]["name"]);
+    for (file, ours) in [
+        ("aihub.opendatahub.io_catalogs.yaml", api::catalog()),
+        (
+            "components.platform.opendatahub.io_aihubs.yaml",
+            api::aihub(),
+        ),
+    ] {
+        let Ok(text) = std::fs::read_to_string(folder.join("crds").join(file)) else {
+            eprintln!("compat: folder not there, schema comparison not run");
+            return;
+        };
+        let recorded: Value =
+            serde_saphyr::from_str(&text).expect("the recorded definition is YAML");
+        let ours = serde_json::to_value(ours).expect("a definition is JSON");
+        assert_eq!(plain(&ours["spec"]), plain(&recorded["spec"]));
+        assert_eq!(ours["metadata"]["name"], recorded["metadata"]["name"]);
+    }
 }
 
 #[test]

@@ -40,7 +40,9 @@ fn the_reference_is_current() {
 #[test]
 fn a_manifest_reads_as_the_definition() {
     let manifests = codegen::crd_yaml().expect("manifests");
-    let definitions = api::crds().into_iter().chain([api::catalog()]);
+    let definitions = api::crds()
+        .into_iter()
+        .chain([api::catalog(), api::aihub()]);
     for (crd, (_, content)) in definitions.zip(&manifests) {
         let read: k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition =
             serde_saphyr::from_str(content).expect("YAML");
@@ -54,7 +56,7 @@ fn a_manifest_reads_as_the_definition() {
 fn every_field_of_ours_is_described() {
     for crd in api::crds()
         .into_iter()
-        .chain([api::v1alpha1(), api::catalog()])
+        .chain([api::v1alpha1(), api::catalog(), api::aihub()])
     {
         for version in &crd.spec.versions {
             let schema = serde_json::to_value(&version.schema).expect("JSON");

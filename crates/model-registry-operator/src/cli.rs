@@ -9,14 +9,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use runtime::args::{OperatorArgs, normalise};
 
-use crate::offline::{Files, OfflineError};
-use crate::registry::Registry;
-use crate::registry::config::Config;
+use crate::offline::{Files, Kinds, OfflineError};
 use crate::render::{self, RenderArgs};
 use crate::validate_cli;
-
-/// Exit code of a usage error, as clap's own.
-const USAGE: u8 = 2;
 
 /// Version, with the commit where it is known.
 #[must_use]
@@ -47,7 +42,7 @@ pub enum Command {
     Modelregistry,
     /// Print the objects that resources become, without a cluster.
     ///
-    /// Documents that are not a ModelRegistry count as existing in the cluster. The environment
+    /// Documents that are no ModelRegistry, Catalog or AIHub count as existing in the cluster. The environment
     /// variables of the operator are honoured. What is random, and every value of a Secret,
     /// prints as <generated>.
     Render(RenderArgs),
@@ -60,8 +55,7 @@ pub enum Command {
     },
     /// Run the operator for Catalog resources.
     Catalog,
-    /// Not part of this operator yet.
-    #[command(hide = true)]
+    /// Run the operator for AIHub resources: it deploys the operators of the other two kinds.
     Aihub,
 }
 
@@ -78,12 +72,10 @@ impl Cli {
     pub fn offline(&self) -> Option<ExitCode> {
         let mut out = io::stdout().lock();
         let done = match self.command.as_ref()? {
-            Command::Modelregistry | Command::Catalog => return None,
-            Command::Render(args) => {
-                registry().and_then(|registry| render::run(&registry, args, &mut out))
-            }
+            Command::Modelregistry | Command::Catalog | Command::Aihub => return None,
+            Command::Render(args) => kinds().and_then(|kinds| render::run(&kinds, args, &mut out)),
             Command::Validate(files) => {
-                registry().and_then(|registry| validate_cli::run(&registry, files, &mut out))
+                kinds().and_then(|kinds| validate_cli::run(&kinds, files, &mut out))
             }
             Command::Completion { shell } => {
                 let mut text = Vec::new();
@@ -95,7 +87,6 @@ impl Cli {
                 );
                 out.write_all(&text).map_err(OfflineError::Write)
             }
-            Command::Aihub => return Some(unknown("aihub")),
         };
         Some(match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -109,22 +100,12 @@ impl Cli {
     }
 }
 
-fn registry() -> Result<Registry, OfflineError> {
-    let config = Config::from_env()?;
-    for warning in &config.warnings {
+fn kinds() -> Result<Kinds, OfflineError> {
+    let (kinds, warnings) = Kinds::from_lookup(|name| std::env::var(name).ok())?;
+    for warning in &warnings {
         say("warning", warning);
     }
-    Ok(Registry { config })
-}
-
-fn unknown(subcommand: &str) -> ExitCode {
-    say(
-        "error",
-        format!(
-            "subcommand {subcommand} is not part of this operator yet; it runs modelregistry and catalog"
-        ),
-    );
-    ExitCode::from(USAGE)
+    Ok(kinds)
 }
 
 /// One line for people. Nobody can be told that it cannot be written.
@@ -185,7 +166,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(&arguments).unwrap_err().exit_code(),
-                i32::from(USAGE),
+                2,
                 "{arguments:?}"
             );
         }

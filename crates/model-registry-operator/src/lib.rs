@@ -1,5 +1,6 @@
 //! ModelRegistry resources become running, secured registries.
 
+pub mod aihub;
 pub mod catalog;
 pub mod cli;
 pub mod migration;

@@ -1,8 +1,11 @@
 //! Entry point: what needs no cluster is done at once, else the operator runs.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 
+use model_registry_operator::aihub::config::{MANIFESTS, refuse_manifests};
+use model_registry_operator::aihub::{self, Hub};
 use model_registry_operator::catalog::{self, Catalog};
 use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
@@ -40,24 +43,41 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         filter.as_deref(),
         terminal,
     ))?;
-    if matches!(cli.command, Some(Command::Catalog)) {
-        let config = catalog::config::Config::from_env()?;
-        let process = Process {
-            lease: catalog::rbac::LEASE,
-            ..PROCESS
-        };
-        warn(&config.shared.warnings);
-        return start(process, cli, Catalog { config }, Beside::default());
+    let served = webhook::enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
+    match cli.command {
+        Some(Command::Catalog) => {
+            let config = catalog::config::Config::from_env()?;
+            let process = Process {
+                lease: catalog::rbac::LEASE,
+                ..PROCESS
+            };
+            warn(&config.shared.warnings);
+            let beside = Beside {
+                webhooks: served.then(|| catalog::webhook::webhooks(config.clone())),
+                chore: None,
+            };
+            start(process, cli, Catalog { config }, beside)
+        }
+        Some(Command::Aihub) => {
+            refuse_manifests(Path::new(MANIFESTS))?;
+            let process = Process {
+                lease: aihub::rbac::LEASE,
+                ..PROCESS
+            };
+            let config = aihub::config::Config::from_env()?;
+            start(process, cli, Hub { config }, Beside::default())
+        }
+        _ => {
+            let config = Config::from_env()?;
+            warn(&config.warnings);
+            let beside = Beside {
+                webhooks: served.then(|| webhook::webhooks(config.clone())),
+                chore: Migration::from_lookup(|name| std::env::var(name).ok())
+                    .map(Migration::chore),
+            };
+            start(PROCESS, cli, Registry { config }, beside)
+        }
     }
-    let config = Config::from_env()?;
-    warn(&config.warnings);
-    let webhooks = webhook::enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref())
-        .then(|| webhook::webhooks(config.clone()));
-    let beside = Beside {
-        webhooks,
-        chore: Migration::from_lookup(|name| std::env::var(name).ok()).map(Migration::chore),
-    };
-    start(PROCESS, cli, Registry { config }, beside)
 }
 
 fn warn(warnings: &[String]) {

@@ -4,23 +4,23 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use api::modelregistry::v1beta1::ModelRegistry;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Resource as _;
 use resources::Plan;
 use resources::kind::INGRESS_CONFIG;
 use runtime::component::Component;
-use runtime::offline::admission::{Refused, admit};
+use runtime::offline::admission::admit;
 use runtime::offline::documents::{self, DocumentError};
 use runtime::offline::{OfflineInputs, Platform};
 use serde_json::Value;
 
-use crate::registry::config::ConfigError;
-use crate::registry::{Registry, error, validate};
+use crate::aihub::{self, Hub};
+use crate::catalog::{self, Catalog};
+use crate::registry::config::{Config, ConfigError};
+use crate::registry::{self, Registry, validate};
 
-const KIND: &str = "ModelRegistry";
-const GROUP: &str = "modelregistry.opendatahub.io/";
 const STDIN: &str = "standard input";
 
 /// Where resources come from and what cluster they are in.
@@ -74,7 +74,7 @@ pub enum OfflineError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is nothing to do.
-    #[error("{0}: no document is a {KIND} of {group}", group = GROUP.trim_end_matches('/'))]
+    #[error("{0}: no document is a ModelRegistry, a Catalog or an AIHub")]
     Nothing(String),
     /// Resources that cannot be: one line for each field, with its path.
     #[error("{0}")]
@@ -83,7 +83,7 @@ pub enum OfflineError {
 
 /// One resource and what it becomes.
 pub(crate) struct Worked {
-    /// `ModelRegistry NAMESPACE/NAME`.
+    /// `ModelRegistry NAMESPACE/NAME`, `AIHub NAME`.
     pub(crate) title: String,
     pub(crate) plan: Plan,
     /// Fields that the schema does not know.
@@ -92,28 +92,118 @@ pub(crate) struct Worked {
     pub(crate) warnings: Vec<String>,
 }
 
-/// What is wrong with one resource.
-enum Wrong {
-    Refused(Refused),
-    Shape(serde_json::Error),
-    Plan(error::Error),
+/// A kind that can be worked without a cluster.
+trait Offline: Component {
+    /// Its definition, as the API server has it.
+    fn definition() -> Option<CustomResourceDefinition>;
+
+    /// One line for each thing that is wrong.
+    fn lines(error: &Self::Error) -> String {
+        error.to_string()
+    }
+
+    /// What the status would warn of.
+    fn warnings(
+        &self,
+        resource: &Self::Resource,
+        seen: &Self::Observation,
+    ) -> Result<Vec<String>, Self::Error>;
 }
 
-impl Wrong {
-    fn lines(&self) -> String {
-        match self {
-            Self::Refused(refused) => refused.to_string(),
-            Self::Shape(error) => error.to_string(),
-            Self::Plan(error::Error::Validate(validate::ValidateError::Invalid(problems))) => {
-                problems
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join("\n")
+impl Offline for Registry {
+    fn definition() -> Option<CustomResourceDefinition> {
+        api::crds().into_iter().next()
+    }
+
+    fn lines(error: &Self::Error) -> String {
+        match error {
+            registry::error::Error::Validate(validate::ValidateError::Invalid(problems)) => {
+                let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                lines.join("\n")
             }
-            Self::Plan(error) => error.to_string(),
+            error => error.to_string(),
         }
     }
+
+    fn warnings(
+        &self,
+        resource: &Self::Resource,
+        seen: &Self::Observation,
+    ) -> Result<Vec<String>, Self::Error> {
+        let validated = validate::validate(resource, seen, &self.config)?;
+        let warnings = validated.warnings.iter().map(ToString::to_string);
+        let troubles = validated.troubles.iter().map(ToString::to_string);
+        Ok(warnings.chain(troubles).collect())
+    }
+}
+
+impl Offline for Catalog {
+    fn definition() -> Option<CustomResourceDefinition> {
+        Some(api::catalog())
+    }
+
+    fn warnings(
+        &self,
+        _: &Self::Resource,
+        seen: &Self::Observation,
+    ) -> Result<Vec<String>, Self::Error> {
+        Ok(seen.ignored.clone())
+    }
+}
+
+impl Offline for Hub {
+    fn definition() -> Option<CustomResourceDefinition> {
+        Some(api::aihub())
+    }
+
+    fn warnings(
+        &self,
+        _: &Self::Resource,
+        _: &Self::Observation,
+    ) -> Result<Vec<String>, Self::Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// The program's kinds, as the environment sets them up.
+pub struct Kinds {
+    registry: Registry,
+    catalog: Catalog,
+    hub: Hub,
+}
+
+impl Kinds {
+    /// Reads the variables through `lookup`. Warnings about them come beside.
+    pub fn from_lookup(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
+        let config = Config::from_lookup(&lookup)?;
+        let warnings = config.warnings.clone();
+        let kinds = Self {
+            registry: Registry { config },
+            catalog: Catalog {
+                config: catalog::config::Config::from_lookup(&lookup)?,
+            },
+            hub: Hub {
+                config: aihub::config::Config::from_lookup(&lookup)?,
+            },
+        };
+        Ok((kinds, warnings))
+    }
+
+    /// What one document becomes; `None` when it is a resource of nobody here.
+    fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
+        work(&self.registry, document, around)
+            .or_else(|| work(&self.catalog, document, around))
+            .or_else(|| work(&self.hub, document, around))
+    }
+}
+
+/// What is around a resource.
+struct Around<'a> {
+    documents: &'a [Value],
+    platform: Platform,
+    now: Timestamp,
 }
 
 /// The documents in all files.
@@ -140,81 +230,94 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<Value>, OfflineError> {
 
 /// What the resources among `documents` become.
 pub(crate) fn plans(
-    registry: &Registry,
+    kinds: &Kinds,
     documents: &[Value],
     files: &Files,
     now: Timestamp,
 ) -> Result<Vec<Worked>, OfflineError> {
-    let definition = api::crds()
-        .into_iter()
-        .find(|definition| definition.spec.names.kind == KIND);
-    let resources: Vec<_> = documents
-        .iter()
-        .filter(|document| is_resource(document))
-        .collect();
-    let (Some(definition), false) = (definition, resources.is_empty()) else {
-        let names: Vec<_> = files.files.iter().map(|path| title_of(path)).collect();
-        return Err(OfflineError::Nothing(names.join(", ")));
+    let around = Around {
+        documents,
+        platform: files.platform.into(),
+        now,
     };
     let mut worked = Vec::new();
     let mut errors = String::new();
-    for resource in resources {
-        let title = title(resource);
-        match plan(
-            registry,
-            &definition,
-            resource,
-            documents,
-            files.platform.into(),
-            now,
-        ) {
-            Ok((plan, unknown, warnings)) => worked.push(Worked {
-                title,
-                plan,
-                unknown,
-                warnings,
-            }),
-            Err(wrong) => {
-                for line in wrong.lines().lines() {
-                    let _ = writeln!(errors, "{title}: {line}");
-                }
-            }
+    for document in documents {
+        match kinds.work(document, &around) {
+            None => {}
+            Some(Ok(resource)) => worked.push(resource),
+            Some(Err(lines)) => errors.push_str(&lines),
         }
     }
-    if errors.is_empty() {
-        Ok(worked)
-    } else {
-        Err(OfflineError::Resources(errors))
+    if !errors.is_empty() {
+        return Err(OfflineError::Resources(errors));
     }
+    if worked.is_empty() {
+        let names: Vec<_> = files.files.iter().map(|path| title_of(path)).collect();
+        return Err(OfflineError::Nothing(names.join(", ")));
+    }
+    Ok(worked)
 }
 
-/// The code path of a reconcile, up to the writes.
-fn plan(
-    registry: &Registry,
+/// What `document` becomes, if it is a resource of the component's kind.
+fn work<C: Offline>(
+    component: &C,
+    document: &Value,
+    around: &Around<'_>,
+) -> Option<Result<Worked, String>> {
+    let definition = C::definition()?;
+    let text = |key: &str| document.get(key).and_then(Value::as_str);
+    let (group, _) = text("apiVersion")?.split_once('/')?;
+    if text("kind")? != definition.spec.names.kind || group != definition.spec.group {
+        return None;
+    }
+    let title = title(&definition, document);
+    let prefixed = |lines: String| {
+        lines.lines().fold(String::new(), |mut all, line| {
+            let _ = writeln!(all, "{title}: {line}");
+            all
+        })
+    };
+    let worked = plan(component, &definition, document, around);
+    Some(match worked {
+        Ok((plan, unknown, warnings)) => Ok(Worked {
+            title,
+            plan,
+            unknown,
+            warnings,
+        }),
+        Err(lines) => Err(prefixed(lines)),
+    })
+}
+
+/// The code path of a reconcile, up to the writes. An error is one line for each thing wrong.
+fn plan<C: Offline>(
+    component: &C,
     definition: &CustomResourceDefinition,
     document: &Value,
-    documents: &[Value],
-    platform: Platform,
-    now: Timestamp,
-) -> Result<(Plan, Vec<String>, Vec<String>), Wrong> {
-    let admitted = admit(definition, document).map_err(Wrong::Refused)?;
-    let mut resource: ModelRegistry =
-        serde_json::from_value(admitted.object).map_err(Wrong::Shape)?;
-    resource
-        .metadata
-        .namespace
-        .get_or_insert_with(|| "default".to_owned());
-    let capabilities = platform.capabilities(registry, &[INGRESS_CONFIG]);
-    let inputs = OfflineInputs::new(registry, &resource, documents, capabilities, now);
+    around: &Around<'_>,
+) -> Result<(Plan, Vec<String>, Vec<String>), String> {
+    let admitted = admit(definition, document).map_err(|refused| refused.to_string())?;
+    let mut resource: C::Resource =
+        serde_json::from_value(admitted.object).map_err(|error| error.to_string())?;
+    if definition.spec.scope == "Namespaced" {
+        let namespace = &mut resource.meta_mut().namespace;
+        namespace.get_or_insert_with(|| "default".to_owned());
+    }
+    let capabilities = around.platform.capabilities(component, &[INGRESS_CONFIG]);
+    let inputs = OfflineInputs::new(
+        component,
+        &resource,
+        around.documents,
+        capabilities,
+        around.now,
+    );
+    let lines = |error: C::Error| C::lines(&error);
     // Documents are there at once: nothing is ever waited for.
-    let seen =
-        futures::executor::block_on(registry.observe(&resource, &inputs)).map_err(Wrong::Plan)?;
-    let plan = registry.plan(&resource, &seen).map_err(Wrong::Plan)?;
-    let validated = validate::validate(&resource, &seen, &registry.config)
-        .map_err(|error| Wrong::Plan(error.into()))?;
-    let warnings = validated.warnings.iter().map(ToString::to_string);
-    let troubles = validated.troubles.iter().map(ToString::to_string);
-    Ok((plan, admitted.unknown, warnings.chain(troubles).collect()))
+    let seen = futures::executor::block_on(component.observe(&resource, &inputs)).map_err(lines)?;
+    let plan = component.plan(&resource, &seen).map_err(lines)?;
+    let warnings = component.warnings(&resource, &seen).map_err(lines)?;
+    Ok((plan, admitted.unknown, warnings))
 }
 
 /// What people call the file.
@@ -226,17 +329,7 @@ fn title_of(path: &Path) -> String {
     }
 }
 
-fn is_resource(document: &Value) -> bool {
-    let text = |key: &str| {
-        document
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    text("kind") == KIND && text("apiVersion").starts_with(GROUP)
-}
-
-fn title(document: &Value) -> String {
+fn title(definition: &CustomResourceDefinition, document: &Value) -> String {
     let text = |pointer: &str, absent: &str| {
         document
             .pointer(pointer)
@@ -244,9 +337,10 @@ fn title(document: &Value) -> String {
             .unwrap_or(absent)
             .to_owned()
     };
-    format!(
-        "{KIND} {}/{}",
-        text("/metadata/namespace", "default"),
-        text("/metadata/name", "")
-    )
+    let (kind, name) = (&definition.spec.names.kind, text("/metadata/name", ""));
+    if definition.spec.scope == "Namespaced" {
+        format!("{kind} {}/{name}", text("/metadata/namespace", "default"))
+    } else {
+        format!("{kind} {name}")
+    }
 }

@@ -311,6 +311,7 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
         ),
     ];
     files.extend(crate::catalog::rbac::manifests()?);
+    files.extend(crate::aihub::rbac::manifests()?);
     Ok(files)
 }
 

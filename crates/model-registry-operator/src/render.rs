@@ -9,8 +9,7 @@ use runtime::offline::documents;
 use serde_json::{Value, json};
 
 use crate::cli::say;
-use crate::offline::{Files, OfflineError, plans, read};
-use crate::registry::Registry;
+use crate::offline::{Files, Kinds, OfflineError, plans, read};
 
 /// What stands in place of everything that is random or secret.
 pub const PLACEHOLDER: &str = "<generated>";
@@ -37,13 +36,9 @@ pub enum Output {
 }
 
 /// Prints what the resources in the files become.
-pub fn run(
-    registry: &Registry,
-    args: &RenderArgs,
-    out: &mut impl Write,
-) -> Result<(), OfflineError> {
+pub fn run(kinds: &Kinds, args: &RenderArgs, out: &mut impl Write) -> Result<(), OfflineError> {
     let documents = read(&args.files.files)?;
-    let (objects, warnings) = render(registry, &documents, &args.files)?;
+    let (objects, warnings) = render(kinds, &documents, &args.files)?;
     for warning in warnings {
         say("warning", warning);
     }
@@ -53,14 +48,14 @@ pub fn run(
 
 /// The objects, and what is odd about the resources.
 fn render(
-    registry: &Registry,
+    kinds: &Kinds,
     documents: &[Value],
     files: &Files,
 ) -> Result<(Vec<Value>, Vec<String>), OfflineError> {
     let now = Timestamp::now();
-    let first = plans(registry, documents, files, now)?;
+    let first = plans(kinds, documents, files, now)?;
     // What a second run makes otherwise is random, wherever it stands: a password, the hash of it.
-    let second = plans(registry, documents, files, now)?;
+    let second = plans(kinds, documents, files, now)?;
     let mut objects = Vec::new();
     let mut warnings = Vec::new();
     for (first, second) in first.iter().zip(&second) {

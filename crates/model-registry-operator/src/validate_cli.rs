@@ -5,13 +5,12 @@ use std::io::Write;
 use jiff::Timestamp;
 
 use crate::cli::say;
-use crate::offline::{Files, OfflineError, plans, read};
-use crate::registry::Registry;
+use crate::offline::{Files, Kinds, OfflineError, plans, read};
 
 /// Prints one line for each resource that is valid. A field that the schema does not know is an
 /// error, as it is for `kubectl apply`.
-pub fn run(registry: &Registry, files: &Files, out: &mut impl Write) -> Result<(), OfflineError> {
-    let all = plans(registry, &read(&files.files)?, files, Timestamp::now())?;
+pub fn run(kinds: &Kinds, files: &Files, out: &mut impl Write) -> Result<(), OfflineError> {
+    let all = plans(kinds, &read(&files.files)?, files, Timestamp::now())?;
     let mut unknown = Vec::new();
     for resource in &all {
         for warning in &resource.warnings {

@@ -145,6 +145,13 @@ pub const ROLE_BINDING: Kind = Kind::namespaced(
     "RoleBinding",
     "rolebindings",
 );
+/// `ClusterRole`.
+pub const CLUSTER_ROLE: Kind = Kind::cluster(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "ClusterRole",
+    "clusterroles",
+);
 /// `ClusterRoleBinding`.
 pub const CLUSTER_ROLE_BINDING: Kind = Kind::cluster(
     "rbac.authorization.k8s.io",
@@ -164,6 +171,27 @@ pub const AUTH: Kind = Kind::cluster(
     "v1alpha1",
     "Auth",
     "auths",
+);
+/// `MutatingWebhookConfiguration`.
+pub const MUTATING_WEBHOOKS: Kind = Kind::cluster(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+);
+/// `ValidatingWebhookConfiguration`.
+pub const VALIDATING_WEBHOOKS: Kind = Kind::cluster(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+);
+/// `CustomResourceDefinition`.
+pub const DEFINITION: Kind = Kind::cluster(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
 );
 /// OpenShift's configuration of its API server.
 pub const API_SERVER: Kind = Kind::cluster("config.openshift.io", "v1", "APIServer", "apiservers");

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::kind::{
-    CLUSTER_ROLE_BINDING, CONFIG_MAP, GROUP, Kind, NAMESPACE, NETWORK_POLICY,
-    PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT, Scope,
+    CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION, GROUP, Kind, NAMESPACE,
+    NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
+    Scope,
 };
 use crate::share::Share;
 
@@ -288,13 +289,14 @@ const WAVES: u8 = 4;
 /// authority for one.
 fn wave_of(kind: Kind) -> u8 {
     match kind {
-        NAMESPACE => 0,
+        NAMESPACE | DEFINITION => 0,
         SERVICE_ACCOUNT
         | SECRET
         | PERSISTENT_VOLUME_CLAIM
         | SERVICE
         | NETWORK_POLICY
         | ROLE
+        | CLUSTER_ROLE
         | GROUP => 1,
         CONFIG_MAP | ROLE_BINDING | CLUSTER_ROLE_BINDING => 2,
         _ => 3,

@@ -45,6 +45,18 @@ pub trait Component: Send + Sync + 'static {
         &[]
     }
 
+    /// Kinds, among those, whose objects are never deleted: they outlive the resource, or go with
+    /// it by their owner reference. Whether they are changed as well is not said, so that the right
+    /// to is only asked for when it is needed.
+    fn undeleted(&self) -> &[Kind] {
+        &[]
+    }
+
+    /// The one name that objects of this kind have that are looked for; `None` for all names.
+    fn only_named(&self, _kind: Kind) -> Option<&'static str> {
+        None
+    }
+
     /// Which resource an object belongs to, by its labels or by the kept `part` of it (null when
     /// only metadata is watched). A controller reference is looked at before.
     fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner>;
@@ -70,6 +82,16 @@ pub trait Component: Send + Sync + 'static {
         attempt: &Attempt<'_, Self>,
         inputs: &I,
     ) -> Self::Status;
+
+    /// What the resource that is being deleted needs until its finalizer goes, when that matters:
+    /// this is written, what is not in it is deleted, and the finalizer stays until that is gone.
+    fn parting<I: Inputs>(
+        &self,
+        _resource: &Self::Resource,
+        _inputs: &I,
+    ) -> impl Future<Output = Result<Option<Plan>, Self::Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// When the plan changes without any event: a certificate's renewal.
     fn due(&self, _observation: &Self::Observation) -> Option<Timestamp> {

@@ -225,7 +225,13 @@ pub fn manifest(
             ..ObjectMeta::default()
         },
     };
-    let mut text = format!("{header}{}rules:\n", serde_saphyr::to_string(&head)?);
+    let (head, rules) = (serde_saphyr::to_string(&head)?, items(rules)?);
+    Ok(format!("{header}{head}rules:\n{rules}"))
+}
+
+/// Rules as items of a list in YAML, with the reason above each.
+pub fn items(rules: &[RbacRule]) -> Result<String, serde_saphyr::ser::Error> {
+    let mut text = String::new();
     for rule in rules {
         let item = serde_saphyr::to_string(&[rule.to_policy_rule()])?;
         text.push_str("# ");

@@ -8,6 +8,7 @@ pub mod plan;
 pub mod rbac;
 pub mod sources;
 pub mod status;
+pub mod webhook;
 
 use api::catalog::v1alpha1::{Catalog as Resource, CatalogStatus};
 use jiff::Timestamp;

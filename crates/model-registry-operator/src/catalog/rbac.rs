@@ -1,5 +1,6 @@
 //! What the service account of subcommand `catalog` may do. The manifests are generated from here.
 
+use super::webhook::CONFIGURATION;
 use crate::rbac::{CUSTOM_HOSTS, REVIEWS};
 use api::codegen::HEADER;
 use runtime::rbac::{FOLLOW, OWN, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule};
@@ -118,6 +119,15 @@ const KIND: &[RbacRule] = &[
         READ,
         "Which groups administer the platform, and so the catalog's sources.",
     ),
+    RbacRule {
+        names: &[CONFIGURATION],
+        ..cluster(
+            &["admissionregistration.k8s.io"],
+            &["validatingwebhookconfigurations"],
+            &["list", "watch", "patch"],
+            "The API server trusts the certificate that the operator made.",
+        )
+    },
 ];
 
 /// What the operator needs in the namespace that the Catalog is in.

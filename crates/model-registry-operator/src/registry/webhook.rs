@@ -9,8 +9,9 @@ use std::sync::Arc;
 use api::modelregistry::conversion;
 use api::modelregistry::v1beta1::{Authentication, ModelRegistry};
 use kube::ResourceExt;
+use resources::kind::{DEFINITION, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS};
 use runtime::admission::{Admission, Around, Operation, Refusal, Request, Webhooks};
-use runtime::webhook_certificates::{DEFINITION, Keeping, MUTATING, VALIDATING};
+use runtime::webhook_certificates::Keeping;
 use serde_json::{Map, Value, json};
 
 use super::config::Config;
@@ -51,14 +52,14 @@ pub fn webhooks(config: Config) -> Webhooks {
             "/validate-modelregistry-opendatahub-io-modelregistry",
             "/validate-modelregistry-opendatahub-io-v1alpha1-modelregistry",
         ],
-        convert: "/convert",
+        convert: Some("/convert"),
         admission: Arc::new(RegistryAdmission { config }),
         keeping: Keeping {
             secret: SECRET,
             service: SERVICE,
             targets: &[
-                (MUTATING, MUTATING_CONFIGURATION),
-                (VALIDATING, VALIDATING_CONFIGURATION),
+                (MUTATING_WEBHOOKS, MUTATING_CONFIGURATION),
+                (VALIDATING_WEBHOOKS, VALIDATING_CONFIGURATION),
                 (DEFINITION, DEFINITION_NAME),
             ],
             field_manager: "model-registry-operator",

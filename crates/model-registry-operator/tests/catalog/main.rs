@@ -16,6 +16,8 @@ mod installation;
 #[path = "../compat/normalise.rs"]
 mod normalise;
 mod offline;
+#[path = "../common/process.rs"]
+mod process;
 mod recorded;
 mod rules;
 mod server;

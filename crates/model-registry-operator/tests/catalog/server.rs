@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use cluster::{Cluster, Options, Platform, eventually};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt};
+use model_registry_operator::catalog::webhook;
 use resources::Kind;
 use resources::kind::{
     AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
     REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
-use runtime::{args::OperatorArgs, operator, shutdown::Shutdown};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 
 use crate::offline::component;
+use crate::process::{Running, free_port, lead_to};
 
 const SOON: Duration = Duration::from_secs(30);
 /// The garbage collector notices a new CustomResourceDefinition within 30 s.
@@ -27,12 +28,6 @@ const ACCOUNT: (&str, &str) = (
 );
 const CATALOG: Kind = Kind::namespaced("aihub.opendatahub.io", "v1alpha1", "Catalog", "catalogs");
 
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    args: OperatorArgs,
-}
-
 /// A cluster of its own with the overlay installed and the program running.
 struct World {
     cluster: Cluster,
@@ -40,7 +35,8 @@ struct World {
     namespace: String,
     kubeconfig: PathBuf,
     env: Vec<(&'static str, &'static str)>,
-    operator: Option<(Shutdown, std::thread::JoinHandle<()>)>,
+    port: u16,
+    operator: Option<Running>,
 }
 
 fn root() -> PathBuf {
@@ -66,7 +62,11 @@ impl World {
             .service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1)
             .await
             .unwrap();
+        let port = free_port();
+        let configuration = ("validatingwebhookconfiguration", webhook::CONFIGURATION);
+        lead_to(&cluster, port, (ACCOUNT.0, webhook::SERVICE), configuration).await;
         let mut world = Self {
+            port,
             client: cluster.client().unwrap(),
             namespace: cluster.namespace("catalog").await.unwrap(),
             cluster,
@@ -79,32 +79,18 @@ impl World {
     }
 
     fn run(&mut self) {
-        let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
-        let flags = ["--metrics-bind-address=0", "--health-probe-bind-address=0"];
-        let words = ["operator", &kubeconfig].into_iter().chain(flags);
-        let args = Flags::parse_from(words).args;
-        let shutdown = Shutdown::new();
-        let (until, catalog) = (shutdown.clone(), component(&self.env));
-        let process = operator::Process {
-            name: "model-registry-operator",
-            version: "test",
-            lease: "catalog.opendatahub.io",
+        let component = component(&self.env);
+        let beside = Beside {
+            webhooks: Some(webhook::webhooks(component.config.clone())),
+            chore: None,
         };
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let running = operator::run_until(process, &args, catalog, None, until);
-            runtime.block_on(running).unwrap();
-        });
-        self.operator = Some((shutdown, thread));
+        let flags = [format!("--webhook-bind-address=127.0.0.1:{}", self.port)];
+        self.operator = Some(Running::start(component, beside, &self.kubeconfig, &flags));
     }
 
     fn stop(&mut self) {
-        if let Some((shutdown, thread)) = self.operator.take() {
-            shutdown.request();
-            thread.join().unwrap();
+        if let Some(operator) = self.operator.take() {
+            operator.stop();
         }
     }
 
@@ -133,13 +119,17 @@ impl World {
             .unwrap();
     }
 
+    /// Applies the sample as soon as the webhook answers.
     async fn sample(&self) {
         let folder = root().join("samples/model-registry/catalog");
         let folder = folder.to_str().unwrap();
-        self.cluster
-            .kubectl(&["apply", "-n", &self.namespace, "-k", folder])
-            .await
-            .unwrap();
+        eventually("the sample is applied", SOON, || async {
+            let args = ["apply", "-n", &self.namespace, "-k", folder];
+            let applied = self.cluster.kubectl(&args).await;
+            applied.map_err(|error| error.to_string())
+        })
+        .await
+        .unwrap();
     }
 
     async fn available(&self, status: &str) -> Value {
@@ -288,14 +278,6 @@ impl World {
         })
         .await
         .unwrap();
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some((shutdown, _)) = &self.operator {
-            shutdown.request();
-        }
     }
 }
 
@@ -473,16 +455,43 @@ async fn what_was_there_before_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_name_makes_nothing_and_says_so() {
+async fn another_name_is_refused_and_makes_nothing_where_nobody_refuses_it() {
     let world = World::start(Platform::Kubernetes, &[]).await;
+    let other = json!({"apiVersion": "aihub.opendatahub.io/v1alpha1", "kind": "Catalog", "metadata": {"name": "other"}});
+    let sentence = "catalog resource name must be 'catalog'";
+    eventually("an answer of the webhook", SOON, || async {
+        let created =
+            cluster::apply_yaml(&world.client, &world.namespace, &other.to_string()).await;
+        let error = created.expect_err("refused").to_string();
+        if error.contains(sentence) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+    .await
+    .unwrap();
+    // One in the right form is not asked about again, and what is deleted goes without an answer.
+    world.sample().await;
+    world.available("True").await;
     world
-        .apply(json!({"apiVersion": "aihub.opendatahub.io/v1alpha1", "kind": "Catalog", "metadata": {"name": "other"}}))
-        .await;
+        .cluster
+        .kubectl(&[
+            "delete",
+            "validatingwebhookconfiguration",
+            webhook::CONFIGURATION,
+        ])
+        .await
+        .unwrap();
+    world.delete(EVERYWHERE).await;
+
+    world.apply(other).await;
     let condition = world.available("False").await;
     let message = condition["message"].as_str().unwrap();
+    assert!(message.ends_with(sentence), "{message}");
+    let left = world.traces(EVERYWHERE).await;
     assert!(
-        message.ends_with("catalog resource name must be 'catalog'"),
-        "{message}"
+        left.iter().all(|trace| trace.ends_with("-catalog-sources")),
+        "{left:?}"
     );
-    assert!(world.traces(EVERYWHERE).await.is_empty());
 }

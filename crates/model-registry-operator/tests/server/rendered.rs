@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use cluster::Platform;
 use kube::api::{DynamicObject, PostParams};
 use model_registry_operator::{
-    offline::{Files, PlatformArg},
+    offline::{Files, Kinds, PlatformArg},
     registry::{Registry, config::Config},
     render::{self, Output, PLACEHOLDER, RenderArgs},
 };
@@ -178,11 +178,9 @@ async fn same(platform: Platform, name: &str, spec: Value) {
         },
         output: Output::Json,
     };
-    let registry = Registry {
-        config: Config::from_lookup(|_| None).expect("an environment"),
-    };
+    let (kinds, _) = Kinds::from_lookup(|_| None).expect("an environment");
     let mut printed = Vec::new();
-    render::run(&registry, &args, &mut printed).expect("rendered");
+    render::run(&kinds, &args, &mut printed).expect("rendered");
     let printed: Value = serde_json::from_slice(&printed).expect("JSON");
     let rendered = by_address(printed["items"].as_array().expect("a list").clone());
 

@@ -21,7 +21,7 @@ fn samples() -> Vec<PathBuf> {
             && !folder.components().any(|c| {
                 matches!(
                     c.as_os_str().to_str(),
-                    Some("components" | "base" | "shared" | "catalog")
+                    Some("components" | "base" | "shared" | "catalog" | "aihub")
                 )
             })
         {

@@ -31,7 +31,9 @@ const CHECK: &str = "webhooks";
 /// finalizer from being removed.
 pub trait Admission: Send + Sync + 'static {
     /// The object as it should be stored: the request's, with what is missing filled in.
-    fn defaulted(&self, request: &Request, around: &Around) -> Result<Value, Refusal>;
+    fn defaulted(&self, request: &Request, _around: &Around) -> Result<Value, Refusal> {
+        Ok(request.object.clone())
+    }
 
     /// Whether the object may be stored. What is returned are warnings for whoever sent it.
     fn check(&self, request: &Request, around: &Around) -> Result<Vec<String>, Refusal>;
@@ -40,7 +42,9 @@ pub trait Admission: Send + Sync + 'static {
     ///
     /// # Errors
     /// A sentence for whoever asked for the object.
-    fn convert(&self, object: Value, api_version: &str) -> Result<Value, String>;
+    fn convert(&self, _object: Value, api_version: &str) -> Result<Value, String> {
+        Err(format!("nothing is converted to {api_version} here"))
+    }
 }
 
 /// An object that somebody wants to have stored.
@@ -121,8 +125,8 @@ pub struct Webhooks {
     pub mutate: &'static [&'static str],
     /// Paths of validation.
     pub validate: &'static [&'static str],
-    /// Path of conversion.
-    pub convert: &'static str,
+    /// Path of conversion, where the kind has several versions.
+    pub convert: Option<&'static str>,
     /// Who decides.
     pub admission: Arc<dyn Admission>,
     /// Where the certificate is kept, and who must know its authority.

@@ -48,13 +48,14 @@ pub(super) fn router(webhooks: &Webhooks, state: State) -> Router {
     for path in webhooks.validate {
         router = router.route(path, post(validate));
     }
-    let slots = Arc::new(Semaphore::new(CONVERSIONS));
-    let admission = Arc::clone(&state.admission);
-    let conversions = Router::new().route(
-        webhooks.convert,
+    let mut conversions = Router::new();
+    if let Some(path) = webhooks.convert {
+        let slots = Arc::new(Semaphore::new(CONVERSIONS));
+        let admission = Arc::clone(&state.admission);
         // The slot is taken before the body is read.
-        post(move |request: axum::extract::Request| convert(slots, admission, request)),
-    );
+        let handler = move |request: axum::extract::Request| convert(slots, admission, request);
+        conversions = conversions.route(path, post(handler));
+    }
     router
         .layer(DefaultBodyLimit::max(REVIEW_LIMIT))
         .with_state(state)

@@ -374,6 +374,19 @@ impl<C: Component> Engine<C> {
         left
     }
 
+    /// What belongs to the resource and is not in `plan`, but in the cluster still.
+    pub(super) fn remaining(&self, root: For<'_>, plan: &Plan) -> Option<Target> {
+        self.with_memory(|memory| {
+            memory
+                .of_root(root.key)
+                .find(|(target, seen)| {
+                    self.is_prunable(root, target, seen)
+                        && !plan.has(target.kind, target.namespace.as_deref(), &target.name)
+                })
+                .map(|(target, _)| target.clone())
+        })
+    }
+
     /// Ours to delete: controlled by the resource; or out of reach of owner references and
     /// labelled as the resource's.
     fn is_prunable(&self, root: For<'_>, target: &Target, seen: &Seen) -> bool {
@@ -383,6 +396,7 @@ impl<C: Component> Engine<C> {
             .iter()
             .any(|w| w.kind == target.kind && w.owned);
         owned
+            && !self.component.undeleted().contains(&target.kind)
             && match &seen.controller {
                 Some(uid) => uid == root.uid,
                 None => {

@@ -259,10 +259,12 @@ impl<C: Component> Engine<C> {
             .iter()
             .filter(|w| !w.optional || capabilities.has(w.kind))
             .flat_map(|w| {
-                let verbs: &[&'static str] = if w.owned {
-                    &["get", "list", "watch", "create", "patch", "delete"]
-                } else {
+                let verbs: &[&'static str] = if !w.owned {
                     &["list", "watch"]
+                } else if self.component.undeleted().contains(&w.kind) {
+                    &["get", "list", "watch", "create"]
+                } else {
+                    &["get", "list", "watch", "create", "patch", "delete"]
                 };
                 let shared = self.component.shared().contains(&w.kind);
                 let to_share: &[&'static str] = if shared { &["get", "patch"] } else { &[] };

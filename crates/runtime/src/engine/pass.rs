@@ -256,6 +256,29 @@ impl<C: Component> Engine<C> {
         let uid = resource.uid().unwrap_or_default();
         let root = For { key, uid: &uid };
         let mut undone = Outcome::default();
+        let inputs = ClusterInputs {
+            engine: self,
+            root: key,
+            now: Timestamp::now(),
+        };
+        match self.component.parting(resource, &inputs).await {
+            Ok(None) => {}
+            Ok(Some(plan)) => {
+                undone = self.make_so(root, &plan).await;
+                if undone.failed.is_empty()
+                    && !undone.stale
+                    && let Some(target) = self.remaining(root, &plan)
+                {
+                    info!(%target, "waited for, before the resource goes");
+                    // Its end is an event, and so is a change of its finalizers.
+                    return Ok(End::Done(None));
+                }
+            }
+            Err(failure) => {
+                error!(namespace = key.namespace, name = key.name, error = %failure, "not parted with, so the resource stays");
+                return Ok(End::Retry);
+            }
+        }
         self.take_back(root, &[], &mut undone).await;
         let mut left = self.part_with(root).await;
         left.append(&mut undone.failed);

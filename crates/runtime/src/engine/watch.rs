@@ -150,15 +150,23 @@ impl<C: Component> Engine<C> {
         }
     }
 
+    /// Whether the watch shows every object of its kind.
+    fn is_whole(&self, watched: Watched) -> bool {
+        watched.selector.is_empty() && self.component.only_named(watched.kind).is_none()
+    }
+
     /// Reads one watch to its end, which is that of the process.
     async fn drain(&self, watched: Watched, namespace: Option<&str>, count: &mut impl FnMut()) {
         let mut config = watcher::Config::default().page_size(match watched.detail {
             Detail::Metadata => METADATA,
             Detail::Fields(_) => WHOLE,
         });
-        if watched.selector.is_empty() {
+        if let Some(name) = self.component.only_named(watched.kind) {
+            config = config.fields(&format!("metadata.name={name}"));
+        }
+        if self.is_whole(watched) {
             self.with_memory(|memory| memory.know_all(watched.kind, false));
-        } else {
+        } else if !watched.selector.is_empty() {
             config = config.labels(watched.selector);
         }
         let client = self.client.clone();
@@ -205,7 +213,7 @@ impl<C: Component> Engine<C> {
                 }
                 Ok(Event::InitDone) => {
                     self.relisted(watched.kind, namespace, &listed);
-                    if watched.selector.is_empty() {
+                    if self.is_whole(watched) {
                         self.with_memory(|memory| memory.know_all(watched.kind, true));
                     }
                     listed = HashSet::new();
@@ -373,6 +381,10 @@ fn part_of(object: &Whole, fields: &[&str]) -> Value {
         annotations: fields
             .contains(&"/metadata/annotations")
             .then(|| meta.annotations.clone())
+            .flatten(),
+        resource_version: fields
+            .contains(&"/metadata/resourceVersion")
+            .then(|| meta.resource_version.clone())
             .flatten(),
         ..ObjectMeta::default()
     };

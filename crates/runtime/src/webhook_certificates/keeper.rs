@@ -270,7 +270,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
             };
             match api.patch(&seen.name, &how, &Patch::<()>::Json(patch)).await {
                 Ok(object) => {
-                    tracing::info!(kind = %seen.kind, name = seen.name, "the caBundle is set");
+                    tracing::info!(kind = %seen.kind, name = seen.name, "the caBundle is kept");
                     let seen = target(seen.kind, Some(object), self.keeping, &self.namespace);
                     *slot = seen.into();
                 }
@@ -298,7 +298,12 @@ fn target(
 ) -> Option<Target> {
     // What came as JSON is JSON.
     let object = serde_json::to_value(object?).ok()?;
-    Target::of(kind, &object, keeping.service, namespace)
+    let Keeping {
+        service,
+        field_manager,
+        ..
+    } = keeping;
+    Target::of(kind, &object, service, namespace, field_manager)
 }
 
 fn resource(kind: Kind) -> ApiResource {

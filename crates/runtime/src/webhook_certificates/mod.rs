@@ -16,8 +16,6 @@ use kube::Client;
 
 use crate::{shutdown::Shutdown, tls::ServingCertificate};
 
-pub use targets::{DEFINITION, MUTATING, VALIDATING};
-
 /// How often a directory is looked at that has no certificate yet.
 const LOOK: Duration = Duration::from_secs(2);
 

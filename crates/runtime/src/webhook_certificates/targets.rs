@@ -2,29 +2,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use resources::Kind;
+use resources::kind::DEFINITION;
 use serde_json::{Value, json};
-
-/// Kind MutatingWebhookConfiguration.
-pub const MUTATING: Kind = Kind::cluster(
-    "admissionregistration.k8s.io",
-    "v1",
-    "MutatingWebhookConfiguration",
-    "mutatingwebhookconfigurations",
-);
-/// Kind ValidatingWebhookConfiguration.
-pub const VALIDATING: Kind = Kind::cluster(
-    "admissionregistration.k8s.io",
-    "v1",
-    "ValidatingWebhookConfiguration",
-    "validatingwebhookconfigurations",
-);
-/// Kind CustomResourceDefinition.
-pub const DEFINITION: Kind = Kind::cluster(
-    "apiextensions.k8s.io",
-    "v1",
-    "CustomResourceDefinition",
-    "customresourcedefinitions",
-);
 
 /// Whoever asks for a caBundle by these annotations gets it from somebody else.
 const INJECTED: &[&str] = &[
@@ -41,6 +20,8 @@ pub(super) struct Target {
     pub(super) name: String,
     version: String,
     clients: Vec<ClientConfig>,
+    /// Place of the entry that says which fields are ours, among the managed fields.
+    owned: Option<usize>,
 }
 
 /// One client configuration.
@@ -52,8 +33,14 @@ struct ClientConfig {
 }
 
 impl Target {
-    /// What is ours in `object`; `None` when nothing is.
-    pub(super) fn of(kind: Kind, object: &Value, service: &str, namespace: &str) -> Option<Self> {
+    /// What is ours in `object`, as `manager`; `None` when nothing is.
+    pub(super) fn of(
+        kind: Kind,
+        object: &Value,
+        service: &str,
+        namespace: &str,
+        manager: &str,
+    ) -> Option<Self> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let annotations = object.pointer("/metadata/annotations");
         let injected = |key: &&str| annotations.is_some_and(|all| all.get(key).is_some());
@@ -87,11 +74,16 @@ impl Target {
             name: text("/metadata/name")?.to_owned(),
             version: text("/metadata/resourceVersion")?.to_owned(),
             clients,
+            owned: owned_by(object, manager),
         })
     }
 
     /// What makes every client trust `bundle` (PEM), if the object is still as it was seen; `None`
     /// when they do.
+    ///
+    /// The second patch gives the ownership of the caBundle away. It would keep a stump of a
+    /// webhook alive when whoever installed the object takes the webhook out by a server-side
+    /// apply, and the API server refuses stumps: there would be no way back.
     pub(super) fn patch(&self, bundle: &str) -> Option<Value> {
         let wanted = BASE64_STANDARD.encode(bundle);
         let mut patch: Vec<Value> = self
@@ -102,7 +94,8 @@ impl Target {
             .map(|client| json!({"op": "add", "path": format!("{}/caBundle", client.path), "value": wanted}))
             .collect();
         if patch.is_empty() {
-            return None;
+            let place = format!("/metadata/managedFields/{}", self.owned?);
+            patch.push(json!({"op": "remove", "path": place}));
         }
         let seen =
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": self.version});
@@ -111,8 +104,20 @@ impl Target {
     }
 }
 
+/// The entry of plain writes by `manager`.
+fn owned_by(object: &Value, manager: &str) -> Option<usize> {
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
+    entries.iter().position(|entry| {
+        entry.get("manager").and_then(Value::as_str) == Some(manager)
+            && entry.get("operation").and_then(Value::as_str) == Some("Update")
+            && entry.get("subresource").is_none()
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use resources::kind::{MUTATING_WEBHOOKS as MUTATING, VALIDATING_WEBHOOKS as VALIDATING};
+
     use super::*;
 
     fn client(service: &str, bundle: Option<&str>) -> Value {
@@ -134,7 +139,7 @@ mod tests {
             client("ours", Some("old")),
             client("ours", Some("new")),
         ]);
-        let target = Target::of(MUTATING, &object, "ours", "ns").unwrap();
+        let target = Target::of(MUTATING, &object, "ours", "ns", "us").unwrap();
         assert_eq!(
             target.patch("new").unwrap(),
             json!([
@@ -143,22 +148,50 @@ mod tests {
             ])
         );
         let same = configuration(&[client("ours", Some("new"))]);
-        let target = Target::of(MUTATING, &same, "ours", "ns").unwrap();
+        let target = Target::of(MUTATING, &same, "ours", "ns", "us").unwrap();
         assert_eq!(target.patch("new"), None);
         for (service, namespace) in [("ours", "elsewhere"), ("theirs", "ns")] {
-            assert_eq!(Target::of(MUTATING, &same, service, namespace), None);
+            assert_eq!(Target::of(MUTATING, &same, service, namespace, "us"), None);
         }
     }
 
     #[test]
     fn a_definition_has_one_client_where_it_has_a_webhook() {
         let mut definition = json!({"metadata": {"name": "c", "resourceVersion": "7"}, "spec": {"conversion": {"strategy": "None"}}});
-        assert_eq!(Target::of(DEFINITION, &definition, "ours", "ns"), None);
+        assert_eq!(
+            Target::of(DEFINITION, &definition, "ours", "ns", "us"),
+            None
+        );
         definition["spec"]["conversion"] =
             json!({"strategy": "Webhook", "webhook": client("ours", None)});
-        let target = Target::of(DEFINITION, &definition, "ours", "ns").unwrap();
+        let target = Target::of(DEFINITION, &definition, "ours", "ns", "us").unwrap();
         let path = "/spec/conversion/webhook/clientConfig/caBundle";
         assert_eq!(target.patch("x").unwrap()[1]["path"], path);
+    }
+
+    #[test]
+    fn what_was_written_belongs_to_nobody_in_the_end() {
+        let mut object = configuration(&[client("ours", Some("new"))]);
+        let entry =
+            |manager: &str, operation: &str| json!({"manager": manager, "operation": operation});
+        let mut status = entry("us", "Update");
+        status["subresource"] = "status".into();
+        let others = [entry("kubectl", "Update"), entry("us", "Apply"), status];
+        object["metadata"]["managedFields"] = others.clone().into();
+        let target = Target::of(MUTATING, &object, "ours", "ns", "us").unwrap();
+        assert_eq!(target.patch("new"), None);
+        object["metadata"]["managedFields"] =
+            others.into_iter().chain([entry("us", "Update")]).collect();
+        let target = Target::of(MUTATING, &object, "ours", "ns", "us").unwrap();
+        assert_eq!(
+            target.patch("new").unwrap()[1],
+            json!({"op": "remove", "path": "/metadata/managedFields/3"})
+        );
+        assert_eq!(
+            target.patch("newer").unwrap()[1]["op"],
+            "add",
+            "first things first"
+        );
     }
 
     #[test]
@@ -166,7 +199,7 @@ mod tests {
         for annotation in INJECTED {
             let mut object = configuration(&[client("ours", None)]);
             object["metadata"]["annotations"] = json!({*annotation: "true"});
-            assert_eq!(Target::of(VALIDATING, &object, "ours", "ns"), None);
+            assert_eq!(Target::of(VALIDATING, &object, "ours", "ns", "us"), None);
         }
     }
 }

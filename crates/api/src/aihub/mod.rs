@@ -1,0 +1,3 @@
+//! Kind AIHub.
+
+pub mod v1alpha1;

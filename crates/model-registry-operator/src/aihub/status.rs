@@ -1,0 +1,231 @@
+//! What the user is told, in the form of the platform's modules. A pure function: with nothing
+//! changing it says the same.
+
+use api::aihub::v1alpha1::{AIHub as Resource, AIHubStatus, HubCondition, Release};
+use conditions::{
+    ConditionType, READY, Reason, Status, Wanted, carry_over, condition_type, reason,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use runtime::component::{Attempt, Component, Failure, Note};
+
+use super::{Hub, names};
+use crate::registry::status::{PAUSED, RIGHTS_MISSING};
+
+const PROVISIONED: ConditionType = condition_type!("ProvisioningSucceeded");
+const REGISTRY: ConditionType = condition_type!("ModelRegistryReady");
+const CATALOG: ConditionType = condition_type!("CatalogReady");
+const DEGRADED: ConditionType = condition_type!("Degraded");
+
+const NO_GATEWAY: Reason = reason!("GatewayDomainUnavailable");
+/// What `severity` says of a condition that is no error.
+const INFO: &str = "Info";
+
+/// The status of `resource` after `attempt`.
+#[must_use]
+pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
+    let previous = resource.status.clone().unwrap_or_default();
+    let generation = resource.metadata.generation.unwrap_or_default();
+    let before: Vec<Condition> = previous
+        .conditions
+        .iter()
+        .map(|condition| plain(condition, attempt))
+        .collect();
+    if attempt.paused {
+        let annotation = Hub::IDENTITY.pause_annotation;
+        let message = format!("annotation {annotation}: paused stops this hub; remove it to go on");
+        let wanted = Wanted::new(PAUSED, Status::True, reason!("Paused"), message);
+        let wanted = [wanted.observed(generation)];
+        return AIHubStatus {
+            conditions: modular(carry_over(&before, &wanted, attempt.now, |_| true)),
+            ..previous
+        };
+    }
+    let trouble = trouble(attempt);
+    let provisioned = match &trouble {
+        None => Wanted::new(
+            PROVISIONED,
+            Status::True,
+            reason!("AllResourcesApplied"),
+            "",
+        ),
+        Some(message) => Wanted::new(
+            PROVISIONED,
+            Status::False,
+            reason!("DeployFailed"),
+            message.clone(),
+        ),
+    };
+    let registry = child(attempt, REGISTRY, names::REGISTRY_OPERATOR);
+    let catalog = child(attempt, CATALOG, names::CATALOG_OPERATOR);
+    let ready = ready(&[&provisioned, &registry, &catalog]);
+    let phase = if ready.status == Status::True {
+        "Ready"
+    } else {
+        "Not Ready"
+    };
+    let mut wanted = vec![
+        ready,
+        provisioned,
+        registry,
+        catalog,
+        degraded(resource, trouble.as_deref()),
+    ];
+    if !attempt.missing_rules.is_empty() {
+        let message = format!(
+            "the operator's service account lacks: {}",
+            attempt.missing_rules.join(", ")
+        );
+        wanted.push(Wanted::new(
+            RIGHTS_MISSING,
+            Status::True,
+            reason!("MissingRights"),
+            message,
+        ));
+    }
+    for condition in &mut wanted {
+        condition.observed_generation = Some(generation);
+    }
+    // All of them are ours: the list belongs to the hub's operator.
+    let conditions = carry_over(&before, &wanted, attempt.now, |_| false);
+    AIHubStatus {
+        phase: Some(phase.to_owned()),
+        observed_generation: Some(generation),
+        conditions: modular(conditions),
+        releases: releases(attempt),
+    }
+}
+
+/// Why not everything is as planned.
+fn trouble(attempt: &Attempt<'_, Hub>) -> Option<String> {
+    if let Some(failure) = attempt.failure {
+        return Some(failure.to_string());
+    }
+    let outcome = attempt.outcome;
+    if let Some(first) = outcome.failed.first() {
+        let more = match outcome.failed.len() {
+            1 => String::new(),
+            all => format!(" ({} more)", all - 1),
+        };
+        return Some(format!(
+            "{} could not be written: {}{more}",
+            first.target, first.message
+        ));
+    }
+    if outcome.foreign.is_empty() {
+        return None;
+    }
+    let all: Vec<_> = outcome.foreign.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "{} belongs to another installation of these operators; remove that, or label the object \
+         {}={} to hand it over",
+        all.join(", "),
+        names::PART_OF,
+        names::HUB
+    ))
+}
+
+fn child(attempt: &Attempt<'_, Hub>, type_: ConditionType, name: &str) -> Wanted {
+    let live = attempt.observation.and_then(|seen| seen.live.get(name));
+    let message = match live {
+        Some(live) if live.available => {
+            return Wanted::new(type_, Status::True, reason!("AllDeploymentsAvailable"), "");
+        }
+        Some(_) => format!("child deployment {name} not yet Available"),
+        None => format!("child deployment {name} not found"),
+    };
+    Wanted::new(
+        type_,
+        Status::False,
+        reason!("ChildDeploymentNotReady"),
+        message,
+    )
+}
+
+fn ready(parts: &[&Wanted]) -> Wanted {
+    match parts.iter().find(|part| part.status != Status::True) {
+        Some(worst) => Wanted::new(READY, worst.status, worst.reason, worst.message.clone()),
+        None => Wanted::new(READY, Status::True, reason!("AllDependentsHealthy"), ""),
+    }
+}
+
+fn degraded(resource: &Resource, trouble: Option<&str>) -> Wanted {
+    let gateway = resource.spec.gateway.as_ref();
+    let domain = gateway.and_then(|gateway| gateway.domain.as_deref());
+    match (trouble, domain.filter(|domain| !domain.is_empty())) {
+        (Some(message), _) => Wanted::new(
+            DEGRADED,
+            Status::True,
+            reason!("ProvisioningFailed"),
+            message,
+        ),
+        (None, None) => Wanted::new(
+            DEGRADED,
+            Status::True,
+            NO_GATEWAY,
+            "spec.gateway.domain is not set: registries and the catalog have no way in through a \
+             gateway",
+        ),
+        (None, Some(_)) => Wanted::new(DEGRADED, Status::False, reason!("NoDegradation"), ""),
+    }
+}
+
+fn releases(attempt: &Attempt<'_, Hub>) -> Vec<Release> {
+    let release = |name: &str, version: &str| Release {
+        name: name.to_owned(),
+        version: Some(version.to_owned()),
+        repo_url: None,
+    };
+    let platform = attempt
+        .observation
+        .and_then(|seen| seen.platform_version.as_deref())
+        .map(|version| release("platform", version));
+    let own = release("model-registry-operator", env!("CARGO_PKG_VERSION"));
+    std::iter::once(own).chain(platform).collect()
+}
+
+/// As Kubernetes writes a condition.
+fn plain(condition: &HubCondition, attempt: &Attempt<'_, Hub>) -> Condition {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Condition {
+        type_: condition.type_.clone(),
+        status: condition.status.clone(),
+        reason: text(&condition.reason),
+        message: text(&condition.message),
+        observed_generation: condition.observed_generation,
+        last_transition_time: condition
+            .last_transition_time
+            .clone()
+            .unwrap_or(Time(attempt.now)),
+    }
+}
+
+/// As the platform's modules write conditions.
+fn modular(conditions: Vec<Condition>) -> Vec<HubCondition> {
+    let one = |condition: Condition| {
+        let harmless = condition.reason == NO_GATEWAY.as_str()
+            || (condition.type_ == DEGRADED.as_str() && condition.status == "False");
+        HubCondition {
+            severity: harmless.then(|| INFO.to_owned()),
+            type_: condition.type_,
+            status: condition.status,
+            reason: Some(condition.reason),
+            message: Some(condition.message).filter(|message| !message.is_empty()),
+            last_transition_time: Some(condition.last_transition_time),
+            observed_generation: condition.observed_generation,
+        }
+    };
+    conditions.into_iter().map(one).collect()
+}
+
+/// Warnings about `attempt`.
+#[must_use]
+pub fn events(attempt: &Attempt<'_, Hub>) -> Vec<Note> {
+    let reason = attempt.failure.map_or("DeployFailed", Failure::reason);
+    let note = trouble(attempt).map(|message| Note {
+        warning: true,
+        reason,
+        action: "Reconcile",
+        message,
+    });
+    note.into_iter().collect()
+}

@@ -1,0 +1,249 @@
+//! What a hub becomes among documents.
+
+use std::path::Path;
+
+use api::aihub::v1alpha1::AIHub;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use model_registry_operator::aihub::{CATALOG, Hub, config::Config, error::Error};
+use model_registry_operator::cli::{Cli, Command};
+use resources::Plan;
+use resources::kind::{
+    CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, NAMESPACE, VALIDATING_WEBHOOKS,
+};
+use runtime::component::Component;
+use runtime::offline::{OfflineInputs, Platform, documents};
+use serde_json::{Value, json};
+
+fn hub(spec: &Value) -> AIHub {
+    serde_json::from_value(json!({
+        "apiVersion": "components.platform.opendatahub.io/v1alpha1", "kind": "AIHub", "spec": spec,
+        "metadata": {"name": "default-aihub", "uid": "the-uid"},
+    }))
+    .unwrap()
+}
+
+fn plan(env: &[(&str, &str)], spec: &Value, text: &str) -> Result<Plan, Error> {
+    let lookup = |name: &str| {
+        let found = env.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let component = Hub {
+        config: Config::from_lookup(lookup).unwrap(),
+    };
+    let resource = hub(spec);
+    let documents = documents::read(text, "test").unwrap();
+    let capabilities = Platform::OpenShift.capabilities(&component, &[]);
+    let now = Timestamp::UNIX_EPOCH;
+    let inputs = OfflineInputs::new(&component, &resource, &documents, capabilities, now);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let seen = runtime.block_on(component.observe(&resource, &inputs))?;
+    component.plan(&resource, &seen)
+}
+
+fn spec() -> Value {
+    json!({"applicationNamespace": "apps", "instancesNamespace": "registries"})
+}
+
+const LIVE: &str = "
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: NAME, namespace: apps, generation: 2,
+  labels: {platform.opendatahub.io/part-of: aihub}},
+ spec: {replicas: 3, selector: {matchLabels: {control-plane: of-old}},
+  template: {spec: {containers: [{name: manager, resources: {limits: {memory: 1Gi}}}]}}},
+ status: {observedGeneration: 2, conditions: [{type: Available, status: 'True'}]}}
+";
+
+fn live() -> String {
+    [
+        "model-registry-operator-controller-manager",
+        "catalog-controller-manager",
+    ]
+    .map(|name| format!("---{}", LIVE.replace("NAME", name)))
+    .concat()
+}
+
+/// Namespaces that any part of a value names.
+fn namespaces(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value.as_str() {
+                    Some(text) if key == "namespace" => found.push(text.to_owned()),
+                    _ => namespaces(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| namespaces(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn everything_is_where_the_hub_says() {
+    let plan = plan(&[], &spec(), "").unwrap();
+    for object in plan.objects() {
+        let mut found = Vec::new();
+        if object.kind != DEFINITION {
+            namespaces(&object.body, &mut found);
+        }
+        assert!(
+            found.iter().all(|name| name == "apps"),
+            "{}: {found:?}",
+            object.name
+        );
+        let owned = object.body["metadata"]["ownerReferences"][0]["uid"] == "the-uid";
+        assert_eq!(
+            owned,
+            ![NAMESPACE, DEFINITION].contains(&object.kind),
+            "{}",
+            object.name
+        );
+    }
+    let definition = plan
+        .get(DEFINITION, "modelregistries.modelregistry.opendatahub.io")
+        .unwrap();
+    let client = "/spec/conversion/webhook/clientConfig/service/namespace";
+    assert_eq!(definition.body.pointer(client).unwrap(), "apps");
+    for name in ["apps", "registries"] {
+        let namespace = plan.get(NAMESPACE, name).unwrap();
+        assert_eq!(
+            namespace.body["metadata"],
+            json!({"name": name}),
+            "it is nobody's"
+        );
+    }
+    assert!(
+        plan.get(CATALOG, "catalog").is_none(),
+        "its operator is not there yet"
+    );
+    assert!(
+        plan.get(CLUSTER_ROLE_BINDING, "catalog-manager-rolebinding")
+            .is_some()
+    );
+    assert!(
+        plan.get(
+            VALIDATING_WEBHOOKS,
+            "catalog-validating-webhook-configuration"
+        )
+        .is_some()
+    );
+}
+
+fn manager(plan: &Plan, name: &str) -> (Deployment, Value) {
+    let body = &plan.get(DEPLOYMENT, name).unwrap().body;
+    let containers = body["spec"]["template"]["spec"]["containers"]
+        .as_array()
+        .unwrap();
+    let deployment = serde_json::from_value(body.clone()).unwrap();
+    (deployment, containers[0].clone())
+}
+
+#[test]
+fn images_and_settings_are_passed_on() {
+    let env = [
+        (
+            "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE",
+            "example.test/operator:1",
+        ),
+        (
+            "RELATED_IMAGE_POSTGRESQL_16_IMAGE",
+            "example.test/postgres:1",
+        ),
+    ];
+    let mut with_gateway = spec();
+    with_gateway["gateway"] = json!({"domain": "gw.example.test"});
+    let plan = plan(&env, &with_gateway, "").unwrap();
+    for name in [
+        "model-registry-operator-controller-manager",
+        "catalog-controller-manager",
+    ] {
+        let (_, manager) = manager(&plan, name);
+        assert_eq!(manager["image"], "example.test/operator:1");
+        let env = manager["env"].as_array().unwrap();
+        let value = |name: &str| {
+            let all: Vec<_> = env
+                .iter()
+                .filter(|variable| variable["name"] == name)
+                .collect();
+            assert_eq!(all.len(), 1, "{name}");
+            all[0]["value"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(
+            value("RELATED_IMAGE_POSTGRESQL_16_IMAGE"),
+            "example.test/postgres:1"
+        );
+        assert_eq!(
+            value("RELATED_IMAGE_ODH_MODEL_REGISTRY_IMAGE"),
+            "quay.io/opendatahub/model-registry:latest",
+            "what is not set stays"
+        );
+        assert_eq!(value("REGISTRIES_NAMESPACE"), "registries");
+        assert_eq!(value("GATEWAY_DOMAIN"), "gw.example.test");
+        assert_eq!(value("HTTPROUTE_NAMESPACE"), "apps");
+    }
+}
+
+#[test]
+fn what_people_adjusted_and_what_cannot_change_stays() {
+    let plan = plan(&[], &spec(), &live()).unwrap();
+    let (deployment, manager) = manager(&plan, "catalog-controller-manager");
+    assert_eq!(manager["resources"], json!({"limits": {"memory": "1Gi"}}));
+    let spec = deployment.spec.unwrap();
+    assert_eq!(spec.replicas, None);
+    let selector = spec.selector.match_labels.unwrap();
+    assert_eq!(selector["control-plane"], "of-old");
+    let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert_eq!(labels["control-plane"], "of-old");
+    // The operators answer, so there is a catalog. Its spec is the user's.
+    let catalog = &plan.get(CATALOG, "catalog").unwrap();
+    assert_eq!(catalog.namespace.as_deref(), Some("registries"));
+    assert_eq!(catalog.body["spec"], json!({}));
+}
+
+#[test]
+fn an_object_can_be_kept_out_of_it() {
+    let documents = "{apiVersion: v1, kind: Service, metadata: {name: catalog-webhook-service, namespace: apps,
+        labels: {platform.opendatahub.io/part-of: aihub}, annotations: {opendatahub.io/managed: 'false'}}}";
+    let plan = plan(&[], &spec(), documents).unwrap();
+    let service = resources::kind::SERVICE;
+    assert!(plan.get(service, "catalog-webhook-service").is_none());
+    assert!(
+        plan.has(service, Some("apps"), "catalog-webhook-service"),
+        "and is not deleted"
+    );
+}
+
+#[test]
+fn a_namespace_that_goes_is_waited_for() {
+    let going = "{apiVersion: v1, kind: Namespace, metadata: {name: registries, deletionTimestamp: '2026-01-01T00:00:00Z'}}";
+    let error = plan(&[], &spec(), going).unwrap_err().to_string();
+    assert!(
+        error.contains("namespace registries is being deleted"),
+        "{error}"
+    );
+    assert!(error.contains("spec.instancesNamespace"), "{error}");
+}
+
+#[test]
+fn the_manifest_runs_the_subcommand_and_names_every_variable() {
+    let file = "../../config/model-registry-operator/overlays/aihub/manager.yaml";
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let deployment: Deployment = serde_saphyr::from_str(&text).unwrap();
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    let container = pod.containers.into_iter().next().unwrap();
+    let arguments = std::iter::once("manager".to_owned()).chain(container.args.unwrap());
+    let cli = Cli::read(arguments.map(Into::into)).unwrap();
+    assert!(matches!(cli.command, Some(Command::Aihub)) && cli.operator.leader_elect);
+    assert!(cli.offline().is_none());
+    let env = container.env.unwrap();
+    let config = Config::from_lookup(|name| {
+        let found = env.iter().find(|variable| variable.name == name);
+        found
+            .unwrap_or_else(|| panic!("{name} is not in the manifest"))
+            .value
+            .clone()
+    });
+    assert_eq!(config.unwrap().images.len(), 5);
+}

@@ -1,0 +1,223 @@
+//! A cluster of its own with the hub's overlay installed, and the programs of its pods running here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cluster::{Cluster, Options, Platform, eventually};
+use kube::api::{DynamicObject, ListParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, ResourceExt};
+use model_registry_operator::aihub::{Hub, config::Config};
+use model_registry_operator::catalog::{self, Catalog};
+use resources::Kind;
+use resources::kind::DEPLOYMENT;
+use runtime::operator::Beside;
+use serde_json::Value;
+
+use crate::process::{Running, free_port, lead_to};
+
+/// What happens by an event happens within this time, on a busy machine too.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The garbage collector notices a new CustomResourceDefinition within 30 s.
+pub(crate) const COLLECTED: Duration = Duration::from_secs(90);
+pub(crate) const ACCOUNT: (&str, &str) = ("aihub-operator-system", "aihub-controller-manager");
+pub(crate) const HUB: Kind = Kind::cluster(
+    "components.platform.opendatahub.io",
+    "v1alpha1",
+    "AIHub",
+    "aihubs",
+);
+/// Namespaces of the sample.
+pub(crate) const APPLICATION: &str = "opendatahub";
+pub(crate) const INSTANCES: &str = "odh-model-registries";
+const LEFT_ALONE: &str = "opendatahub.io/managed=false";
+
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    client: Client,
+    kubeconfig: PathBuf,
+    hub: Option<Running>,
+}
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+impl World {
+    pub(crate) async fn start(platform: Platform) -> Self {
+        let overlay = root().join("config/model-registry-operator/overlays/aihub");
+        let crd = overlay.join("components.platform.opendatahub.io_aihubs.yaml");
+        let options = Options {
+            platform,
+            manifests: std::fs::read_to_string(crd).unwrap(),
+            ..Options::default()
+        };
+        let cluster = Cluster::start(&options).unwrap();
+        let overlay = overlay.to_str().unwrap();
+        cluster
+            .kubectl(&["apply", "--server-side", "-k", overlay])
+            .await
+            .unwrap();
+        let kubeconfig = cluster
+            .service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1)
+            .await
+            .unwrap();
+        let mut world = Self {
+            client: cluster.client().unwrap(),
+            cluster,
+            kubeconfig,
+            hub: None,
+        };
+        world.run();
+        world
+    }
+
+    /// Starts the hub's operator, as its service account.
+    pub(crate) fn run(&mut self) {
+        let env = |name: &str| {
+            (name == "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE")
+                .then(|| "example.test/operator:1".to_owned())
+        };
+        let config = Config::from_lookup(env).unwrap();
+        let beside = Beside::default();
+        self.hub = Some(Running::start(
+            Hub { config },
+            beside,
+            &self.kubeconfig,
+            &[],
+        ));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(hub) = self.hub.take() {
+            hub.stop();
+        }
+    }
+
+    /// Runs what the pods of the deployed catalog operator run: with their environment, as their
+    /// service account.
+    pub(crate) async fn catalog_operator(&self) -> Running {
+        let name = "catalog-controller-manager";
+        let deployment = self
+            .until(DEPLOYMENT, Some(APPLICATION), name, |live| live.is_some())
+            .await
+            .unwrap();
+        let (service, configuration) = (catalog::webhook::SERVICE, catalog::webhook::CONFIGURATION);
+        // The hub would lead the API server back to the pods, which only seem to run.
+        for (kind, name) in [
+            ("service", service),
+            ("validatingwebhookconfiguration", configuration),
+        ] {
+            eventually(name, SOON, || async {
+                let annotate = ["annotate", "-n", APPLICATION, kind, name, LEFT_ALONE];
+                self.cluster
+                    .kubectl(&annotate)
+                    .await
+                    .map_err(|error| error.to_string())
+            })
+            .await
+            .unwrap();
+        }
+        let port = free_port();
+        let configuration = ("validatingwebhookconfiguration", configuration);
+        lead_to(&self.cluster, port, (APPLICATION, service), configuration).await;
+        let env = &deployment.data["spec"]["template"]["spec"]["containers"][0]["env"];
+        let lookup = |name: &str| {
+            let found = env
+                .as_array()?
+                .iter()
+                .find(|variable| variable["name"] == name)?;
+            found["value"].as_str().map(str::to_owned)
+        };
+        let config = catalog::config::Config::from_lookup(lookup).unwrap();
+        let account = self.cluster.service_account_kubeconfig(APPLICATION, name);
+        let beside = Beside {
+            webhooks: Some(catalog::webhook::webhooks(config.clone())),
+            chore: None,
+        };
+        let flags = [format!("--webhook-bind-address=127.0.0.1:{port}")];
+        Running::start(Catalog { config }, beside, &account.await.unwrap(), &flags)
+    }
+
+    pub(crate) fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = ApiResource {
+            group: kind.group.into(),
+            version: kind.version.into(),
+            api_version: kind.api_version(),
+            kind: kind.kind.into(),
+            plural: kind.plural.into(),
+        };
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    pub(crate) async fn sample(&self) {
+        let folder = root().join("samples/model-registry/aihub");
+        let folder = folder.to_str().unwrap();
+        self.cluster
+            .kubectl(&["apply", "-k", folder])
+            .await
+            .unwrap();
+    }
+
+    /// Waits for a condition of the hub's newest generation, and returns the whole status.
+    pub(crate) async fn condition(&self, type_: &str, status: &str) -> Value {
+        let api = self.api(HUB, None);
+        eventually(
+            &format!("{type_}={status}"),
+            Duration::from_mins(1),
+            || async {
+                let hub = api.get("default-aihub").await;
+                let hub = hub.map_err(|error| error.to_string())?;
+                let told = hub.data["status"].clone();
+                let all = told["conditions"].as_array();
+                let found = all.into_iter().flatten().any(|condition| {
+                    condition["type"] == type_
+                        && condition["status"] == status
+                        && condition["observedGeneration"] == hub.metadata.generation.unwrap()
+                });
+                if found {
+                    Ok(told)
+                } else {
+                    Err(told.to_string())
+                }
+            },
+        )
+        .await
+        .unwrap()
+    }
+
+    pub(crate) async fn until(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        holds: impl Fn(Option<&DynamicObject>) -> bool,
+    ) -> Option<DynamicObject> {
+        let api = self.api(kind, namespace);
+        eventually(&format!("{kind} {name}"), COLLECTED, || async {
+            let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
+            if holds(object.as_ref()) {
+                Ok(object)
+            } else {
+                Err(format!("{object:?}"))
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Kind, name and version of everything that is labelled as the hub's.
+    pub(crate) async fn deployed(&self, kinds: &[Kind]) -> Vec<(Kind, DynamicObject)> {
+        let labelled = ListParams::default().labels("platform.opendatahub.io/part-of=aihub");
+        let mut found = Vec::new();
+        for &kind in kinds {
+            let list = self.api(kind, None).list(&labelled).await.unwrap();
+            found.extend(list.items.into_iter().map(|object| (kind, object)));
+        }
+        found.sort_by_key(|(kind, object)| (*kind, object.name_any()));
+        found
+    }
+}
