@@ -77,10 +77,14 @@ impl Record {
     }
 
     /// Whether the API server refused it for want of a right. It answers in the same way when the
-    /// namespace is about to go, which no right helps against.
+    /// namespace or the kind is about to go, which no right helps against.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.code == 403 && !self.message.contains("because it is being terminated")
+        let going = [
+            "because it is being terminated",
+            "while custom resource definition is terminating",
+        ];
+        self.code == 403 && !going.iter().any(|words| self.message.contains(words))
     }
 }
 
@@ -272,5 +276,54 @@ impl From<Line> for Record {
             received: line.request_received_timestamp,
             answered: line.stage_timestamp,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_to_go_is_not_a_matter_of_rights() {
+        let refused = |code, message: &str| {
+            let message = message.to_owned();
+            let record = Record {
+                code,
+                message,
+                ..Record::default()
+            };
+            record.is_refused()
+        };
+        assert!(refused(
+            403,
+            r#"pods is forbidden: User "u" cannot list resource"#
+        ));
+        assert!(!refused(404, ""));
+        for message in [
+            "unable to create new content in namespace a because it is being terminated",
+            "create not allowed while custom resource definition is terminating",
+        ] {
+            assert!(!refused(403, message), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_right_is_said_as_kubectl_takes_it() {
+        let right = |group: &str, resource: &str, subresource: &str| {
+            let record = Record {
+                verb: "patch".to_owned(),
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                subresource: subresource.to_owned(),
+                ..Record::default()
+            };
+            record.right()
+        };
+        assert_eq!(right("", "pods", ""), Some("patch pods".to_owned()));
+        assert_eq!(
+            right("example.org", "things", "status"),
+            Some("patch things.example.org/status".to_owned())
+        );
+        assert_eq!(right("", "", ""), None);
     }
 }

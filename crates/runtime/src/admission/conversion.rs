@@ -1,16 +1,9 @@
-//! ConversionReview, versions v1 and v1beta1, which look alike. The answer has the version of the
-//! question.
+//! ConversionReview: every object in the version asked for.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Review {
-    api_version: String,
-    kind: String,
-    request: Option<Asked>,
-}
+use super::head;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,23 +24,12 @@ pub(super) fn answer(
     review: &[u8],
     convert: impl Fn(Value, &str) -> Result<Value, String>,
 ) -> Result<Value, String> {
-    let review: Review = serde_json::from_slice(review)
-        .map_err(|error| format!("this is no ConversionReview: {error}"))?;
-    let version = &review.api_version;
-    if review.kind != "ConversionReview" || !version.starts_with("apiextensions.k8s.io/") {
-        return Err(format!(
-            "{} of {version} is no ConversionReview of apiextensions.k8s.io",
-            review.kind
-        ));
-    }
-    let Some(Asked {
+    let (version, asked) = head::read::<Asked>(review, "ConversionReview", "apiextensions.k8s.io")?;
+    let Asked {
         uid,
         desired,
         objects,
-    }) = review.request
-    else {
-        return Err("the ConversionReview has no request".to_owned());
-    };
+    } = asked;
     let converted: Result<Vec<Value>, String> = objects
         .into_iter()
         .map(|object| convert(object, &desired))

@@ -2,6 +2,7 @@
 //! one. Every replica answers, with the Lease or without.
 
 mod conversion;
+mod head;
 mod review;
 mod server;
 

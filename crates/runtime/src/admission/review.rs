@@ -1,19 +1,10 @@
-//! AdmissionReview, versions v1 and v1beta1, which look alike. The answer has the version of the
-//! question.
+//! AdmissionReview: whether an object may be stored, and in which form.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Operation, Refusal, Request};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Review {
-    api_version: String,
-    kind: String,
-    request: Option<Asked>,
-}
+use super::{Operation, Refusal, Request, head};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,18 +35,7 @@ pub(super) fn answer(
     review: &[u8],
     decide: impl FnOnce(&Request) -> Result<Verdict, Refusal>,
 ) -> Result<Value, String> {
-    let review: Review = serde_json::from_slice(review)
-        .map_err(|error| format!("this is no AdmissionReview: {error}"))?;
-    let version = &review.api_version;
-    if review.kind != "AdmissionReview" || !version.starts_with("admission.k8s.io/") {
-        return Err(format!(
-            "{} of {version} is no AdmissionReview of admission.k8s.io",
-            review.kind
-        ));
-    }
-    let Some(asked) = review.request else {
-        return Err("the AdmissionReview has no request".to_owned());
-    };
+    let (version, asked) = head::read::<Asked>(review, "AdmissionReview", "admission.k8s.io")?;
     let operation = match asked.operation.as_str() {
         "CREATE" => Some(Operation::Create),
         "UPDATE" => Some(Operation::Update),

@@ -36,6 +36,8 @@ pub fn read(text: &str, source_name: &str) -> Result<Vec<Value>, DocumentError> 
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         strict_booleans: false,
+        // The error is one sentence with line and column, not a picture of several lines.
+        with_snippet: false,
     };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -109,6 +111,20 @@ mod tests {
             .map(|d| d["metadata"]["name"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_its_place() {
+        for text in ["a: 1\nb: [1,\nc: {\n", "a: 1\n\tb: 2\n", "a: 'x\n"] {
+            let error = read(text, "f.yaml").unwrap_err().to_string();
+            assert_eq!(error.lines().count(), 1, "{error}");
+            assert!(
+                error.starts_with("f.yaml: ")
+                    && error.contains("line ")
+                    && error.contains("column "),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -92,7 +92,9 @@ impl TlsProfile {
         }
     }
 
-    /// The server's configuration with this profile and certificate, for HTTP/1.1.
+    /// The server's configuration with this profile and certificate, for HTTP/1.1. Nothing is
+    /// served by HTTP/2, as by the Go operators unless they are told otherwise: a scraper and an
+    /// API server ask for one thing at a time, and floods of resets are no concern.
     pub fn server_config(
         &self,
         certificate: Arc<ServingCertificate>,
