@@ -66,6 +66,14 @@ const CRANE: Module = Module {
     ldflags: "-s -w",
 };
 
+const COSIGN: Module = Module {
+    name: "cosign",
+    go_mod: include_str!("../tools/cosign/go.mod"),
+    go_sum: include_str!("../tools/cosign/go.sum"),
+    tools_go: include_str!("../tools/cosign/tools.go"),
+    ldflags: "-s -w",
+};
+
 /// Name, module and package of a tool.
 type Tool = (&'static str, &'static Module, &'static str);
 
@@ -238,6 +246,19 @@ pub fn images() -> Result<Images, Error> {
         registry: REGISTRY.directory(&cache).join("registry"),
         crane: CRANE.directory(&cache).join("crane"),
     })
+}
+
+/// `cosign`, which verifies signatures of images. It is large and only slow tests need it.
+pub fn cosign() -> Result<PathBuf, Error> {
+    let cache = cache_dir()?;
+    let program = COSIGN.directory(&cache).join("cosign");
+    let tool = (
+        "cosign",
+        &COSIGN,
+        "github.com/sigstore/cosign/v3/cmd/cosign",
+    );
+    build_missing(&cache, &[tool], |_| program.clone())?;
+    Ok(program)
 }
 
 /// The `bin` directory of a Python environment with exactly these packages (`name==version`), made

@@ -9,3 +9,4 @@
 )]
 
 pub(crate) mod model_registry;
+pub(crate) mod sigstore;

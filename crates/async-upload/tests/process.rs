@@ -1,0 +1,449 @@
+//! The program as a pod runs it: variables in; exit code, last words, log and registered model out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+mod fakes;
+mod servers;
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use fakes::model_registry::{Fault, ModelRegistry};
+use fakes::sigstore::{ISSUER, Sigstore};
+use servers::Server;
+
+const FILES: [(&str, usize); 3] = [
+    ("config.json", 40),
+    ("weights/model-00001.safetensors", 3 << 20),
+    ("weights/model-00002.safetensors", 2 << 20),
+];
+
+const TOKEN: &str = "s3cret-token-of-the-registry";
+
+/// A model on a volume, a model registry and an image registry.
+struct Place {
+    models: ModelRegistry,
+    images: Server,
+    dir: TempDir,
+}
+
+/// What became of a run.
+struct Ended {
+    status: ExitStatus,
+    log: String,
+    last_words: String,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, length) in FILES {
+            let file = dir.path().join("model").join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, servers::content(length as u64, length)).unwrap();
+        }
+        let metadata = dir.path().join("metadata");
+        std::fs::create_dir(&metadata).unwrap();
+        for (key, value) in [
+            ("RegisteredModel.name", "llama"),
+            ("ModelVersion.name", "v1"),
+            ("ModelArtifact.name", "weights"),
+        ] {
+            std::fs::write(metadata.join(key), value).unwrap();
+        }
+        let models = ModelRegistry::start().await;
+        models.require_token(TOKEN);
+        Self {
+            models,
+            images: servers::registry(&servers::Access::default()),
+            dir,
+        }
+    }
+
+    fn reference(&self) -> String {
+        format!("{}/org/llama:v1", self.images.address)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    /// The program with a small configuration and nothing of this process's environment.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_async-upload"));
+        command
+            .env_clear()
+            .env("HOSTNAME", "upload-llama-x7k2p")
+            .env(
+                "TERMINATION_MESSAGE_PATH",
+                self.dir.path().join("last-words"),
+            )
+            .env("MODEL_SYNC_SOURCE_PATH", self.dir.path().join("model"))
+            .env("MODEL_SYNC_DESTINATION_OCI_URI", self.reference())
+            .env("MODEL_SYNC_DESTINATION_OCI_ENABLE_TLS_VERIFY", "false")
+            .env("MODEL_SYNC_DESTINATION_OCI_BASE_IMAGE", "none")
+            .env("MODEL_SYNC_REGISTRY_SERVER_ADDRESS", self.models.url())
+            .env("MODEL_SYNC_REGISTRY_USER_TOKEN", TOKEN)
+            .env("LOGLEVEL", "DEBUG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(self.log_file());
+        command
+    }
+
+    fn create(&self) -> Command {
+        let mut command = self.command();
+        command
+            .env("MODEL_SYNC_MODEL_UPLOAD_INTENT", "create_model")
+            .env(
+                "MODEL_SYNC_METADATA_CONFIGMAP_PATH",
+                self.dir.path().join("metadata"),
+            );
+        command
+    }
+
+    fn log_file(&self) -> std::fs::File {
+        std::fs::File::create(self.dir.path().join("log")).unwrap()
+    }
+
+    fn wait(&self, mut child: Child) -> Ended {
+        let until = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > until {
+                child.kill().unwrap();
+                panic!("it never ended: {}", self.read("log"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let log = self.read("log");
+        for secret in [TOKEN, "s3cret"] {
+            assert!(!log.contains(secret), "the log shows {secret}: {log}");
+        }
+        Ended {
+            status,
+            log,
+            last_words: self.read("last-words"),
+        }
+    }
+
+    fn run(&self, command: &mut Command) -> Ended {
+        self.wait(command.spawn().unwrap())
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
+    }
+
+    /// That there is one model, one version and one artifact, which is live.
+    fn is_registered_once(&self) {
+        assert_eq!(self.models.models().len(), 1);
+        assert_eq!(self.models.versions().len(), 1);
+        let artifacts = self.models.artifacts();
+        assert_eq!(artifacts.len(), 1);
+        assert_eq!(artifacts[0]["state"], "LIVE");
+        assert_eq!(artifacts[0]["uri"], format!("oci://{}", self.reference()));
+    }
+
+    fn signs(&self, command: &mut Command, sigstore: &Sigstore) {
+        let token = self.dir.path().join("identity");
+        std::fs::write(&token, Sigstore::token("models", "uploader")).unwrap();
+        command
+            .env("SIGSTORE_TUF_URL", sigstore.tuf())
+            .env("SIGSTORE_FULCIO_URL", sigstore.url())
+            .env("SIGSTORE_REKOR_URL", sigstore.url())
+            .env("MODEL_SYNC_SIGNING_IDENTITY_TOKEN_PATH", token);
+    }
+}
+
+fn id(entity: &serde_json::Map<String, Value>) -> Value {
+    json!({"id": entity["id"]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_moved_signed_and_registered() {
+    let place = Place::new().await;
+    let sigstore = Sigstore::start().await;
+    let mut command = place.create();
+    place.signs(&mut command, &sigstore);
+    let ended = place.run(&mut command);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    place.is_registered_once();
+    let said: Value = serde_json::from_str(&ended.last_words).unwrap();
+    assert_eq!(said["intent"], "create_model");
+    assert_eq!(said["RegisteredModel"], id(&place.models.models()[0]));
+    assert_eq!(said["ModelVersion"], id(&place.models.versions()[0]));
+    assert_eq!(said["ModelArtifact"], id(&place.models.artifacts()[0]));
+    let bytes: usize = FILES.iter().map(|(_, length)| length).sum();
+    assert_eq!(said["bytes"], bytes);
+    let digest = said["digest"].as_str().unwrap();
+    assert_eq!(
+        digest,
+        String::from_utf8(servers::crane(&["digest", &place.reference()]))
+            .unwrap()
+            .trim()
+    );
+    let recorded = &place.models.artifacts()[0]["customProperties"]["image_digest"]["string_value"];
+    assert_eq!(recorded, digest);
+
+    let files = servers::files(&place.reference());
+    let names: Vec<&str> = files.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "models/config.json",
+            "models/model.sig",
+            "models/weights/model-00001.safetensors",
+            "models/weights/model-00002.safetensors",
+        ],
+        "the model, its signature, and nothing else"
+    );
+    for sentence in [
+        "Signed image successfully: ",
+        "Verified image successfully: ",
+    ] {
+        assert!(ended.log.contains(sentence), "{}", ended.log);
+    }
+    assert!(ended.log.contains("Job completed successfully"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_has_a_phase_a_cause_and_a_remedy_and_abandons_the_artifact() {
+    let place = Place::new().await;
+    let artifact = place
+        .models
+        .make_artifact(&json!({"uri": "s3://old", "state": "LIVE"}));
+    let ended = place.run(
+        place
+            .command()
+            .env("MODEL_SYNC_MODEL_ARTIFACT_ID", &artifact)
+            .env(
+                "MODEL_SYNC_DESTINATION_OCI_BASE_IMAGE",
+                format!("{}/no/such:base", place.images.address),
+            ),
+    );
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+    assert!(
+        ended.last_words.starts_with("read base image failed: "),
+        "{}",
+        ended.last_words
+    );
+    assert!(ended.last_words.contains("no/such"), "{}", ended.last_words);
+    assert!(ended.last_words.len() <= 4096);
+    assert_eq!(place.models.artifacts()[0]["state"], "ABANDONED");
+    assert_eq!(place.models.artifacts()[0]["uri"], "s3://old");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_source_is_a_failure_and_registers_nothing() {
+    let place = Place::new().await;
+    let empty = place.dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let ended = place.run(place.create().env("MODEL_SYNC_SOURCE_PATH", &empty));
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+    assert!(
+        ended.last_words.contains("list source failed"),
+        "{}",
+        ended.last_words
+    );
+    assert!(place.models.models().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_it_and_abandons_the_artifact() {
+    let place = Place::new().await;
+    let artifact = place.models.make_artifact(&json!({"uri": "s3://old"}));
+    let (address, asked) = silent_server().await;
+    let child = place
+        .command()
+        .env_remove("MODEL_SYNC_SOURCE_PATH")
+        .env(
+            "MODEL_SYNC_SOURCE_URI",
+            format!("http://{address}/model.bin"),
+        )
+        .env("MODEL_SYNC_MODEL_ARTIFACT_ID", &artifact)
+        .spawn()
+        .unwrap();
+    asked.await.unwrap();
+    assert_eq!(place.models.artifacts()[0]["state"], "PENDING");
+    signal(&child, "TERM");
+    let stopped = Instant::now();
+    let ended = place.wait(child);
+    assert!(
+        stopped.elapsed() < Duration::from_secs(25),
+        "within the grace of a pod"
+    );
+    assert_eq!(ended.status.code(), Some(143), "{}", ended.log);
+    assert!(
+        ended.last_words.contains("stopped by a signal"),
+        "{}",
+        ended.last_words
+    );
+    assert_eq!(place.models.artifacts()[0]["state"], "ABANDONED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_wrongly_ends_with_2_before_anything_is_asked() {
+    let place = Place::new().await;
+    let cases: [(&[&str], &str); 4] = [
+        (&["--source-type", "gs"], "possible values"),
+        (&["--no-such-flag"], "unexpected argument"),
+        (
+            &["--destination-oci-username", "u"],
+            "--destination-oci-password",
+        ),
+        (&["--source-path", "/no/such/dir"], "/no/such/dir"),
+    ];
+    for (arguments, needle) in cases {
+        let ended = place.run(place.create().args(arguments));
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {}", ended.log);
+        assert!(ended.log.contains(needle), "{arguments:?}: {}", ended.log);
+        assert!(
+            ended.last_words.contains(needle),
+            "{arguments:?}: {}",
+            ended.last_words
+        );
+    }
+    assert!(place.models.seen().is_empty());
+    let ended = place.run(place.command().arg("--help"));
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_is_printed_and_nothing_is_done() {
+    let place = Place::new().await;
+    let output = place
+        .create()
+        .arg("--print-config")
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["registry"]["token"], "***");
+    assert_eq!(
+        printed["source"],
+        json!({"type": "pvc", "path": place.path("model")})
+    );
+    assert!(place.models.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_trace_of_last_words_is_no_failure() {
+    let place = Place::new().await;
+    let ended = place.run(
+        place
+            .create()
+            .env("TERMINATION_MESSAGE_PATH", "/no/such/dir/file"),
+    );
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    assert!(ended.log.contains("/no/such/dir/file cannot be written"));
+    place.is_registered_once();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_registry_that_stumbles_gets_one_model() {
+    let place = Place::new().await;
+    for method in [Method::GET, Method::POST, Method::POST] {
+        place.models.fail_next(method.clone(), Fault::LoseAnswer);
+        place.models.fail_next(method, Fault::Refuse(503));
+    }
+    let ended = place.run(&mut place.create());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    place.is_registered_once();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_some_moments_a_retry_makes_one_model() {
+    kill_and_retry(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute"]
+async fn killed_at_many_moments_a_retry_makes_one_model() {
+    kill_and_retry(20).await;
+}
+
+/// Kills a run after times that are spread over how long one takes, and runs it again.
+async fn kill_and_retry(times: u32) {
+    let whole = {
+        let place = Place::new().await;
+        let started = Instant::now();
+        let ended = place.run(&mut place.create());
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+        started.elapsed()
+    };
+    for part in 0..times {
+        let place = Place::new().await;
+        let mut child = place.create().spawn().unwrap();
+        std::thread::sleep(whole * part / times);
+        let _ = child.kill();
+        child.wait().unwrap();
+        let mut retry = place.create();
+        retry.env("HOSTNAME", "upload-llama-bcdfg");
+        let ended = place.run(&mut retry);
+        assert_eq!(
+            ended.status.code(),
+            Some(0),
+            "after {part}/{times}: {}",
+            ended.log
+        );
+        place.is_registered_once();
+        let tags = servers::crane(&["ls", place.reference().trim_end_matches(":v1")]);
+        assert_eq!(
+            String::from_utf8(tags).unwrap().trim(),
+            "v1",
+            "no notes are left"
+        );
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// A server that takes requests and never answers. The second value says that there was one.
+async fn silent_server() -> (std::net::SocketAddr, tokio::sync::oneshot::Receiver<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, was_asked) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (_first, _) = listener.accept().await.unwrap();
+        let _ = asked.send(());
+        std::future::pending::<()>().await;
+    });
+    (address, was_asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_fails_before_the_artifact_is_touched() {
+    let place = Place::new().await;
+    let artifact = place.models.make_artifact(&json!({"state": "LIVE"}));
+    let sigstore = Sigstore::start().await;
+    let mut command = place.command();
+    place.signs(&mut command, &sigstore);
+    let token = place.dir.path().join("identity");
+    std::fs::write(&token, format!("s3cret {ISSUER}")).unwrap();
+    let ended = place.run(command.env("MODEL_SYNC_MODEL_ARTIFACT_ID", &artifact));
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+    assert!(
+        ended.last_words.starts_with("prepare signing failed: "),
+        "{}",
+        ended.last_words
+    );
+    assert_eq!(place.models.artifacts()[0]["state"], "LIVE");
+}
