@@ -33,7 +33,8 @@ pub struct ConfigMapKeyValue {
 }
 
 /// How the pods of a resource run. Everything is optional; what is absent stays as the
-/// operator chooses.
+/// operator chooses. Node selector, tolerations, affinity and pull secrets are also those of a
+/// database that the operator runs for the resource.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Operand {

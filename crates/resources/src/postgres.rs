@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::common::Operand;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
@@ -18,7 +19,7 @@ use crate::meta::{Pairs, annotated, namespaced};
 use crate::names::{HostLabel, ObjectName, ServiceName};
 use crate::network;
 use crate::workload::{
-    Timing, exec_probe, from_secret, literal, matching, mount, pull_policy, resources,
+    Timing, exec_probe, from_secret, literal, matching, mount, place, pull_policy, resources,
     restricted_container, restricted_pod,
 };
 
@@ -66,6 +67,8 @@ pub struct Postgres<'a> {
     pub annotations: &'a Pairs,
     /// Annotations of its pods.
     pub pod_annotations: &'a Pairs,
+    /// Where its pods may run, and what their image is pulled with.
+    pub operand: &'a Operand,
 }
 
 impl Postgres<'_> {
@@ -163,6 +166,17 @@ impl Postgres<'_> {
             claim_name: self.volume.to_string(),
             ..PersistentVolumeClaimVolumeSource::default()
         };
+        let mut pod = PodSpec {
+            containers: vec![container],
+            security_context: Some(restricted_pod(self.fs_group)),
+            volumes: Some(vec![Volume {
+                name: "postgres-storage".into(),
+                persistent_volume_claim: Some(claim),
+                ..Volume::default()
+            }]),
+            ..PodSpec::default()
+        };
+        place(&mut pod, self.operand);
         let template_meta = ObjectMeta {
             labels: Some(self.pods.clone()),
             ..ObjectMeta::default()
@@ -178,16 +192,7 @@ impl Postgres<'_> {
                 }),
                 template: PodTemplateSpec {
                     metadata: Some(annotated(template_meta, self.pod_annotations.clone())),
-                    spec: Some(PodSpec {
-                        containers: vec![container],
-                        security_context: Some(restricted_pod(self.fs_group)),
-                        volumes: Some(vec![Volume {
-                            name: "postgres-storage".into(),
-                            persistent_volume_claim: Some(claim),
-                            ..Volume::default()
-                        }]),
-                        ..PodSpec::default()
-                    }),
+                    spec: Some(pod),
                 },
                 ..DeploymentSpec::default()
             }),

@@ -226,11 +226,7 @@ pub fn overlay(template: &mut PodTemplateSpec, operand: &Operand, main: &str) {
     beneath(&mut meta.labels, &operand.labels);
     beneath(&mut meta.annotations, &operand.annotations);
     let spec = template.spec.get_or_insert_with(PodSpec::default);
-    let list = |list: &[_]| (!list.is_empty()).then(|| list.to_vec());
-    spec.node_selector = Some(operand.node_selector.clone()).filter(|map| !map.is_empty());
-    spec.tolerations = (!operand.tolerations.is_empty()).then(|| operand.tolerations.clone());
-    spec.affinity.clone_from(&operand.affinity);
-    spec.image_pull_secrets = list(&operand.image_pull_secrets);
+    place(spec, operand);
     for container in spec
         .containers
         .iter_mut()
@@ -238,6 +234,15 @@ pub fn overlay(template: &mut PodTemplateSpec, operand: &Operand, main: &str) {
     {
         add_env(container, &operand.env);
     }
+}
+
+/// What decides whether a pod can run at all: where, and by whose leave its images are pulled. It
+/// is for every pod of a resource, those of a database too.
+pub fn place(spec: &mut PodSpec, operand: &Operand) {
+    spec.node_selector = Some(operand.node_selector.clone()).filter(|map| !map.is_empty());
+    spec.tolerations = Some(operand.tolerations.clone()).filter(|list| !list.is_empty());
+    spec.affinity.clone_from(&operand.affinity);
+    spec.image_pull_secrets = Some(operand.image_pull_secrets.clone()).filter(|l| !l.is_empty());
 }
 
 fn add_env(container: &mut Container, more: &[EnvVar]) {

@@ -44,6 +44,13 @@ async fn status(world: &World) -> Value {
     live.expect("the registry").data["status"].clone()
 }
 
+/// Makes an object that is not the operator's.
+async fn foreign(world: &World, kind: Kind, name: &str, spec: &Value) {
+    let object = json!({"apiVersion": kind.api_version(), "kind": kind.kind,
+        "metadata": {"name": name}, "spec": spec});
+    world.apply(&object.to_string()).await;
+}
+
 async fn gone(world: &World, kind: Kind, name: &str) {
     cluster::gone(&world.api(kind), name, SOON)
         .await
@@ -137,23 +144,31 @@ async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
     gone(&world, BACKEND_TLS_POLICY, NAME).await;
     told(&world, "Exposed", "True", "Exposed").await;
     assert_eq!(status(&world).await["url"], "http://models.example.test");
+    let other = json!({"spec": {"expose": {"ingress": {"className": "other"}}}});
+    world.edit(NAME, other).await;
+    world
+        .until(INGRESS, NAME, |live| {
+            live.data["spec"]["ingressClassName"] == "other"
+        })
+        .await;
 
-    // An Ingress of somebody else is left alone, and is no reason for an outage.
+    // Objects of somebody else are left alone, and are no reason for an outage.
     world.edit(NAME, json!({"spec": {"expose": null}})).await;
     gone(&world, INGRESS, NAME).await;
-    world
-        .apply(
-            &json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": NAME},
-                "spec": {"defaultBackend": {"service": {"name": "x", "port": {"number": 80}}}}})
-            .to_string(),
-        )
-        .await;
+    let backend = json!({"defaultBackend": {"service": {"name": "x", "port": {"number": 80}}}});
+    for (kind, spec) in [(INGRESS, &backend), (BACKEND_TLS_POLICY, &spec)] {
+        foreign(&world, kind, NAME, spec).await;
+    }
     let both =
         json!({"hosts": ["models.example.test"], "gateways": [{"name": "public"}], "ingress": {}});
     world.edit(NAME, json!({"spec": {"expose": both}})).await;
     told(&world, "Exposed", "False", "ObjectConflict").await;
     world.condition(NAME, "Ready", "True").await;
     world.until(HTTP_ROUTE, NAME, |_| true).await;
+    for kind in [INGRESS, BACKEND_TLS_POLICY] {
+        let left = world.until(kind, NAME, |_| true).await;
+        assert!(left.owner_references().is_empty(), "{left:?}");
+    }
 
     // APIs that go away take nothing with them but their objects.
     for api in [StandIn::BackendTlsPolicy, StandIn::HttpRoute] {
@@ -268,6 +283,17 @@ async fn cert_manager_makes_the_certificate_when_asked() {
             map.data["data"]["ca.crt"].as_str().map(str::trim) != Some(pem.trim())
         })
         .await;
+
+    // A Certificate of somebody else is left alone.
+    let spec = json!({"secretName": "x", "issuerRef": {"name": "x"}});
+    foreign(&world, CERTIFICATE, &name, &spec).await;
+    world
+        .edit(
+            NAME,
+            json!({"spec": {"kubeRBACProxy": {"certManager": {"issuerRef": {"name": "models"}}}}}),
+        )
+        .await;
+    told(&world, "CertificateReady", "False", "ObjectConflict").await;
     operator.stop();
 }
 

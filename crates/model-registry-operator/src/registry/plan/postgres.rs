@@ -59,6 +59,7 @@ impl Parts {
             fs_group: generated.live.as_ref().map_or(fresh, |live| live.fs_group),
             annotations: &self.annotations,
             pod_annotations: &self.pod_annotations,
+            operand: &registry.operand,
         }
     }
 }

@@ -465,7 +465,36 @@ pub(super) fn mysql() -> Vec<Row> {
 
 /// Base: the operator's Postgres.
 pub(super) fn generated() -> Vec<Row> {
+    let tolerations = json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]);
+    let affinity = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1,
+        "podAffinityTerm": {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}}]}});
+    let database = |pointer: &str, value: Value| {
+        at(
+            "Deployment N-postgres",
+            &format!("/spec/template{pointer}"),
+            value,
+        )
+    };
     vec![
+        // What decides whether pods can run is for the database too; what is told of them is not.
+        row(
+            &[
+                "operand.nodeSelector",
+                "operand.tolerations",
+                "operand.affinity",
+                "operand.imagePullSecrets",
+            ],
+            json!({"operand": {"nodeSelector": {"type": "kwok"}, "tolerations": tolerations, "affinity": affinity,
+                "imagePullSecrets": [{"name": "pull"}], "labels": {"team": "t"}, "replicas": 2}}),
+            vec![
+                database("/spec/nodeSelector", json!({"type": "kwok"})),
+                database("/spec/tolerations", tolerations),
+                database("/spec/affinity", affinity),
+                database("/spec/imagePullSecrets/pull/name", json!("pull")),
+                database("/metadata/labels/team", Value::Null),
+                at("Deployment N-postgres", "/spec/replicas", 1),
+            ],
+        ),
         row(
             &["postgres.image"],
             json!({"postgres": {"image": "registry.test/postgres:17"}}),
