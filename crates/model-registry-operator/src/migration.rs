@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::ApiResource;
-use kube::{Api, Client, ResourceExt};
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, ObjectMeta, PartialObjectMeta, Request};
+use kube::{Api, Client, Resource, ResourceExt};
 use runtime::operator::Chore;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::registry::webhook::DEFINITION_NAME;
@@ -54,6 +55,49 @@ enum MigrationError {
 impl From<kube::Error> for MigrationError {
     fn from(error: kube::Error) -> Self {
         Self::Api(Box::new(error))
+    }
+}
+
+/// A definition without its schemas, which would be most of the process's memory.
+#[derive(Deserialize)]
+struct Definition {
+    metadata: ObjectMeta,
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    group: String,
+    names: Names,
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    kind: String,
+    plural: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    name: String,
+    storage: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    stored_versions: Vec<String>,
+}
+
+impl Definition {
+    async fn read(client: &Client) -> kube::Result<Self> {
+        let request = Request::new(CustomResourceDefinition::url_path(&(), None))
+            .get(DEFINITION_NAME, &GetParams::default())
+            .map_err(kube::Error::BuildRequest)?;
+        client.request(request).await
     }
 }
 
@@ -113,15 +157,8 @@ impl Migration {
     }
 
     async fn run(&self, client: &Client) -> Result<Done, MigrationError> {
-        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let definition = definitions.get(DEFINITION_NAME).await?;
-        let status = definition.status.unwrap_or_default();
-        if !status
-            .stored_versions
-            .iter()
-            .flatten()
-            .any(|stored| *stored == self.source)
-        {
+        let definition = Definition::read(client).await?;
+        if !definition.status.stored_versions.contains(&self.source) {
             return Ok(Done::Nothing);
         }
         let versions = &definition.spec.versions;
@@ -155,6 +192,8 @@ impl Migration {
         let patch: json_patch::Patch =
             serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
         let how = PatchParams::default();
+        let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> =
+            Api::all(client.clone());
         definitions
             .patch_status(DEFINITION_NAME, &how, &Patch::<()>::Json(patch))
             .await?;

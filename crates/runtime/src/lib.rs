@@ -1,6 +1,7 @@
 //! The loop that every operator runs: observe, plan, apply, prune, status.
 
 pub mod admission;
+mod any_kind;
 pub mod args;
 pub mod capabilities;
 pub mod client;

@@ -3,7 +3,7 @@
 //! drift, and is all that is kept while an object is read.
 
 use std::{
-    borrow::Cow,
+    collections::BTreeMap,
     fmt::{self, Formatter},
     hash::{DefaultHasher, Hash, Hasher},
 };
@@ -11,15 +11,14 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, OwnerReference, Time,
 };
-use kube::{
-    Resource,
-    core::{ApiResource, DynamicResourceScope, ObjectMeta},
-};
+use kube::core::ObjectMeta;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
+
+use crate::any_kind::any_kind;
 
 /// Metadata of an object of any kind, asked for without the rest.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,40 +35,6 @@ pub(super) struct Whole {
     pub(super) metadata: ObjectMeta,
     /// Everything else.
     pub(super) data: Value,
-}
-
-macro_rules! any_kind {
-    ($object:ident, $metadata_api:literal) => {
-        impl Resource for $object {
-            type DynamicType = ApiResource;
-            type Scope = DynamicResourceScope;
-
-            fn kind(resource: &ApiResource) -> Cow<'_, str> {
-                resource.kind.as_str().into()
-            }
-            fn group(resource: &ApiResource) -> Cow<'_, str> {
-                resource.group.as_str().into()
-            }
-            fn version(resource: &ApiResource) -> Cow<'_, str> {
-                resource.version.as_str().into()
-            }
-            fn api_version(resource: &ApiResource) -> Cow<'_, str> {
-                resource.api_version.as_str().into()
-            }
-            fn plural(resource: &ApiResource) -> Cow<'_, str> {
-                resource.plural.as_str().into()
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-            fn metadata_api() -> bool {
-                $metadata_api
-            }
-        }
-    };
 }
 
 any_kind!(Partial, true);
@@ -113,10 +78,10 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Slim {
-    annotations: Option<std::collections::BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
     deletion_timestamp: Option<Time>,
     generation: Option<i64>,
-    labels: Option<std::collections::BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
     managed_fields: Option<Vec<Entry>>,
     name: Option<String>,
     namespace: Option<String>,

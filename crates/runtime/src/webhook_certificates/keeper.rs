@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
     core::ApiResource,
     runtime::{
         WatchStreamExt,
@@ -19,7 +19,10 @@ use resources::{
     certificates::{self, CERTIFICATE, Fresh, PRIVATE_KEY, SecretData},
 };
 
-use super::{Clock, Keeping, targets::Target};
+use super::{
+    Clock, Keeping,
+    targets::{Clients, Target},
+};
 use crate::tls::ServingCertificate;
 
 /// Distance of tries after something failed.
@@ -62,7 +65,7 @@ impl<T> From<Option<T>> for Look<T> {
 /// Something that was seen.
 enum Seen {
     Secret(Option<Secret>),
-    Target(usize, Option<DynamicObject>),
+    Target(usize, Option<Clients>),
 }
 
 /// Why not everything is as it should be.
@@ -138,7 +141,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
             .boxed();
         let targets = self.keeping.targets.iter().enumerate();
         let targets = targets.map(|(index, (kind, name))| {
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(*kind));
+            let api: Api<Clients> = Api::all_with(self.client.clone(), &resource(*kind));
             states(watcher(api, named(name)).default_backoff())
                 .map(move |object| Seen::Target(index, object))
                 .boxed()
@@ -260,7 +263,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
             let Some(patch) = seen.patch(bundle) else {
                 continue;
             };
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(seen.kind));
+            let api: Api<Clients> = Api::all_with(self.client.clone(), &resource(seen.kind));
             let patch: json_patch::Patch = match serde_json::from_value(patch) {
                 Ok(patch) => patch,
                 Err(error) => {
@@ -292,7 +295,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
 
 fn target(
     kind: Kind,
-    object: Option<DynamicObject>,
+    object: Option<Clients>,
     keeping: Keeping,
     namespace: &str,
 ) -> Option<Target> {

@@ -1,9 +1,13 @@
 //! Who must know our authority: webhook configurations and the conversion of definitions.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kube::core::ObjectMeta;
 use resources::Kind;
 use resources::kind::DEFINITION;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::any_kind::any_kind;
 
 /// Whoever asks for a caBundle by these annotations gets it from somebody else.
 const INJECTED: &[&str] = &[
@@ -12,6 +16,26 @@ const INJECTED: &[&str] = &[
     "cert-manager.io/inject-apiserver-ca",
     "service.beta.openshift.io/inject-cabundle",
 ];
+
+/// The part of a configuration or a definition in which client configurations are. The schemas of
+/// a definition, a hundred times as much, are passed over.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Clients {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhooks: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<Spec>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Spec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversion: Option<Value>,
+}
+
+any_kind!(Clients, false);
 
 /// One object with client configurations that lead to our Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +216,22 @@ mod tests {
             "add",
             "first things first"
         );
+    }
+
+    #[test]
+    fn schemas_are_passed_over() {
+        let mut definition = json!({
+            "metadata": {"name": "c", "resourceVersion": "7", "annotations": {"a": "b"}},
+            "spec": {"conversion": {"webhook": {"clientConfig": {"caBundle": "x"}}}},
+        });
+        let kept = definition.clone();
+        definition["spec"]["versions"] = json!([{"schema": {"openAPIV3Schema": {}}}]);
+        definition["status"] = json!({"storedVersions": ["v1"]});
+        let read: Clients = serde_json::from_value(definition).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), kept);
+        let webhooks = configuration(&[client("ours", None)]);
+        let read: Clients = serde_json::from_value(webhooks.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), webhooks);
     }
 
     #[test]
