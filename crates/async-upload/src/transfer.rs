@@ -126,6 +126,7 @@ pub struct Uploaded(Staged);
 #[derive(Debug)]
 enum Staged {
     Image(Box<destination::oci::Staged>),
+    Bucket(Box<destination::s3::Staged>),
 }
 
 impl Uploaded {
@@ -134,6 +135,7 @@ impl Uploaded {
     pub fn files(&self) -> &[FileDigest] {
         match &self.0 {
             Staged::Image(staged) => &staged.files,
+            Staged::Bucket(staged) => &staged.files,
         }
     }
 
@@ -141,6 +143,7 @@ impl Uploaded {
     pub async fn commit(self, extra: Vec<ExtraFile>) -> Result<Outcome, Error> {
         match self.0 {
             Staged::Image(staged) => staged.commit(extra).await,
+            Staged::Bucket(staged) => staged.commit(extra).await,
         }
     }
 }
@@ -168,9 +171,13 @@ pub async fn upload(
 
 async fn stage(transfer: &Transfer, context: &Context) -> Result<Uploaded, Error> {
     context.meter.phase(Phase::List);
-    let listing = source::list(&transfer.source, context.patience)
-        .await
-        .map_err(|failure| failure.in_phase(Phase::List))?;
+    let listing = source::list(
+        &transfer.source,
+        transfer.spool.as_deref(),
+        context.patience,
+    )
+    .await
+    .map_err(|failure| failure.in_phase(Phase::List))?;
     let total = listing.files.iter().map(|file| file.size).sum();
     context.meter.listed(listing.files.len(), total);
     let staged = match &transfer.destination {
@@ -179,8 +186,9 @@ async fn stage(transfer: &Transfer, context: &Context) -> Result<Uploaded, Error
             let staged = destination::oci::stage(destination, listing, job, context).await?;
             Staged::Image(Box::new(staged))
         }
-        Destination::S3(_) => {
-            return Err(Failure::lasting("buckets come next", "Wait for it").in_phase(Phase::List));
+        Destination::S3(place) => {
+            let staged = destination::s3::stage(place, listing, context).await?;
+            Staged::Bucket(Box::new(staged))
         }
     };
     Ok(Uploaded(staged))

@@ -4,6 +4,7 @@ mod base;
 mod checkpoint;
 pub mod oci;
 mod reuse;
+pub mod s3;
 
 use crate::failure::Patience;
 use crate::pipeline::memory::Memory;

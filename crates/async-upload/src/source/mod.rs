@@ -1,10 +1,18 @@
 //! Where models come from. A source is listed once: every file with its size and a way to read it.
 
+mod archive;
+mod blocking;
+mod dir;
+mod hf;
 mod object;
+mod oci;
 mod s3;
+mod unsized_file;
+mod web;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -73,10 +81,17 @@ pub trait Members: fmt::Debug + Send + Sync {
 }
 
 /// Reads the names and sizes of a model's files.
-pub async fn list(source: &settings::Source, patience: Patience) -> Result<Listing, Failure> {
+pub async fn list(
+    source: &settings::Source,
+    spool: Option<&Path>,
+    patience: Patience,
+) -> Result<Listing, Failure> {
     let mut listing = match source {
         settings::Source::S3(place) => s3::list(place, patience).await?,
-        _ => return Err(Failure::lasting("this source comes next", "Wait for it")),
+        settings::Source::Http(place) => web::list(place, spool, patience).await?,
+        settings::Source::Hf(place) => hf::list(place, patience).await?,
+        settings::Source::Oci(place) => oci::list(place, patience).await?,
+        settings::Source::Dir(place) => dir::list(place).await?,
     };
     refuse_collisions(&listing.files)?;
     if !listing.sequential {
@@ -114,6 +129,21 @@ pub(crate) fn relative(name: &str) -> Result<String, Failure> {
         return Err(refuse("is no file name"));
     }
     Ok(parts.join("/"))
+}
+
+/// What tools keep beside a model for themselves.
+pub(crate) fn bookkeeping(path: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        ".git",
+        ".gitattributes",
+        ".gitignore",
+        ".github",
+        ".cache",
+        ".huggingface",
+        "lost+found",
+    ];
+    let first = path.split('/').next().unwrap_or(path);
+    NAMES.contains(&first) || path.ends_with("/.gitattributes") || path.ends_with("/.gitignore")
 }
 
 /// Two files with one name, or a file where another has its directory: neither can be unpacked.

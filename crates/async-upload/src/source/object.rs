@@ -58,6 +58,8 @@ pub fn steady(object: Arc<dyn Object>, range: Range<u64>, patience: Patience) ->
                     return Some((Ok(data), state));
                 }
                 Some(Err(failure)) => failure,
+                // The length was not known, so this is the end.
+                None if state.end == u64::MAX => return None,
                 None => Failure::passing(format!(
                     "the connection ended {} bytes too early",
                     state.end - state.at

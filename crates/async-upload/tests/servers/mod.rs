@@ -1,7 +1,13 @@
 //! Real servers for tests: a registry, a bucket, and an independent reader of images.
-#![allow(dead_code, unreachable_pub, missing_docs)] // Each test file uses its own part.
+// Each test file uses its own part, and a helper of a test is a test.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::Write as _;
+pub mod front;
+pub mod web;
+
+use std::fmt::Write as _;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,7 +60,7 @@ fn start(port: u16, dir: TempDir, program: &Path, arguments: &[&str]) -> Server 
         address,
         dir,
     };
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     while TcpStream::connect(&server.address).is_err() {
         let log = std::fs::read_to_string(server.dir.path().join("log")).unwrap_or_default();
         assert!(
@@ -87,12 +93,16 @@ pub fn registry(access: &Access) -> Server {
     );
     if let Some(line) = access.htpasswd {
         std::fs::write(dir.path().join("htpasswd"), line).unwrap();
-        config += &format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n");
+        let _ = writeln!(
+            config,
+            "auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}"
+        );
     }
-    config += &format!("http:\n  addr: 127.0.0.1:{port}\n");
+    let _ = writeln!(config, "http:\n  addr: 127.0.0.1:{port}");
     if let Some((certificate, key)) = &access.tls {
-        config += &format!(
-            "  tls: {{certificate: {}, key: {}}}\n",
+        let _ = writeln!(
+            config,
+            "  tls: {{certificate: {}, key: {}}}",
             certificate.display(),
             key.display()
         );
@@ -218,6 +228,21 @@ pub fn crane(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// Whether there is such an image.
+pub fn exists(reference: &str) -> bool {
+    let program = cluster::tools::images().unwrap().crane;
+    let output = Command::new(program)
+        .args(["--insecure", "digest", reference])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() || text.contains("UNKNOWN"),
+        "{text}"
+    );
+    output.status.success()
+}
+
 /// What crane reads as JSON.
 pub fn crane_json(arguments: &[&str]) -> Value {
     serde_json::from_slice(&crane(arguments)).unwrap()
@@ -253,7 +278,7 @@ fn well_formed(reference: &str) {
         assert_eq!(layers.len(), diffs.len());
         for (layer, diff) in layers.iter().zip(diffs) {
             blob(layer);
-            if layer["mediaType"].as_str().unwrap().ends_with(".tar") {
+            if layer["mediaType"] == async_upload::oci::media::LAYER {
                 assert_eq!(layer["digest"], *diff);
             }
         }
@@ -325,7 +350,6 @@ pub fn log(server: &Server) -> String {
 
 /// Shows what the crate logs, when a test fails.
 pub fn logged() {
-    let _ = std::io::stderr().flush();
     let _ = tracing_subscriber::fmt()
         .with_test_writer()
         .with_max_level(tracing::Level::DEBUG)

@@ -1,0 +1,159 @@
+//! Buckets behind a front that looks at signatures: as a source and as a destination.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod servers;
+
+use std::sync::atomic::Ordering;
+
+use async_upload::settings::{Destination, Secret, Source, Transfer};
+use servers::front::{Trouble, front};
+use servers::{Access, bucket, client, content, files, put, registry, run, s3, to_image};
+
+const SECRET: &str = "secret/key+with=signs";
+
+async fn object(address: &str, path: &str) -> Vec<u8> {
+    let answer = client()
+        .get(format!("http://{address}/models/{path}"))
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_are_signed_for() {
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    let front = front(&bucket.address, Some(SECRET), |_, _| Trouble::None).await;
+    let odd = "a b+c=d&e/ü ✓.bin";
+    let encoded = "a%20b%2Bc%3Dd%26e/%C3%BC%20%E2%9C%93.bin";
+    put(
+        &bucket.address,
+        &format!("models/m/{encoded}"),
+        b"odd".to_vec(),
+    )
+    .await;
+    let name = format!("{}/odd:v1", registry.address);
+    let mut place = s3(&front.address, "m");
+    place.credentials.as_mut().unwrap().session_token = Some(Secret::new("to/ken+="));
+    run(&to_image(Source::S3(place.clone()), &name, None))
+        .await
+        .unwrap();
+    let found = files(&name);
+    assert_eq!(
+        (&*found[0].0, &*found[0].3),
+        (&*format!("models/{odd}"), b"odd".as_slice())
+    );
+    assert_eq!(front.seen.refused.load(Ordering::Relaxed), 0);
+
+    // One object, and a key that is wrong.
+    put(&bucket.address, "models/one/model.bin", b"one".to_vec()).await;
+    place.key = "one/model.bin".to_owned();
+    run(&to_image(Source::S3(place.clone()), &name, None))
+        .await
+        .unwrap();
+    assert_eq!(files(&name)[0].0, "models/model.bin");
+    place.credentials.as_mut().unwrap().secret_access_key = Secret::new("wrong-secret");
+    let error = run(&to_image(Source::S3(place), &name, None))
+        .await
+        .unwrap_err();
+    assert!(error.cause.contains("403"), "{error}");
+    assert!(!error.retriable);
+    let text = format!("{error} {error:?}");
+    for secret in ["wrong-secret", "to/ken", "X-Amz-Signature"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_changes_is_noticed() {
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    put(&bucket.address, "models/m/w.bin", content(1, 9 << 20)).await;
+    let server = bucket.address.clone();
+    // The second range finds another version.
+    let front = front(&bucket.address, None, move |_, line| {
+        if line.contains("/w.bin") {
+            let server = server.clone();
+            let put = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                runtime.block_on(put(&server, "models/m/w.bin", content(2, 9 << 20)));
+            });
+            put.join().unwrap();
+        }
+        Trouble::None
+    })
+    .await;
+    let name = format!("{}/changed:v1", registry.address);
+    let source = Source::S3(s3(&front.address, "m"));
+    let error = run(&to_image(source, &name, None)).await.unwrap_err();
+    assert!(error.cause.contains("412"), "{error}");
+    assert!(error.remedy.contains("changed"), "{error}");
+}
+
+fn to_bucket(source: Source, address: &str, key: &str) -> Transfer {
+    Transfer {
+        destination: Destination::S3(s3(address, key)),
+        ..to_image(source, "unused/unused:v1", None)
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_is_a_destination() {
+    let bucket = bucket().await;
+    let front = front(&bucket.address, Some(SECRET), |number, _| {
+        match number % 7 {
+            3 => Trouble::Status(500),
+            5 => Trouble::Status(429),
+            _ => Trouble::None,
+        }
+    })
+    .await;
+    let (large, small) = (content(3, (20 << 20) + 5), content(4, 1000));
+    put(&bucket.address, "models/m/big/weights.bin", large.clone()).await;
+    put(&bucket.address, "models/m/config.json", small.clone()).await;
+    put(&bucket.address, "models/m/empty", Vec::new()).await;
+    let mut transfer = to_bucket(
+        Source::S3(s3(&front.address, "m")),
+        &front.address,
+        "out/v1",
+    );
+    transfer.retries = 8;
+    let outcome = run(&transfer).await.unwrap();
+    assert_eq!(
+        outcome.uri,
+        format!(
+            "s3://models/out/v1?endpoint=http%3A%2F%2F127.0.0.1%3A{}",
+            front.address.rsplit(':').next().unwrap()
+        )
+    );
+    assert_eq!((outcome.digest.clone(), outcome.layers), (None, 3));
+    assert_eq!(
+        object(&bucket.address, "out/v1/big/weights.bin").await,
+        large
+    );
+    assert_eq!(object(&bucket.address, "out/v1/config.json").await, small);
+    assert_eq!(object(&bucket.address, "out/v1/empty").await, b"");
+    assert_eq!(front.seen.refused.load(Ordering::Relaxed), 0);
+    assert!(front.seen.troubled.load(Ordering::Relaxed) > 0);
+
+    // Again: nothing is sent, and the digests are the same.
+    let again = run(&transfer).await.unwrap();
+    assert_eq!((again.sent, again.files), (0, outcome.files));
+}
+
+#[tokio::test]
+async fn parts_that_memory_cannot_hold_are_refused_before_a_byte_moves() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(dir.path().join("huge.bin")).unwrap();
+    // A hole: nothing of it is read.
+    file.set_len(2 << 40).unwrap();
+    let transfer = to_bucket(Source::Dir(dir.path().to_owned()), "127.0.0.1:1", "out");
+    let error = run(&transfer).await.unwrap_err();
+    assert!(error.remedy.contains("--memory-budget=420Mi"), "{error}");
+}

@@ -1,0 +1,178 @@
+//! Networks that break: the right image comes of it, or a clear failure.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
+mod servers;
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_upload::settings::Source;
+use futures::StreamExt as _;
+use servers::front::{Trouble, front};
+use servers::{Access, bucket, content, exists, files, put, registry, run, s3, to_image};
+
+const SIZE: usize = 16 << 20;
+
+/// A number that follows from others.
+fn random(seed: u64, number: u64) -> u64 {
+    let mixed = content(seed.wrapping_mul(0x9E37_79B9).wrapping_add(number + 1), 24);
+    u64::from_le_bytes(mixed[16..24].try_into().unwrap())
+}
+
+/// Trouble for about a third of all connections.
+fn trouble(seed: u64) -> impl Fn(u64, &str) -> Trouble {
+    move |number, _| {
+        let random = random(seed, number);
+        let offset = (random >> 8) % SIZE as u64;
+        match random % 18 {
+            0 => Trouble::CutUp(offset),
+            1 => Trouble::CutDown(offset),
+            2 => Trouble::CutDown(offset % 200),
+            3 => Trouble::Status(500),
+            4 => Trouble::Status(429),
+            5 => Trouble::Slow,
+            _ => Trouble::None,
+        }
+    }
+}
+
+/// Runs with the troubles of each seed. Gives how many came through and how often there was trouble.
+async fn break_everything(seeds: std::ops::Range<u64>) -> (usize, u64) {
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    let weights = content(9, SIZE);
+    put(&bucket.address, "models/m/weights.bin", weights.clone()).await;
+    put(&bucket.address, "models/m/config.json", b"{}".to_vec()).await;
+    let expected = [
+        ("models/config.json".to_owned(), b"{}".to_vec()),
+        ("models/weights.bin".to_owned(), weights),
+    ];
+    let (registry, bucket, expected) = (&registry.address, &bucket.address, &expected);
+    futures::stream::iter(seeds)
+        .map(|seed| async move {
+            let source = front(bucket, None, trouble(2 * seed)).await;
+            let destination = front(registry, None, trouble(2 * seed + 1)).await;
+            let path = format!("broken/run{seed}:v1");
+            let name = format!("{}/{path}", destination.address);
+            let mut transfer = to_image(Source::S3(s3(&source.address, "m")), &name, None);
+            transfer.retries = 9;
+            let result = run(&transfer).await;
+            let direct = format!("{registry}/{path}");
+            let through = match result {
+                Ok(_) => {
+                    let found: Vec<_> = files(&direct)
+                        .into_iter()
+                        .map(|(path, .., content)| (path, content))
+                        .collect();
+                    assert!(found == expected, "seed {seed}: another content");
+                    1
+                }
+                Err(error) => {
+                    assert!(error.retriable, "seed {seed}: {error}");
+                    assert!(!exists(&direct), "seed {seed}: {error}");
+                    0
+                }
+            };
+            let seen = |front: &servers::front::Front| front.seen.troubled.load(Ordering::Relaxed);
+            (through, seen(&source) + seen(&destination))
+        })
+        .buffer_unordered(4)
+        .fold(
+            (0, 0),
+            |sum, one| async move { (sum.0 + one.0, sum.1 + one.1) },
+        )
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_runs_over_a_network_that_breaks() {
+    let (through, troubles) = break_everything(0..20).await;
+    assert!(through >= 18, "{through} of 20 came through");
+    assert!(troubles > 60, "{troubles}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: 200 runs of 16 MB"]
+async fn two_hundred_runs_over_a_network_that_breaks() {
+    let (through, troubles) = break_everything(1000..1200).await;
+    println!("{through} of 200 came through {troubles} troubles");
+    assert!(through >= 180, "{through} of 200 came through");
+}
+
+const CHILD: &str = "ASYNC_UPLOAD_TEST_CHILD";
+const FILES: u64 = 12;
+const FILE: usize = 3 << 20;
+
+/// What the next test kills: a process that runs one transfer.
+#[tokio::test]
+async fn child() {
+    let Ok(places) = std::env::var(CHILD) else {
+        return;
+    };
+    let (source, name) = places.split_once(' ').unwrap();
+    run(&to_image(Source::S3(s3(source, "m")), name, None))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_the_next_run_goes_on() {
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    let mut expected = Vec::new();
+    for number in 0..FILES {
+        let content = content(100 + number, FILE);
+        put(
+            &bucket.address,
+            &format!("models/m/{number:02}.bin"),
+            content.clone(),
+        )
+        .await;
+        expected.push((format!("models/{number:02}.bin"), content));
+    }
+    let total = FILES * FILE as u64;
+    let mut resumed = 0;
+    for kill in 0..20_u64 {
+        let front = front(&registry.address, None, |_, _| Trouble::None).await;
+        let path = format!("killed/run{kill}:v1");
+        let places = format!("{} {}/{path}", bucket.address, front.address);
+        let start = || {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "child", "--nocapture"])
+                .env(CHILD, &places)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let mut child = start();
+        // Somewhere in the middle, by bytes: a slow machine is killed as late as a fast one.
+        let at = random(7, kill) % (total * 9 / 10);
+        while front.seen.up.load(Ordering::Relaxed) < at && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let before = front.seen.up.load(Ordering::Relaxed);
+        assert!(start().wait().unwrap().success(), "kill {kill}");
+        let all = front.seen.up.load(Ordering::Relaxed);
+        let found: Vec<_> = files(&format!("{}/{path}", registry.address))
+            .into_iter()
+            .map(|(path, .., content)| (path, content))
+            .collect();
+        assert!(found == expected, "kill {kill}");
+        // Four layers are on their way at once, and each loses what it had; manifests are small.
+        let again = all.saturating_sub(total);
+        assert!(
+            again < 4 * FILE as u64 + (1 << 20),
+            "kill {kill}: {again} bytes again"
+        );
+        resumed += u64::from(all - before < total * 9 / 10);
+    }
+    assert!(resumed > 5, "{resumed} of 20 went on");
+}
