@@ -13,13 +13,14 @@ use std::sync::atomic::Ordering;
 
 use async_upload::settings::{Destination, Secret, Source, Transfer};
 use servers::front::{Trouble, front};
-use servers::{Access, bucket, client, content, files, put, registry, run, s3, to_image};
+use servers::{Access, OWNER, bucket, client, content, files, put, registry, run, s3, to_image};
 
 const SECRET: &str = "secret/key+with=signs";
 
 async fn object(address: &str, path: &str) -> Vec<u8> {
     let answer = client()
         .get(format!("http://{address}/models/{path}"))
+        .header("authorization", OWNER)
         .send()
         .await
         .unwrap();

@@ -106,8 +106,8 @@ async fn two_hundred_runs_over_a_network_that_breaks() {
 }
 
 const CHILD: &str = "ASYNC_UPLOAD_TEST_CHILD";
-const FILES: u64 = 12;
-const FILE: usize = 3 << 20;
+const FILES: u64 = 40;
+const FILE: usize = 1 << 20;
 
 /// What the next test kills: a process that runs one transfer.
 #[tokio::test]
@@ -123,6 +123,16 @@ async fn child() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_the_next_run_goes_on() {
+    kill_and_go_on(0..5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: 20 kills"]
+async fn after_any_of_twenty_kills_the_next_run_goes_on() {
+    kill_and_go_on(100..120).await;
+}
+
+async fn kill_and_go_on(kills: std::ops::Range<u64>) {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
     let mut expected = Vec::new();
     for number in 0..FILES {
@@ -137,7 +147,8 @@ async fn after_a_kill_the_next_run_goes_on() {
     }
     let total = FILES * FILE as u64;
     let mut resumed = 0;
-    for kill in 0..20_u64 {
+    let (count, mut most) = (kills.end - kills.start, 0);
+    for kill in kills {
         let front = front(&registry.address, None, |_, _| Trouble::None).await;
         let path = format!("killed/run{kill}:v1");
         let places = format!("{} {}/{path}", bucket.address, front.address);
@@ -166,13 +177,15 @@ async fn after_a_kill_the_next_run_goes_on() {
             .map(|(path, .., content)| (path, content))
             .collect();
         assert!(found == expected, "kill {kill}");
-        // Four layers are on their way at once, and each loses what it had; manifests are small.
+        // Four layers are on their way at once, and four more may wait for their note.
         let again = all.saturating_sub(total);
         assert!(
-            again < 4 * FILE as u64 + (1 << 20),
+            again < 8 * FILE as u64 + (1 << 20),
             "kill {kill}: {again} bytes again"
         );
+        most = most.max(again);
         resumed += u64::from(all - before < total * 9 / 10);
     }
-    assert!(resumed > 5, "{resumed} of 20 went on");
+    println!("{resumed} of {count} went on; at most {most} of {total} bytes were sent again");
+    assert!(2 * resumed >= count, "{resumed} of {count} went on");
 }

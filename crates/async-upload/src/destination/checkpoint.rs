@@ -90,10 +90,11 @@ async fn write(
     mut changes: watch::Receiver<Vec<Descriptor>>,
     mut digest: Option<String>,
 ) -> Option<String> {
+    let mut config = None;
     // The last change is seen even if the sender went right after it.
     while changes.changed().await.is_ok() {
         let layers = changes.borrow_and_update().clone();
-        match put(&repository, &tag, &layers).await {
+        match put(&repository, &tag, &mut config, &layers).await {
             Ok(written) => digest = Some(written),
             Err(failure) => {
                 tracing::warn!(
@@ -108,10 +109,16 @@ async fn write(
     digest
 }
 
-async fn put(repository: &Repository, tag: &str, layers: &[Descriptor]) -> Result<String, Failure> {
-    let config = repository
-        .put_blob(media::EMPTY, Bytes::from_static(b"{}"))
-        .await?;
+async fn put(
+    repository: &Repository,
+    tag: &str,
+    config: &mut Option<Descriptor>,
+    layers: &[Descriptor],
+) -> Result<String, Failure> {
+    if config.is_none() {
+        let empty = Bytes::from_static(b"{}");
+        *config = Some(repository.put_blob(media::EMPTY, empty).await?);
+    }
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": media::MANIFEST,

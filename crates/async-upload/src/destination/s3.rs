@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use reqwest::{Body, StatusCode};
-use rusty_s3::actions::{CompleteMultipartUploadResponse, CreateMultipartUpload, S3Action as _};
+use rusty_s3::actions::{CreateMultipartUpload, S3Action as _};
 use tokio::task::JoinSet;
 use url::form_urlencoded;
 
@@ -419,9 +419,7 @@ impl Upload {
                         "the server could not join the parts of {key:?}"
                     )));
                 }
-                CompleteMultipartUploadResponse::parse(&answer)
-                    .map(drop)
-                    .map_err(|error| not_xml(&error))
+                Ok(())
             })
             .await
     }
