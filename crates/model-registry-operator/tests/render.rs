@@ -8,7 +8,7 @@
 )]
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -57,12 +57,15 @@ fn call(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Answer
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    // A process that refuses its arguments ends without reading.
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    assert!(
+        written
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.kind() == ErrorKind::BrokenPipe),
+        "{written:?}"
+    );
     let output = child.wait_with_output().unwrap();
     Answer {
         code: output.status.code().unwrap(),
