@@ -323,6 +323,7 @@ async fn until_told(socket: &Path) -> Result<Option<tokio::net::UnixStream>> {
 /// Stops a cluster and removes its directory.
 pub(crate) fn down(name: &Name) -> Result<()> {
     let dir = directory(name)?;
+    let mut ours = true;
     if let Ok(kind_name) = std::fs::read_to_string(dir.join("kind")) {
         let status = Process::new("kind")
             .args(["delete", "cluster", "--name", &kind_name])
@@ -340,13 +341,22 @@ pub(crate) fn down(name: &Name) -> Result<()> {
             "there is no cluster `{}`; `cargo xtask cluster up --name {0}` starts it",
             name.name
         );
+    } else {
+        ours = false;
     }
     if dir.exists() {
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
     }
     // Only a local cluster has a log.
     let _ = std::fs::remove_file(dir.with_extension("log"));
-    eprintln!("cluster `{}` is gone", name.name);
+    if ours {
+        eprintln!("cluster `{}` is gone", name.name);
+    } else {
+        eprintln!(
+            "`{}` was somebody else's cluster, or its servers had ended: only our notes of it are gone",
+            name.name
+        );
+    }
     Ok(())
 }
 
