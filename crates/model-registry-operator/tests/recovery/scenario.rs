@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a cluster may take to come to rest, on a busy machine too.
-const REST: Duration = Duration::from_mins(1);
+const REST: Duration = Duration::from_mins(3);
 
 /// A registry's life.
 #[derive(Clone)]
