@@ -343,7 +343,7 @@ fn usage_errors_exit_with_2() {
     for arguments in [
         &["render"][..],
         &["render", "-f", "-", "-o", "toml"],
-        &["aihub"],
+        &["no-such-command"],
         &["--nonsense"],
     ] {
         let answer = call(arguments, "", &[]);
