@@ -116,7 +116,7 @@ impl Place {
     }
 
     fn wait(&self, mut child: Child) -> Ended {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;

@@ -1,5 +1,7 @@
 //! The authorities that a dashboard lets an administrator choose for the database's certificate.
 
+use std::fmt::Write as _;
+
 use resources::merge;
 use runtime::offline::documents;
 use serde_json::{Value, json};
@@ -93,7 +95,8 @@ fn printed(block: &str, base: &Value) -> String {
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "ns"},
             data: {key: "pem", "other": "x"}});
         let change = merge::diff(&before, &with(spec, vec![object])).unwrap();
-        text += &format!("# {words}\n{}", documents::write(&change).unwrap());
+        writeln!(text, "# {words}").unwrap();
+        text += &documents::write(&change).unwrap();
     }
     text
 }
