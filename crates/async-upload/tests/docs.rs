@@ -65,7 +65,7 @@ fn settings() -> String {
         };
         let under = argument.get_help_heading().unwrap_or_default();
         if under != heading {
-            heading = under.to_owned();
+            under.clone_into(&mut heading);
             let _ = write!(
                 page,
                 "\n## {heading}\n\n| flag | variable | default | what |\n|---|---|---|---|\n"

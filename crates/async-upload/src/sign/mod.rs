@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 use sigstore_oidc::IdentityToken;
 use sigstore_sign::{SigningContext, SigningServices};
-use sigstore_trust_root::{TrustedRoot, TufBootstrap, TufConfig};
+use sigstore_trust_root::TrustedRoot;
+use sigstore_tuf::{HttpRepository, Updater};
 use sigstore_types::{Bundle, Sha256Hash};
 use sigstore_verify::{VerificationPolicy, Verifier};
 use url::Url;
@@ -56,13 +57,9 @@ impl Signer {
         };
         let trusted = PATIENCE
             .retry("asking the TUF repository", || async {
-                let repository = TufConfig::custom(
-                    signing.tuf.as_str().trim_end_matches('/'),
-                    TufBootstrap::trusted(&root),
-                );
-                TrustedRoot::from_tuf(repository.without_cache().with_http_client(http.clone()))
+                trusted_root(&http, &signing.tuf, &root)
                     .await
-                    .map_err(|error| Failure::passing(chain(&error)))
+                    .map_err(|error| Failure::passing(chain(error.as_ref())))
             })
             .await?;
         let mut services = SigningServices::new(plain(&signing.fulcio), plain(&signing.rekor));
@@ -186,6 +183,20 @@ async fn served_root(http: &reqwest::Client, tuf: &Url) -> Result<Vec<u8>, Failu
         ));
     }
     Ok(body.to_vec())
+}
+
+/// The keys of the services: a file of the TUF repository, whose root is known.
+async fn trusted_root(
+    http: &reqwest::Client,
+    tuf: &Url,
+    root: &[u8],
+) -> Result<TrustedRoot, Box<dyn std::error::Error + Send + Sync>> {
+    let repository = HttpRepository::new(plain(tuf))?.with_http_client(http.clone());
+    let mut updater = Updater::new(repository, root)?;
+    let now = jiff::Timestamp::now();
+    updater.refresh(now).await?;
+    let json = updater.get_target("trusted_root.json", now).await?;
+    Ok(TrustedRoot::from_json(std::str::from_utf8(&json)?)?)
 }
 
 fn plain(url: &Url) -> &str {
