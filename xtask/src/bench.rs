@@ -26,7 +26,7 @@ use self::crowd::{Crowd, OPERATED, PLAIN};
 use self::report::{Bare, Case, Complete, First, Machine, Report, Restart};
 use self::scenario::{OPERATOR, Scenario};
 use self::versions::{changed, versions};
-use crate::steps::cargo;
+use crate::steps::{cargo, root, run as run_command};
 
 /// So often a start is measured; the figure is the middle one.
 const STARTS: usize = 3;
@@ -56,6 +56,9 @@ enum Part {
     Memory,
     /// Size of the stripped program
     Size,
+    /// The upload job: 600 MB in one file and in 200, beside the same bytes read and sent by
+    /// themselves
+    AsyncUpload,
 }
 
 impl Part {
@@ -66,13 +69,16 @@ impl Part {
             Self::Restart => &[100],
             Self::Start => &[1],
             Self::Memory => &[1, 200],
-            Self::Rest | Self::Size => &[],
+            Self::Rest | Self::Size | Self::AsyncUpload => &[],
         }
     }
 }
 
 /// Measures and prints.
 pub(crate) fn run(options: &Bench) -> Result<()> {
+    if options.only == [Part::AsyncUpload] {
+        return upload(options.json);
+    }
     if cfg!(debug_assertions) {
         return Err(run_optimised(options));
     }
@@ -107,7 +113,33 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     if !measured.failed.is_empty() {
         bail!("not measured: {}", measured.failed.join("; "));
     }
+    if parts.contains(&Part::AsyncUpload) {
+        upload(options.json)?;
+    }
     Ok(())
+}
+
+/// The upload job measures itself: it is compared with servers, not with a cluster.
+fn upload(json: bool) -> Result<()> {
+    eprintln!("building async-upload …");
+    run_command(&mut cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "async-upload",
+    ]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), std::path::PathBuf::from);
+    let mut command = cargo(&["bench", "--quiet", "--locked", "--package", "async-upload"]);
+    command
+        .args(["--bench", "transfer", "--"])
+        .env("ASYNC_UPLOAD_PROGRAM", target.join("release/async-upload"));
+    if json {
+        command.arg("--json");
+    }
+    run_command(&mut command)
 }
 
 /// Runs this program again, optimised: a slow bare client would be no floor. Returns only if it
@@ -342,7 +374,7 @@ mod tests {
     #[test]
     fn every_part_measures_registries_the_size_or_what_is_complete() {
         for part in Part::value_variants() {
-            let apart = matches!(part, Part::Size | Part::Rest);
+            let apart = matches!(part, Part::Size | Part::Rest | Part::AsyncUpload);
             assert_eq!(part.counts().is_empty(), apart, "{part:?}");
         }
     }

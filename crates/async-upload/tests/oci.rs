@@ -1,8 +1,17 @@
 //! A model as an image, in a real registry, read by another program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
 mod servers;
 
-use async_upload::settings::Source;
+use std::path::Path;
+
+use async_upload::settings::{Destination, OciAuth, OciImage, Secret, Source, Tls, Transfer};
 use async_upload::transfer::Phase;
 use servers::{
     Access, base, bucket, content, crane, crane_json, files, put, registry, run, s3, to_image,
@@ -75,4 +84,151 @@ async fn nothing_to_move_is_an_error() {
     let error = run(&transfer).await.unwrap_err();
     assert_eq!(error.phase, Phase::List);
     assert!(error.cause.contains("no object \"m\""), "{error}");
+}
+
+fn model_in(dir: &Path, files: &[(&str, Vec<u8>)]) -> Source {
+    for (path, content) in files {
+        let place = dir.join(path);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, content).unwrap();
+    }
+    Source::Dir(dir.to_owned())
+}
+
+fn destination(transfer: &mut Transfer) -> &mut async_upload::settings::OciDestination {
+    match &mut transfer.destination {
+        Destination::Oci(destination) => destination,
+        Destination::S3(_) => panic!("no image"),
+    }
+}
+
+#[tokio::test]
+async fn a_new_version_sends_what_is_new() {
+    let registry = registry(&Access::default());
+    let dir = tempfile::tempdir().unwrap();
+    let (same, old, new) = (
+        content(1, 3_000_000),
+        content(2, 1_000_000),
+        content(3, 1_000_001),
+    );
+    let source = model_in(
+        dir.path(),
+        &[("same.bin", same.clone()), ("other.bin", old)],
+    );
+    let name = |path: &str| format!("{}/{path}", registry.address);
+    let first = run(&to_image(source.clone(), &name("model:v1"), None))
+        .await
+        .unwrap();
+    assert_eq!(first.sent, 4_000_000);
+
+    // The same once more, by another Job: nothing is sent, and the image is the same.
+    let again = run(&to_image(source.clone(), &name("model:again"), None))
+        .await
+        .unwrap();
+    assert_eq!((again.sent, &again.digest), (0, &first.digest));
+    assert_eq!(again.files, first.files);
+
+    model_in(dir.path(), &[("other.bin", new.clone())]);
+    let second = run(&to_image(source.clone(), &name("model:v2"), None))
+        .await
+        .unwrap();
+    assert_eq!(second.sent, 1_000_001);
+    let expected = [("models/other.bin", new), ("models/same.bin", same)];
+    let found = files(&name("model:v2"));
+    let found: Vec<_> = found
+        .iter()
+        .map(|(path, .., content)| (&**path, content))
+        .collect();
+    assert!(
+        found
+            == [
+                (expected[0].0, &expected[0].1),
+                (expected[1].0, &expected[1].1)
+            ]
+    );
+
+    // Another repository mounts it.
+    let mut transfer = to_image(source, &name("mounted:v2"), None);
+    destination(&mut transfer).mount_from = Some("model".to_owned());
+    let mounted = run(&transfer).await.unwrap();
+    assert_eq!((mounted.sent, mounted.digest), (0, second.digest));
+    files(&name("mounted:v2"));
+}
+
+#[tokio::test]
+async fn many_files_share_layers_and_one_base_stays_one_manifest() {
+    let registry = registry(&Access::default());
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..150).map(|number| format!("{number:03}.txt")).collect();
+    let all: Vec<(&str, Vec<u8>)> = names
+        .iter()
+        .map(|name| (name.as_str(), name.clone().into_bytes()))
+        .collect();
+    let source = model_in(dir.path(), &all);
+    let name = format!("{}/many:v1", registry.address);
+    let base = base(&registry.address, &["linux/amd64"]);
+    let outcome = run(&to_image(source.clone(), &name, Some(&base)))
+        .await
+        .unwrap();
+    assert!(outcome.layers < 100, "{}", outcome.layers);
+    assert_eq!(files(&name).len(), 151);
+    let manifest = crane_json(&["manifest", &name]);
+    assert!(
+        manifest["manifests"].is_null() && manifest["layers"].is_array(),
+        "{manifest}"
+    );
+    assert_eq!(outcome.manifests, [outcome.digest.unwrap()]);
+    // Every file has its digest also where nothing was sent.
+    let again = run(&to_image(source, &name, Some(&base))).await.unwrap();
+    assert_eq!((again.sent, again.files), (0, outcome.files));
+}
+
+#[tokio::test]
+async fn credentials_and_certificates_of_a_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (dir.path().join("ca.crt"), dir.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let locked = registry(&Access {
+        tls: Some((certificate.clone(), key)),
+        // up:s3cret
+        htpasswd: Some("up:$2b$04$xEPRRo2mY2MPBDgXeKKleevTSsKL/7Nu0nezM8xbXaZxH9j5AUBcC"),
+    });
+    let open = registry(&Access::default());
+    let weights = content(4, 2_000_000);
+    let source = model_in(&dir.path().join("m"), &[("w.bin", weights.clone())]);
+    let name = format!("{}/m:v1", locked.address);
+    let image = |password: &str, ca_files| OciImage {
+        reference: name.parse().unwrap(),
+        auth: OciAuth::Basic {
+            username: "up".to_owned(),
+            password: Secret::new(password),
+        },
+        tls: Tls {
+            verify: true,
+            ca_files,
+        },
+    };
+    let mut transfer = to_image(source, &name, None);
+    transfer.retries = 1;
+    for (place, word) in [
+        (image("wr0ng", vec![certificate.clone()]), "401"),
+        (image("s3cret", Vec::new()), "certificate"),
+    ] {
+        destination(&mut transfer).image = place;
+        let error = run(&transfer).await.unwrap_err();
+        assert!(error.cause.contains(word), "{error}");
+        assert!(!error.retriable, "{error}");
+        assert!(!format!("{error:?}").contains("wr0ng"));
+    }
+    let place = image("s3cret", vec![certificate]);
+    destination(&mut transfer).image = place.clone();
+    run(&transfer).await.unwrap();
+    // Read back with the same credentials, and shown by a reader that needs none.
+    let copy = format!("{}/copy:v1", open.address);
+    run(&to_image(Source::Oci(place), &copy, None))
+        .await
+        .unwrap();
+    assert!(files(&copy)[0].3 == weights);
 }

@@ -1,0 +1,355 @@
+//! What a transfer costs beside the same bytes read and sent by themselves. Run by
+//! `cargo xtask bench --only async-upload`; the program is that of `ASYNC_UPLOAD_PROGRAM`, or the
+//! one that is built along.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a bench is a test"
+)]
+
+#[path = "../tests/fakes/mod.rs"]
+mod fakes;
+#[path = "../tests/servers/mod.rs"]
+mod servers;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use async_upload::http::{Use, client};
+use async_upload::oci::digest;
+use async_upload::settings::Tls;
+use bytes::Bytes;
+use fakes::model_registry::ModelRegistry;
+use futures::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use servers::{Access, Server, bucket, content, files, put, registry};
+use sha2::{Digest as _, Sha256};
+
+const MEGA: usize = 1_000_000;
+const BUDGET_MI: u64 = 128;
+/// How much beyond the budget a process may hold.
+const BESIDE_MI: u64 = 32;
+/// How many requests the bare reader and the bare sender have open.
+const BARE: usize = 8;
+const RANGE: usize = 8 << 20;
+const RUNS: usize = 3;
+
+/// A model of `count` files of `size` bytes.
+struct Case {
+    name: &'static str,
+    count: usize,
+    size: usize,
+}
+
+const CASES: [Case; 2] = [
+    Case {
+        name: "one",
+        count: 1,
+        size: 600 * MEGA,
+    },
+    Case {
+        name: "many",
+        count: 200,
+        size: 3 * MEGA,
+    },
+];
+
+fn main() {
+    let json = std::env::args().any(|argument| argument == "--json");
+    let program = std::env::var_os("ASYNC_UPLOAD_PROGRAM").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_async-upload")),
+        PathBuf::from,
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let report = runtime.block_on(measure(&program));
+    if json {
+        println!("{report}");
+    } else {
+        print(&report);
+    }
+}
+
+async fn measure(program: &Path) -> Value {
+    let bucket = bucket().await;
+    let mut cases = Vec::new();
+    for case in CASES {
+        eprintln!("{} × {} MB …", case.count, case.size / MEGA);
+        cases.push(measure_case(program, &bucket, &case).await);
+    }
+    let start = start(program).await;
+    json!({
+        "cases": cases,
+        "startMs": start.as_millis(),
+        "programBytes": std::fs::metadata(program).unwrap().len(),
+        "load": std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next(),
+    })
+}
+
+async fn measure_case(program: &Path, bucket: &Server, case: &Case) -> Value {
+    let all: Vec<Bytes> = (0..case.count)
+        .map(|number| content(number as u64, case.size).into())
+        .collect();
+    for (number, content) in all.iter().enumerate() {
+        let path = format!("models/{}/{number:03}.bin", case.name);
+        put(&bucket.address, &path, content.to_vec()).await;
+    }
+    let digests: Vec<String> = all.iter().map(|content| digest(content)).collect();
+    let mut rounds = Vec::new();
+    // Each figure of a round is taken right after the other, so that all have the same machine.
+    for _ in 0..RUNS {
+        let registry = registry(&Access::default());
+        let get = timed(read_bare(&bucket.address, case)).await;
+        let send = timed(send_bare(&registry.address, &all, Some(&digests))).await;
+        let hashed = timed(send_bare(&registry.address, &all, None)).await;
+        let ours = upload(program, &bucket.address, &registry.address, case).await;
+        rounds.push((get, send, hashed, ours));
+    }
+    let best = |figure: fn(&Round) -> f64| rounds.iter().map(figure).fold(f64::INFINITY, f64::min);
+    let most = |figure: fn(&Cost) -> u64| rounds.iter().map(|round| figure(&round.3)).max();
+    json!({
+        "name": case.name, "files": case.count, "bytes": case.count * case.size,
+        "getSeconds": best(|round| round.0),
+        "putSeconds": best(|round| round.1),
+        "putHashedTwiceSeconds": best(|round| round.2),
+        "uploadSeconds": best(|round| round.3.seconds),
+        "peakKi": most(|cost| cost.peak_ki),
+        "writtenBytes": most(|cost| cost.written),
+    })
+}
+
+async fn timed(work: impl Future<Output = ()>) -> f64 {
+    let started = Instant::now();
+    work.await;
+    started.elapsed().as_secs_f64()
+}
+
+/// Reads everything in ranges, side by side, and drops it.
+async fn read_bare(address: &str, case: &Case) {
+    let client = client(&Tls::default(), Use::Read).unwrap();
+    let ranges = (0..case.count).flat_map(|number| {
+        (0..case.size)
+            .step_by(RANGE)
+            .map(move |start| (number, start, case.size.min(start + RANGE)))
+    });
+    stream::iter(ranges)
+        .for_each_concurrent(BARE, |(number, start, end)| {
+            let request = client
+                .get(format!(
+                    "http://{address}/models/{}/{number:03}.bin",
+                    case.name
+                ))
+                .header("authorization", servers::OWNER)
+                .header("range", format!("bytes={start}-{}", end - 1));
+            tokio::spawn(async move {
+                let mut answer = request.send().await.unwrap().error_for_status().unwrap();
+                while answer.chunk().await.unwrap().is_some() {}
+            })
+            .map_ok_or_panic()
+        })
+        .await;
+}
+
+/// Sends everything as blobs, side by side. Without `digests` they are made on the way, and each
+/// byte is hashed twice, as an upload must.
+async fn send_bare(address: &str, all: &[Bytes], digests: Option<&[String]>) {
+    let client = client(&Tls::default(), Use::Read).unwrap();
+    stream::iter(all.iter().enumerate())
+        .for_each_concurrent(BARE, |(number, content)| {
+            let (client, content) = (client.clone(), content.clone());
+            let digest = digests.map(|digests| digests[number].clone());
+            // Another repository each time, so that nothing is there before.
+            let repository = if digest.is_some() { "bare" } else { "hashed" };
+            let url = format!("http://{address}/v2/{repository}/blobs/uploads/");
+            tokio::spawn(async move {
+                let answer = client.post(url).send().await.unwrap();
+                let location = answer.headers()["location"].to_str().unwrap().to_owned();
+                let hash = || {
+                    let content = content.clone();
+                    tokio::task::spawn_blocking(move || Sha256::digest(&content).to_vec())
+                };
+                let hashes = digest.is_none().then(|| (hash(), hash()));
+                let answer = client
+                    .patch(location)
+                    .body(content.clone())
+                    .send()
+                    .await
+                    .unwrap();
+                let location = answer.headers()["location"].to_str().unwrap().to_owned();
+                let digest = match (digest, hashes) {
+                    (Some(digest), _) => digest,
+                    (None, Some((one, other))) => {
+                        assert_eq!(one.await.unwrap(), other.await.unwrap());
+                        async_upload::oci::digest(&content)
+                    }
+                    (None, None) => String::new(),
+                };
+                let url = format!("{location}&digest={digest}");
+                client
+                    .put(url)
+                    .send()
+                    .await
+                    .unwrap()
+                    .error_for_status()
+                    .unwrap();
+            })
+            .map_ok_or_panic()
+        })
+        .await;
+}
+
+/// Waiting for a task.
+trait Joined {
+    async fn map_ok_or_panic(self);
+}
+
+impl Joined for tokio::task::JoinHandle<()> {
+    async fn map_ok_or_panic(self) {
+        self.await.unwrap();
+    }
+}
+
+/// Seconds of the bare reader, the bare sender, the sender that hashes; and the program.
+type Round = (f64, f64, f64, Cost);
+
+/// What a run of the program took.
+struct Cost {
+    seconds: f64,
+    peak_ki: u64,
+    written: u64,
+}
+
+fn command(program: &Path, models: &str, dir: &Path) -> Command {
+    let metadata = dir.join("metadata");
+    std::fs::create_dir_all(&metadata).unwrap();
+    for (key, value) in [
+        ("RegisteredModel.name", "bench"),
+        ("ModelVersion.name", "v1"),
+        ("ModelArtifact.name", "weights"),
+    ] {
+        std::fs::write(metadata.join(key), value).unwrap();
+    }
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("TERMINATION_MESSAGE_PATH", dir.join("last-words"))
+        .env("MODEL_SYNC_MODEL_UPLOAD_INTENT", "create_model")
+        .env("MODEL_SYNC_METADATA_CONFIGMAP_PATH", &metadata)
+        .env("MODEL_SYNC_REGISTRY_SERVER_ADDRESS", models)
+        .env("MODEL_SYNC_REGISTRY_IS_SECURE", "false")
+        .env("MODEL_SYNC_DESTINATION_OCI_BASE_IMAGE", "none")
+        .env("MODEL_SYNC_DESTINATION_OCI_ENABLE_TLS_VERIFY", "false")
+        .env("MODEL_SYNC_MEMORY_BUDGET", format!("{BUDGET_MI}Mi"))
+        .env("MODEL_SYNC_SOURCE_TYPE", "s3")
+        .env("MODEL_SYNC_SOURCE_AWS_BUCKET", "models")
+        .env("MODEL_SYNC_SOURCE_AWS_ACCESS_KEY_ID", "AKIATEST")
+        .env("MODEL_SYNC_SOURCE_AWS_SECRET_ACCESS_KEY", "secret")
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(dir.join("log")).unwrap());
+    command
+}
+
+async fn upload(program: &Path, bucket: &str, registry: &str, case: &Case) -> Cost {
+    let models = ModelRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("{registry}/bench/{}:v1", case.name);
+    let started = Instant::now();
+    let mut child = command(program, &models.url(), dir.path())
+        .env("MODEL_SYNC_SOURCE_AWS_ENDPOINT", format!("http://{bucket}"))
+        .env("MODEL_SYNC_SOURCE_AWS_KEY", case.name)
+        .env("MODEL_SYNC_DESTINATION_OCI_URI", &name)
+        .env("MODEL_SYNC_DESTINATION_OCI_REGISTRY", registry)
+        .spawn()
+        .unwrap();
+    let proc = PathBuf::from(format!("/proc/{}", child.id()));
+    let (mut peak_ki, mut written) = (0, 0);
+    let status = loop {
+        // Both only grow, so the last look before the end is the figure.
+        peak_ki = number(&proc.join("status"), "VmHWM:")
+            .unwrap_or(peak_ki)
+            .max(peak_ki);
+        written = number(&proc.join("io"), "write_bytes:")
+            .unwrap_or(written)
+            .max(written);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(status.success(), "{log}");
+    let bytes: usize = files(&name).iter().map(|(.., content)| content.len()).sum();
+    assert_eq!(bytes, case.count * case.size);
+    Cost {
+        seconds,
+        peak_ki,
+        written,
+    }
+}
+
+fn number(file: &Path, field: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(field))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// From the start of the process to its first request, the best of several.
+async fn start(program: &Path) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let models = format!("http://{}", listener.local_addr().unwrap());
+        let started = Instant::now();
+        let mut child = command(program, &models, dir.path())
+            .env("MODEL_SYNC_SOURCE_AWS_ENDPOINT", &models)
+            .env("MODEL_SYNC_SOURCE_AWS_KEY", "m")
+            .env("MODEL_SYNC_DESTINATION_OCI_URI", "127.0.0.1:1/bench/m:v1")
+            .spawn()
+            .unwrap();
+        let asked = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
+        best = best.min(started.elapsed());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        asked.unwrap().unwrap();
+    }
+    best
+}
+
+fn print(report: &Value) {
+    for case in report["cases"].as_array().unwrap() {
+        let seconds = |name: &str| case[name].as_f64().unwrap();
+        let slower = seconds("getSeconds").max(seconds("putSeconds"));
+        let ours = seconds("uploadSeconds");
+        println!(
+            "{} files, {} MB: {ours:.2} s. Bare GET {:.2} s, bare PUT {:.2} s, with hashes {:.2} s. \
+             {:.2} × the slower one (target 1.15)",
+            case["files"],
+            case["bytes"].as_u64().unwrap() / MEGA as u64,
+            seconds("getSeconds"),
+            seconds("putSeconds"),
+            seconds("putHashedTwiceSeconds"),
+            ours / slower
+        );
+        println!(
+            "  peak memory {} MiB (target {}), {} bytes written to disk (target 0)",
+            case["peakKi"].as_u64().unwrap() / 1024,
+            BUDGET_MI + BESIDE_MI,
+            case["writtenBytes"]
+        );
+    }
+    println!(
+        "start to first request {} ms (target 50); program {:.1} MB (target 25); load {}",
+        report["startMs"],
+        report["programBytes"].as_f64().unwrap() / MEGA as f64,
+        report["load"]
+    );
+}
