@@ -16,6 +16,7 @@ mod go_role;
     reason = "shared with other test targets, which need more of it"
 )]
 mod harness;
+mod hub_schema;
 mod installation;
 mod leftovers;
 mod namespaced;
