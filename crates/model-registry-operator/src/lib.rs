@@ -9,3 +9,4 @@ pub mod rbac;
 pub mod registry;
 pub mod render;
 pub mod validate_cli;
+mod workload;

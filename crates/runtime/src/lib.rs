@@ -22,6 +22,7 @@ pub mod serve;
 pub mod shutdown;
 pub mod tls;
 pub mod tls_profile;
+pub mod told;
 pub mod webhook_certificates;
 
 pub use capabilities::Capabilities;

@@ -6,10 +6,9 @@ use conditions::{
     ConditionType, READY, Reason, Status, Wanted, carry_over, condition_type, reason,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use runtime::component::{Attempt, Component, Failure, Note};
+use runtime::component::{Attempt, Failure, Note};
 
 use super::{Hub, names};
-use crate::registry::status::{PAUSED, RIGHTS_MISSING};
 
 const PROVISIONED: ConditionType = condition_type!("ProvisioningSucceeded");
 const REGISTRY: ConditionType = condition_type!("ModelRegistryReady");
@@ -30,13 +29,9 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
         .iter()
         .map(|condition| plain(condition, attempt))
         .collect();
-    if attempt.paused {
-        let annotation = Hub::IDENTITY.pause_annotation;
-        let message = format!("annotation {annotation}: paused stops this hub; remove it to go on");
-        let wanted = Wanted::new(PAUSED, Status::True, reason!("Paused"), message);
-        let wanted = [wanted.observed(generation)];
+    if let Some(conditions) = attempt.when_paused(&before, generation, "hub") {
         return AIHubStatus {
-            conditions: modular(carry_over(&before, &wanted, attempt.now, |_| true)),
+            conditions: modular(conditions),
             ..previous
         };
     }
@@ -70,18 +65,7 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
         catalog,
         degraded(resource, trouble.as_deref()),
     ];
-    if !attempt.missing_rules.is_empty() {
-        let message = format!(
-            "the operator's service account lacks: {}",
-            attempt.missing_rules.join(", ")
-        );
-        wanted.push(Wanted::new(
-            RIGHTS_MISSING,
-            Status::True,
-            reason!("MissingRights"),
-            message,
-        ));
-    }
+    wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
         condition.observed_generation = Some(generation);
     }
@@ -97,31 +81,14 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
 
 /// Why not everything is as planned.
 fn trouble(attempt: &Attempt<'_, Hub>) -> Option<String> {
-    if let Some(failure) = attempt.failure {
-        return Some(failure.to_string());
-    }
-    let outcome = attempt.outcome;
-    if let Some(first) = outcome.failed.first() {
-        let more = match outcome.failed.len() {
-            1 => String::new(),
-            all => format!(" ({} more)", all - 1),
-        };
-        return Some(format!(
-            "{} could not be written: {}{more}",
-            first.target, first.message
-        ));
-    }
-    if outcome.foreign.is_empty() {
-        return None;
-    }
-    let all: Vec<_> = outcome.foreign.iter().map(ToString::to_string).collect();
-    Some(format!(
-        "{} belongs to another installation of these operators; remove that, or label the object \
-         {}={} to hand it over",
-        all.join(", "),
+    let foreign = format!(
+        "another installation of these operators; remove that, or label the object {}={} to hand \
+         it over",
         names::PART_OF,
         names::HUB
-    ))
+    );
+    let bad = attempt.undone(|_, _| true, &foreign);
+    bad.map(|bad| bad.message)
 }
 
 fn child(attempt: &Attempt<'_, Hub>, type_: ConditionType, name: &str) -> Wanted {

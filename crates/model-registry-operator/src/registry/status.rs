@@ -7,30 +7,27 @@
 mod addresses;
 mod events;
 mod live;
-pub(crate) mod pods;
 mod proxy;
 mod told;
 pub(super) mod ways;
-pub(crate) mod workload;
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, ModelRegistryStatus};
-use conditions::{ConditionType, READY, Status, Wanted, carry_over, condition_type, reason};
+use conditions::{ConditionType, READY, carry_over, condition_type};
 use kube::ResourceExt;
 use resources::kind::ROUTE;
 use resources::merge;
-use runtime::component::{Attempt, Component};
+use runtime::component::Attempt;
 use runtime::inputs::Inputs;
 
 use super::validate::validate;
 use super::{Registry, defaults};
 use told::View;
 
+pub use crate::workload::{AVAILABLE, STARTING};
 pub use events::{events, farewell};
+pub use runtime::told::{PAUSED, RIGHTS_MISSING};
 pub use ways::{CERTIFICATE_READY, EXPOSED};
-pub use workload::STARTING;
 
-/// Whether the registry can be used.
-pub const AVAILABLE: ConditionType = condition_type!("Available");
 /// Whether the Deployment is on its way to what is asked for.
 pub const PROGRESSING: ConditionType = condition_type!("Progressing");
 /// Whether the proxy can be reached. Only there with a proxy.
@@ -39,10 +36,6 @@ pub const PROXY_AVAILABLE: ConditionType = condition_type!("KubeRBACProxyAvailab
 pub const DATABASE_CONFIG_VALID: ConditionType = condition_type!("DatabaseConfigValid");
 /// True while something in the spec means nothing. Only there then.
 pub const SPEC_WARNINGS: ConditionType = condition_type!("SpecWarnings");
-/// True while an annotation stops the resource. Only there then.
-pub const PAUSED: ConditionType = condition_type!("Paused");
-/// True while the operator lacks rules that it asks for. Only there then.
-pub const RIGHTS_MISSING: ConditionType = condition_type!("RightsMissing");
 
 /// Conditions of ours and of the Go operator, of any time. Others belong to somebody else.
 const KNOWN: [&str; 14] = [
@@ -71,8 +64,12 @@ pub fn status<I: Inputs>(
 ) -> ModelRegistryStatus {
     let previous = resource.status.clone().unwrap_or_default();
     let generation = resource.metadata.generation.unwrap_or_default();
-    if attempt.paused {
-        return paused(previous, generation, attempt);
+    if let Some(conditions) = attempt.when_paused(&previous.conditions, generation, "registry") {
+        // What was told speaks of the generation that it was told of.
+        return ModelRegistryStatus {
+            conditions,
+            ..previous
+        };
     }
     let validated = attempt
         .observation
@@ -117,23 +114,6 @@ pub fn status<I: Inputs>(
         conditions,
         observed_generation: Some(generation),
         url,
-    }
-}
-
-/// Everything stays as it was told, and speaks of the generation that it was told of.
-fn paused(
-    previous: ModelRegistryStatus,
-    generation: i64,
-    attempt: &Attempt<'_, Registry>,
-) -> ModelRegistryStatus {
-    let annotation = Registry::IDENTITY.pause_annotation;
-    let message =
-        format!("annotation {annotation}: paused stops this registry; remove it to go on");
-    let wanted = Wanted::new(PAUSED, Status::True, reason!("Paused"), message).observed(generation);
-    let conditions = carry_over(&previous.conditions, &[wanted], attempt.now, |_| true);
-    ModelRegistryStatus {
-        conditions,
-        ..previous
     }
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::pods;
+use crate::workload::pods;
 
 /// What a user reads when the proxy can be reached.
 pub(super) const AVAILABLE: &str = "kube-rbac-proxy was successfully created";

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, INGRESS_CONFIG, NETWORK_POLICY, SERVICE};
 use resources::{Kind, Plan};
+use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform};
 use runtime::outcome::{Failed, Outcome, Target};
 use serde_json::{Value, json};

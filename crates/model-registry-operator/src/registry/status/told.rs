@@ -1,26 +1,29 @@
 //! The conditions, each of what the attempt, the spec and the cluster say.
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
-use conditions::{READY, Reason, Status, Wanted, ready, reason};
+use conditions::{READY, Status, Wanted, ready, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
+use resources::Kind;
 use resources::kind::{
     CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE,
     SERVICE_ACCOUNT,
 };
-use runtime::component::{Attempt, Failure};
+use runtime::component::Attempt;
 use runtime::inputs::Inputs;
-use runtime::outcome::{Failed, Outcome, Target};
+use runtime::outcome::{Outcome, Target};
+use runtime::told::{Bad, UNAVAILABLE};
 
 use super::super::validate::{LeftData, Validated};
 use super::super::{Registry, names};
-use super::workload::{self, Availability, Live, Progress, STARTING, Workload};
 use super::{
-    AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, PROXY_AVAILABLE, RIGHTS_MISSING, SPEC_WARNINGS,
-    proxy, route, ways,
+    AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, PROXY_AVAILABLE, SPEC_WARNINGS, proxy, route,
+    ways,
 };
+use crate::workload::{self, Availability, Live, Progress, STARTING, Workload};
 
-const UNAVAILABLE: Reason = reason!("DeploymentUnavailable");
+/// Whose an object of a taken name is, and what to do.
+pub(super) const FOREIGN: &str = "somebody else; delete it or name the registry otherwise";
 
 /// What conditions are made of.
 pub(super) struct View<'a> {
@@ -28,12 +31,6 @@ pub(super) struct View<'a> {
     pub(super) attempt: &'a Attempt<'a, Registry>,
     pub(super) validated: Option<&'a Validated>,
     pub(super) previous: &'a ModelRegistryStatus,
-}
-
-/// A condition that does not hold.
-struct Bad {
-    reason: Reason,
-    message: String,
 }
 
 impl View<'_> {
@@ -45,8 +42,11 @@ impl View<'_> {
             held_up,
         } = workload::workload(&live);
         let bad = self
-            .unplanned()
-            .or_else(|| self.unwritten())
+            .attempt
+            .undone(
+                |target, missing| is_essential(target.kind, missing) && !self.is_beside(target),
+                FOREIGN,
+            )
             .or_else(|| self.down(&availability));
         let proxy = self.proxy(inputs, &live, bad.as_ref());
         let unproxied = proxy
@@ -89,60 +89,11 @@ impl View<'_> {
             self.beside(inputs, ways::exposed),
             self.beside(inputs, ways::certificate),
             self.warnings(),
-            self.rights(),
+            self.attempt.rights_missing(),
         ]
         .into_iter()
         .flatten()
         .collect()
-    }
-
-    /// There is no plan.
-    fn unplanned(&self) -> Option<Bad> {
-        self.attempt.failure.map(|failure| Bad {
-            reason: Reason::parse(failure.reason()).unwrap_or(UNAVAILABLE),
-            message: failure.to_string(),
-        })
-    }
-
-    /// The plan is not what is in the cluster.
-    fn unwritten(&self) -> Option<Bad> {
-        let outcome = self.attempt.outcome;
-        let mut failed = outcome
-            .failed
-            .iter()
-            .filter(|failed| is_essential(failed) && !self.is_beside(&failed.target));
-        if let Some(first) = failed.next() {
-            let others = failed.count();
-            let more = if others == 0 {
-                String::new()
-            } else {
-                format!(" ({others} more)")
-            };
-            let message = format!(
-                "{} could not be written: {}{more}",
-                first.target, first.message
-            );
-            return Some(Bad {
-                reason: UNAVAILABLE,
-                message,
-            });
-        }
-        let foreign = outcome
-            .foreign
-            .iter()
-            .filter(|target| !self.is_beside(target));
-        let names: Vec<_> = foreign.map(ToString::to_string).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let message = format!(
-            "{} belongs to somebody else; delete it or name the registry otherwise",
-            names.join(", ")
-        );
-        Some(Bad {
-            reason: reason!("ObjectConflict"),
-            message,
-        })
     }
 
     /// `Available` as it was told before the Deployment changed, of the generation that it was told
@@ -155,8 +106,7 @@ impl View<'_> {
     }
 
     pub(super) fn told(&self) -> Option<&Condition> {
-        let mut told = self.previous.conditions.iter();
-        told.find(|condition| condition.type_ == AVAILABLE.as_str())
+        workload::told(&self.previous.conditions)
     }
 
     /// The workload does not do what it should. What the spec refers to and is not there is said
@@ -216,6 +166,7 @@ impl View<'_> {
         let wrong = bad.map(|bad| bad.message.clone()).or_else(|| {
             let name = self.resource.name_any();
             let pods = self
+                .attempt
                 .may_watch(POD)
                 .then(|| proxy::wrong_pods(&name, &live.pods))
                 .flatten();
@@ -318,19 +269,6 @@ impl View<'_> {
             )
         })
     }
-
-    fn rights(&self) -> Option<Wanted> {
-        let rules = self.attempt.missing_rules;
-        let message = format!("the operator's service account lacks: {}", rules.join(", "));
-        (!rules.is_empty()).then(|| {
-            Wanted::new(
-                RIGHTS_MISSING,
-                Status::True,
-                reason!("MissingRights"),
-                message,
-            )
-        })
-    }
 }
 
 fn usable() -> Wanted {
@@ -381,10 +319,10 @@ fn progressing(progress: Progress) -> Wanted {
 
 /// A registry cannot be used without it. Other objects that the operator lacks the rights for are
 /// told of in one condition of their own.
-fn is_essential(failed: &Failed) -> bool {
-    failed.missing_rule.is_none()
+fn is_essential(kind: Kind, missing_rule: Option<&str>) -> bool {
+    missing_rule.is_none()
         || matches!(
-            failed.target.kind,
+            kind,
             SERVICE_ACCOUNT | SECRET | CONFIG_MAP | PERSISTENT_VOLUME_CLAIM | SERVICE | DEPLOYMENT
         )
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::super::observe::{Certificate, Trust};
 use super::super::validate::Validated;
+use super::told::FOREIGN;
 
 /// Whether the ways in that the resource asks for are there. Only there when it asks for some. The
 /// registry itself does not depend on it.
@@ -114,7 +115,7 @@ fn unwritten(
     Some(Wrong(
         Status::False,
         reason!("ObjectConflict"),
-        format!("{foreign} belongs to somebody else; delete it or name the registry otherwise"),
+        format!("{foreign} belongs to {FOREIGN}"),
     ))
 }
 

@@ -1,27 +1,39 @@
-//! Whether the Deployment does what it is asked to.
+//! Whether a Deployment does what it is asked to, and what a user is told of it.
 
+mod live;
+pub(crate) mod pods;
+
+use conditions::{ConditionType, condition_type};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::pods;
+/// Whether the workload can be used.
+pub const AVAILABLE: ConditionType = condition_type!("Available");
+
+/// [`AVAILABLE`] as it was told.
+pub(crate) fn told(conditions: &[Condition]) -> Option<&Condition> {
+    let mut told = conditions.iter();
+    told.find(|condition| condition.type_ == AVAILABLE.as_str())
+}
 
 /// What a user reads while everything goes its way. It stays the same from the first pass to the
-/// last, so that a registry that starts costs one status write. Dashboards look for the word
+/// last, so that a workload that starts costs one status write. Dashboards look for the word
 /// `ContainerCreating` in it.
 pub const STARTING: &str = "Deployment is unavailable: pods are starting or not yet behind the Service (ContainerCreating)";
 
-/// What there is of the registry's workload.
+/// What there is of a workload: a Deployment behind a Service, and the database it waits for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
     pub(crate) deployment: Option<Deployment>,
-    /// Pods of the registry.
+    /// Its pods.
     pub(crate) pods: Vec<Pod>,
-    /// Pods of the generated Postgres, which the registry waits for.
+    /// Pods of the generated Postgres, which it waits for.
     pub(crate) postgres_pods: Vec<Pod>,
     /// Deployment of the generated Postgres.
     pub(crate) postgres: Option<Deployment>,
-    /// Slices of the registry's Service; `None` when the operator may not watch them.
+    /// Slices of its Service; `None` when the operator may not watch them.
     pub(crate) slices: Option<Vec<EndpointSlice>>,
     /// This pass has changed the pods, and what is known of the Deployment is from before.
     pub(crate) changed: bool,
@@ -31,7 +43,7 @@ pub(crate) struct Live {
     pub(crate) was_starting: bool,
 }
 
-/// Whether the registry can be used.
+/// Whether the workload can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Availability {
     /// It can. Newer pods may be on their way.

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt;
 
 /// Reasons to wait that every pod goes through.
-const STARTING: &[&str] = &["ContainerCreating", "PodInitializing"];
+pub(crate) const STARTING: &[&str] = &["ContainerCreating", "PodInitializing"];
 
 /// Pods that are meant to run: not on their way out, and not over.
 pub(crate) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
@@ -34,6 +34,13 @@ pub(crate) fn listen(pods: &[Pod], port: i32) -> bool {
 /// The status of a container, by its name.
 pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     statuses(pod).find(|status| status.name == name)
+}
+
+/// The statuses of all containers, those that run first and end included.
+pub(crate) fn all_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let init = pod.status.iter();
+    init.flat_map(|status| status.init_container_statuses.iter().flatten())
+        .chain(statuses(pod))
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
@@ -77,13 +84,7 @@ fn waiting(status: &ContainerStatus) -> Option<&str> {
 }
 
 fn unready_containers(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let all = status
-        .init_container_statuses
-        .iter()
-        .flatten()
-        .chain(status.container_statuses.iter().flatten());
-    let mut broken: Vec<_> = all
+    let mut broken: Vec<_> = all_statuses(pod)
         .filter_map(|status| Some(format!("{}: {{{}}}", status.name, broken(status)?)))
         .collect();
     broken.sort();

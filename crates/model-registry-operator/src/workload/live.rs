@@ -1,0 +1,53 @@
+//! What is looked at in the cluster to judge a workload.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use resources::kind::{DEPLOYMENT, ENDPOINT_SLICE, POD};
+use runtime::component::{Attempt, Component};
+use runtime::inputs::Inputs;
+
+use super::{Live, STARTING};
+
+impl Live {
+    /// What there is of Deployment and Service `name` and of Deployment `postgres`, which it waits
+    /// for. `told` is the condition [`AVAILABLE`](super::AVAILABLE) so far.
+    pub(crate) fn of<C: Component, I: Inputs>(
+        attempt: &Attempt<'_, C>,
+        inputs: &I,
+        namespace: Option<&str>,
+        (name, postgres): (&str, &str),
+        told: Option<&Condition>,
+    ) -> Self {
+        let deployment = |name| inputs.child_as::<Deployment>(DEPLOYMENT, namespace, name);
+        // Both kinds of pods carry `app` and `component` of the resource: this label tells them apart.
+        let (pods, others) = inputs
+            .children_as::<Pod>(POD)
+            .into_iter()
+            .partition(|pod| labelled(pod, "app.kubernetes.io/name", name));
+        let mut postgres_pods: Vec<Pod> = others;
+        postgres_pods.retain(|pod| labelled(pod, "app.kubernetes.io/name", postgres));
+        let slices = attempt.may_watch(ENDPOINT_SLICE).then(|| {
+            let mut slices = inputs.children_as::<EndpointSlice>(ENDPOINT_SLICE);
+            slices.retain(|slice| labelled(slice, "kubernetes.io/service-name", name));
+            slices
+        });
+        Self {
+            deployment: deployment(name),
+            pods,
+            postgres_pods,
+            postgres: deployment(postgres),
+            slices,
+            changed: false,
+            port: None,
+            was_starting: told
+                .is_none_or(|told| told.status == "False" && told.message == STARTING),
+        }
+    }
+}
+
+fn labelled(object: &impl ResourceExt, key: &str, value: &str) -> bool {
+    object.labels().get(key).is_some_and(|found| found == value)
+}
