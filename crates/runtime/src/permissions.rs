@@ -1,10 +1,9 @@
-//! What the operator's service account may do, asked once at the start. What it should be allowed
-//! to do is declared with [`crate::rbac`].
+//! What the operator's service account may do, asked at the start, and again while it lacks
+//! something. What it should be allowed to do is declared with [`crate::rbac`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use k8s_openapi::api::authorization::v1::{
@@ -12,6 +11,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Api, Client, api::PostParams};
 use resources::{Kind, Scope};
+use tokio::sync::watch;
 
 /// A review is asked for a namespace. For the whole cluster this one is named, which holds no
 /// RoleBinding: what is allowed in it is allowed everywhere. It need not exist.
@@ -65,8 +65,8 @@ impl fmt::Display for Rule {
 /// What the service account may do.
 #[derive(Debug, Default)]
 pub struct Permissions {
-    reviews: RwLock<Reviews>,
-    forbidden: Mutex<BTreeSet<String>>,
+    reviews: watch::Sender<Reviews>,
+    refused: watch::Sender<BTreeSet<Rule>>,
 }
 
 /// The answers of the API server.
@@ -100,9 +100,9 @@ impl Permissions {
         Ok(permissions)
     }
 
-    /// Asks again, for rights that were given since, and forgets what was refused before the call.
+    /// Asks again, for rights that were given since, and forgets refusals of what is allowed by now.
     pub async fn reload(&self, client: &Client, namespaces: &[String]) -> kube::Result<()> {
-        let refused = self.refused().clone();
+        let refused = self.refused.borrow().clone();
         let in_scope = namespaces.iter().map(|namespace| async {
             let answer = review(client, namespace).await?;
             Ok::<_, kube::Error>((namespace.clone(), answer))
@@ -111,18 +111,35 @@ impl Permissions {
             review(client, ANYWHERE),
             futures::future::try_join_all(in_scope)
         )?;
-        *self.reviews.write().unwrap_or_else(PoisonError::into_inner) = Reviews {
+        self.reviews.send_replace(Reviews {
             everywhere: Some(everywhere),
             namespaces: in_scope.into_iter().collect(),
-        };
-        self.refused().retain(|rule| !refused.contains(rule));
+        });
+        self.refused
+            .send_modify(|now| now.retain(|rule| !refused.contains(rule) || !self.allows(rule)));
         Ok(())
+    }
+
+    /// Waits until these rules are given in this namespace, as [`Permissions::allows_in`] says.
+    pub async fn given(&self, rules: &[Rule], namespace: Option<&str>) {
+        let mut reviews = self.reviews.subscribe();
+        let given = reviews.wait_for(|reviews| {
+            let mut rules = rules.iter();
+            rules.all(|rule| reviews.allow(rule, namespace))
+        });
+        // It fails without a sender, and that is `self`.
+        let _ = given.await;
+    }
+
+    /// Tells of what the server refuses from now on.
+    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeSet<Rule>> {
+        self.refused.subscribe()
     }
 
     /// Whether the rule is given for every name, in every namespace in scope.
     #[must_use]
     pub fn allows(&self, rule: &Rule) -> bool {
-        let reviews = self.reviews.read().unwrap_or_else(PoisonError::into_inner);
+        let reviews = self.reviews.borrow();
         if reviews.namespaces.is_empty() {
             return reviews.allow(rule, None);
         }
@@ -134,15 +151,14 @@ impl Permissions {
     /// is in no namespace, or in one that is out of scope, takes a rule for the whole cluster.
     #[must_use]
     pub fn allows_in(&self, rule: &Rule, namespace: Option<&str>) -> bool {
-        self.reviews
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .allow(rule, namespace)
+        self.reviews.borrow().allow(rule, namespace)
     }
 
     /// The server refused a request. Returns whether this is news, so that it is logged once.
     pub fn note_forbidden(&self, rule: &Rule) -> bool {
-        let news = self.refused().insert(rule.to_string());
+        let news = self
+            .refused
+            .send_if_modified(|refused| refused.insert(rule.clone()));
         if news {
             tracing::warn!(
                 rule = %rule,
@@ -152,22 +168,12 @@ impl Permissions {
         news
     }
 
-    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.forbidden
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Which of these rules are missing, and what the server refused, sorted.
     #[must_use]
     pub fn missing(&self, needed: &[Rule]) -> Vec<String> {
-        let mut missing = self.refused().clone();
-        missing.extend(
-            needed
-                .iter()
-                .filter(|rule| !self.allows(rule))
-                .map(Rule::to_string),
-        );
+        let refused = self.refused.borrow().clone();
+        let lacking = needed.iter().filter(|rule| !self.allows(rule));
+        let missing: BTreeSet<String> = lacking.chain(&refused).map(Rule::to_string).collect();
         missing.into_iter().collect()
     }
 }
@@ -272,7 +278,7 @@ mod tests {
     ) -> Permissions {
         let namespaces = namespaces.map(|(name, review)| (name.to_owned(), review));
         Permissions {
-            reviews: RwLock::new(Reviews {
+            reviews: watch::Sender::new(Reviews {
                 everywhere: Some(everywhere),
                 namespaces: namespaces.into(),
             }),

@@ -59,21 +59,21 @@ pub(super) async fn follow<K>(
         resource,
         scope: Scope::Cluster,
     };
-    // What is known to be forbidden is not tried.
-    let known = ["list", "watch"]
-        .into_iter()
-        .find(|verb| !permissions.allows_in(&rule(verb), None));
-    let refused = if known.is_some() {
-        known
-    } else {
-        let config = watcher::Config::default().page_size(PAGE);
-        let events = watcher(api, config).default_backoff();
-        relay(events, kind, &news, &metrics).await
-    };
-    if let Some(verb) = refused {
+    let refused = async |verb| {
         permissions.note_forbidden(&rule(verb));
         // Nobody listens only when the process ends.
         let _ = news.send(News::Unwatchable(kind)).await;
+    };
+    // What is known to be forbidden is not tried.
+    let rules = ["list", "watch"].map(rule);
+    if let Some(known) = rules.iter().find(|rule| !permissions.allows_in(rule, None)) {
+        refused(known.verb).await;
+        permissions.given(&rules, None).await;
+    }
+    let config = watcher::Config::default().page_size(PAGE);
+    let events = watcher(api, config).default_backoff();
+    if let Some(verb) = relay(events, kind, &news, &metrics).await {
+        refused(verb).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod objects;
 mod ownership;
 mod pass;
 mod reads;
+mod rights;
 mod roots;
 mod share;
 mod shown;
@@ -137,6 +138,7 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
             )));
         }
     }
+    watches.spawn(Arc::clone(&engine).follow_rights());
     Running {
         engine,
         wakeups,

@@ -55,8 +55,8 @@ pub(super) const WHOLE: u32 = 20;
 /// The same for metadata, which is a few KiB each.
 const METADATA: u32 = 100;
 
-/// How far the watches are. A watch that may not be opened counts as done: what it would have
-/// shown is missing, and the missing rule is reported.
+/// How far the watches are. A watch that may not be opened yet counts as done: what it
+/// would have shown is missing, and the missing rule is reported.
 pub(super) type Progress = watch::Sender<usize>;
 
 /// `Api` for a kind without a Rust type.
@@ -82,8 +82,8 @@ where
 }
 
 impl<C: Component> Engine<C> {
-    /// Follows one kind in one namespace (or all) for as long as the process lives. An optional
-    /// kind is followed while the cluster serves it.
+    /// Follows one kind in one namespace (or all) for as long as the process lives, once it may. An
+    /// optional kind is followed while the cluster serves it.
     pub(super) async fn follow(
         self: Arc<Self>,
         watched: Watched,
@@ -97,23 +97,26 @@ impl<C: Component> Engine<C> {
                 progress.send_modify(|pending| *pending = pending.saturating_sub(1));
             }
         };
-        for verb in ["list", "watch"] {
-            if !self
-                .permissions
-                .allows_in(&Rule::on(verb, watched.kind), namespace.as_deref())
-            {
-                warn!(
-                    kind = watched.kind.kind,
-                    namespace,
-                    "not watched: the operator lacks `{verb} {}`",
-                    watched.kind.resource()
-                );
-                count();
-                return;
-            }
+        let rules = ["list", "watch"].map(|verb| Rule::on(verb, watched.kind));
+        let lacking = rules.iter().find(|rule| {
+            let namespace = namespace.as_deref();
+            !self.permissions.allows_in(rule, namespace)
+        });
+        if let Some(rule) = lacking {
+            warn!(
+                kind = watched.kind.kind,
+                namespace, "not watched: the operator lacks `{rule}`"
+            );
+            count();
+            self.permissions.given(&rules, namespace.as_deref()).await;
+            info!(
+                kind = watched.kind.kind,
+                namespace, "watched: the operator has the right by now"
+            );
         }
+        // What is there of a kind that is seen late is known; no event tells of the rest.
+        let mut late = lacking.is_some();
         loop {
-            let mut appeared = false;
             if watched.optional && !capabilities.borrow_and_update().has(watched.kind) {
                 count();
                 if capabilities
@@ -124,12 +127,11 @@ impl<C: Component> Engine<C> {
                     return;
                 }
                 info!(kind = watched.kind.kind, "API appeared");
-                appeared = true;
+                late = true;
             }
-            // What is there of an API that has just appeared is known; no event tells of the rest.
             let mut listed = || {
                 count();
-                if std::mem::take(&mut appeared) {
+                if std::mem::take(&mut late) {
                     self.wake_all();
                 }
             };

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod gadget;
+mod rights;
 mod share;
 
 use std::{sync::Arc, time::Duration};
@@ -79,6 +80,10 @@ impl Bench {
     }
 
     async fn run(&self) -> Running {
+        self.run_with(Permissions::unknown()).await
+    }
+
+    async fn run_with(&self, permissions: Permissions) -> Running {
         let config = self
             .cluster
             .config_for_service_account(&self.namespace, "operator")
@@ -95,7 +100,7 @@ impl Bench {
                 events: Recorder::new(client.clone(), "gadget-controller", "test"),
                 client,
                 capabilities,
-                permissions: Arc::new(Permissions::unknown()),
+                permissions: Arc::new(permissions),
                 metrics,
                 reach: Reach::Namespaces(vec![self.namespace.clone()]),
                 concurrency: 16,
