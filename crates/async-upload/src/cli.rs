@@ -158,6 +158,12 @@ pub struct DestinationFlags {
         default_value = "public.ecr.aws/docker/library/busybox:latest"
     )]
     pub destination_oci_base_image: String,
+    /// The most layers of the image, those of the base included. Small files share layers
+    #[arg(long, value_name = "NUMBER", default_value_t = crate::settings::LAYER_CAP)]
+    pub destination_oci_layer_cap: usize,
+    /// Repository of the same registry that may have layers of this model already
+    #[arg(long, value_name = "REPOSITORY")]
+    pub destination_oci_mount_from: Option<String>,
     /// Whether certificates of the registry are verified; without, plain HTTP is tried, too
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, value_parser = boolean, default_value = "true")]
     pub destination_oci_enable_tls_verify: bool,

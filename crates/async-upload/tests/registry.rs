@@ -442,3 +442,47 @@ async fn every_custom_property_is_one_that_the_server_takes() {
         r#"{"a":{"b":1}}"#
     );
 }
+
+/// The model registry's own client reads what was registered.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "installs Python programs"]
+async fn the_python_client_reads_what_was_registered() {
+    let python = cluster::tools::python("model-registry", &["model-registry==0.3.9"]).unwrap();
+    let fake = ModelRegistry::start().await;
+    let Intent::CreateModel {
+        model,
+        version,
+        mut artifact,
+    } = create_model()
+    else {
+        panic!("another intent");
+    };
+    // The client looks for the artifact by the model's name.
+    artifact.name.clone_from(&model.name);
+    let intent = Intent::CreateModel {
+        model,
+        version,
+        artifact,
+    };
+    let ids = whole_run(&fake, intent).await.unwrap();
+    let url = fake.url();
+    let (host, port) = url.trim_start_matches("http://").split_once(':').unwrap();
+    let output = std::process::Command::new(python.join("python"))
+        .args(["-c", include_str!("read_registry.py"), host, port])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let read: Value = serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{errors}"));
+    assert_eq!(
+        read,
+        json!({
+            "model": [ids.model, "llama", "ann", "LIVE"],
+            "team": "nlp",
+            "version": [ids.version, "v1", "bob", "LIVE"],
+            "artifact": [ids.artifact, "llama", URI, "LIVE"],
+            "format": ["safetensors", "1"],
+            "digest": IMAGE,
+        })
+    );
+}

@@ -9,8 +9,8 @@ use super::credentials::{Directory, DockerConfig};
 use super::{Environment, Error, Loading};
 use crate::cli::{DestinationType, SourceType};
 use crate::settings::{
-    Addressing, Destination, Hf, Http, LAYER_CAP, OciAuth, OciDestination, OciImage, S3,
-    S3Credentials, Secret, Source, Tls,
+    Addressing, Destination, Hf, Http, OciAuth, OciDestination, OciImage, S3, S3Credentials,
+    Secret, Source, Tls,
 };
 
 /// Where container engines look for the certificates of one registry.
@@ -129,8 +129,8 @@ impl Loading<'_> {
             image,
             written: written.unwrap_or_default(),
             base,
-            layer_cap: LAYER_CAP,
-            mount_from: None,
+            layer_cap: flags.destination_oci_layer_cap,
+            mount_from: flags.destination_oci_mount_from.clone(),
         }))
     }
 

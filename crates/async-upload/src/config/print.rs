@@ -81,6 +81,8 @@ fn destination(destination: &Destination) -> Value {
                 "uri": format!("oci://{}", destination.written),
                 "place": oci(&destination.image),
                 "base": destination.base.as_ref().map(oci),
+                "layerCap": destination.layer_cap,
+                "mountFrom": destination.mount_from,
             })
         }
     }
