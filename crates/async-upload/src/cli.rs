@@ -13,6 +13,12 @@ use clap::{Arg, Args, Command, CommandFactory as _, FromArgMatches as _, Parser,
 
 /// What the names of variables begin with.
 const PREFIX: &str = "MODEL_SYNC_";
+/// With `FIPS` where that was asked for.
+const VERSION: &str = if crypto::FIPS {
+    concat!(env!("CARGO_PKG_VERSION"), " FIPS")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 /// Copies a model from where it is to an image registry or a bucket and registers it.
 ///
@@ -22,7 +28,7 @@ const PREFIX: &str = "MODEL_SYNC_";
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "async-upload",
-    version,
+    version = VERSION,
     infer_long_args = true,
     args_override_self = true,
     disable_help_subcommand = true

@@ -41,8 +41,7 @@ pub fn client(tls: &Tls, purpose: Use) -> Result<Client, Failure> {
     for file in &tls.ca_files {
         roots.extend(certificates(file)?);
     }
-    // Fails only where another provider was installed before; that one serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crypto::install();
     let builder = Client::builder()
         .user_agent(concat!("async-upload/", env!("CARGO_PKG_VERSION")))
         .tls_certs_only(roots)

@@ -13,14 +13,13 @@ use crate::offline::{Files, Kinds, OfflineError};
 use crate::render::{self, RenderArgs};
 use crate::validate_cli;
 
-/// Version, with the commit where it is known.
+/// Version, with the commit where it is known, and with `FIPS` where that was asked for.
 #[must_use]
 pub fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    option_env!("BUILD_COMMIT").map_or_else(
-        || version.to_owned(),
-        |commit| format!("{version} ({commit})"),
-    )
+    let commit = option_env!("BUILD_COMMIT").map(|commit| format!(" ({commit})"));
+    let fips = if crypto::FIPS { " FIPS" } else { "" };
+    format!("{version}{}{fips}", commit.unwrap_or_default())
 }
 
 /// ModelRegistry resources become running, secured registries.

@@ -349,7 +349,7 @@ impl Authority {
             return false;
         };
         let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        let algorithms = &[webpki::ring::ECDSA_P256_SHA256];
+        let algorithms = &[crypto::ECDSA_P256_SHA256];
         leaf.verify_for_usage(
             algorithms,
             &[anchor],

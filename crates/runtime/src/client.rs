@@ -92,7 +92,7 @@ pub fn build(
     metrics: Metrics,
     gate: Option<Gate>,
 ) -> Result<Client, ClientError> {
-    install_crypto();
+    crypto::install();
     let credentials = |error| ClientError::Credentials(Box::new(error));
     if let Ok(agent) = HeaderValue::from_str(agent) {
         config.headers.push((USER_AGENT, agent));
@@ -141,12 +141,6 @@ pub fn build(
         gate,
     };
     Ok(Client::new(observed, config.default_namespace))
-}
-
-/// Makes ring the process's TLS provider. A second call changes nothing.
-pub fn install_crypto() {
-    // It fails only when a provider is set already, and there is one in the workspace.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// What a request does, in the words of Kubernetes.

@@ -369,9 +369,7 @@ fn held(seen: Option<&LeaseObject>, settings: &LeaseSettings, now: Timestamp) ->
 pub fn identity() -> String {
     let mut random = [0_u8; 16];
     // A provider without randomness would fail TLS long before; zeros are still an identity.
-    let _ = rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut random);
+    let _ = crypto::random(&mut random);
     let number = u128::from_be_bytes(random);
     let hex = format!("{number:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
@@ -400,9 +398,7 @@ pub fn host_name() -> String {
 /// Up to a fifth more, so that candidates do not move in step.
 fn jittered(distance: Duration) -> Duration {
     let mut random = [0_u8; 1];
-    let _ = rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut random);
+    let _ = crypto::random(&mut random);
     distance + distance * u32::from(random[0]) / (5 * 256)
 }
 

@@ -256,7 +256,6 @@ mod tests {
     use kube::core::Status;
     use rustls::{
         ClientConfig, RootCertStore, SupportedProtocolVersion,
-        crypto::ring,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
         version::{TLS12, TLS13},
     };
@@ -374,7 +373,7 @@ mod tests {
         let root = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         roots.add(root).unwrap();
         async move |version| {
-            let provider = Arc::new(ring::default_provider());
+            let provider = Arc::new(crypto::provider());
             let config = ClientConfig::builder_with_provider(provider)
                 .with_protocol_versions(&[version])
                 .unwrap()

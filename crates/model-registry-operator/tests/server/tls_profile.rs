@@ -21,7 +21,7 @@ async fn admitted(
     roots: &RootCertStore,
     version: &'static SupportedProtocolVersion,
 ) -> Result<Option<ProtocolVersion>, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
         .expect("a version")

@@ -5,7 +5,7 @@ use kube::client::Body;
 use rustls::{
     ClientConfig, ClientConnection,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{WebPkiSupportedAlgorithms, ring},
+    crypto::WebPkiSupportedAlgorithms,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use std::{
@@ -182,7 +182,7 @@ async fn connect(
     address: SocketAddr,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(crypto::provider());
     let anything = Anything(provider.signature_verification_algorithms);
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)

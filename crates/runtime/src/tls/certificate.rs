@@ -9,7 +9,6 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::{
-    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -71,7 +70,7 @@ impl ServingCertificate {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<(), TlsError> {
-        let pair = CertifiedKey::from_der(chain, key, &ring::default_provider())?;
+        let pair = CertifiedKey::from_der(chain, key, &crypto::provider())?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pair));
         Ok(())
     }

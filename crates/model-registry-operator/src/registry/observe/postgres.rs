@@ -69,7 +69,7 @@ pub(super) fn credentials(live: Option<&Value>) -> Result<Credentials, Error> {
 pub(crate) fn password() -> Result<String, Error> {
     use base64::Engine as _;
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
+    crypto::random(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
     Ok(base64::engine::general_purpose::URL_SAFE.encode(bytes))
 }
 
