@@ -172,3 +172,56 @@ fn a_prepared_secret_is_completed_and_its_password_kept() {
     assert!(plan.get(SECRET, "model-catalog-postgres").is_none());
     assert!(plan.get(DEPLOYMENT, "model-catalog-postgres").is_none());
 }
+
+#[test]
+fn an_edit_to_latest_pulls_it() {
+    let latest = component(&[
+        (
+            "RELATED_IMAGE_ODH_MODEL_REGISTRY_IMAGE",
+            "r.test/server:latest",
+        ),
+        (
+            "RELATED_IMAGE_ODH_MODEL_METADATA_COLLECTION_IMAGE",
+            "r.test/data:1",
+        ),
+    ]);
+    let catalog = resource("catalog", &json!({}));
+    let plan = crate::offline::plan(&latest, &catalog, &[], Platform::Kubernetes).unwrap();
+    let pod = &plan.get(DEPLOYMENT, "model-catalog").unwrap().body["spec"]["template"]["spec"];
+    let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap());
+    let policies: Vec<_> = containers
+        .into_iter()
+        .flatten()
+        .map(|container| {
+            let text = |key: &str| container[key].as_str().unwrap().to_owned();
+            (text("image"), text("imagePullPolicy"))
+        })
+        .collect();
+    for (image, policy) in [
+        ("r.test/server:latest", "Always"),
+        ("r.test/data:1", "IfNotPresent"),
+    ] {
+        assert!(
+            policies.contains(&(image.into(), policy.into())),
+            "{policies:?}"
+        );
+    }
+}
+
+#[test]
+fn equal_passwords_of_two_catalogs_do_not_show_as_equal() {
+    let hash = |uid: &str| {
+        let mut catalog = resource("catalog", &json!({}));
+        catalog.metadata.uid = Some(uid.to_owned());
+        let secret = read(
+            "{apiVersion: v1, kind: Secret, metadata: {name: model-catalog-postgres}, data: {database-password: c2VjcmV0}}",
+        );
+        let plan = plan(&component(&[]), &catalog, &secret, Platform::Kubernetes).unwrap();
+        plan.get(DEPLOYMENT, "model-catalog-postgres").unwrap().body["metadata"]["annotations"]
+            ["aihub.opendatahub.io/credentials-baseline"]
+            .clone()
+    };
+    assert!(hash("a").is_string());
+    assert_eq!(hash("a"), hash("a"));
+    assert_ne!(hash("a"), hash("b"));
+}

@@ -54,11 +54,15 @@ pub(super) fn database(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError>
 
 /// Annotations of a Deployment and of its pods, by which pods are new when the credentials are.
 /// The first ones that pods were made with, by the Go operator too, need no annotation.
+///
+/// Whoever sees pods sees the hash: with the uid, which no other catalog has, equal passwords do not
+/// show as such, and tables of passwords are of no use.
 pub(super) fn credentials_hash(view: View<'_>, deployment: &str) -> (Pairs, Pairs) {
     let Some(credentials) = &view.seen.credentials else {
         return (Pairs::new(), Pairs::new());
     };
     let mut hasher = Sha256::new();
+    hasher.update(view.owner.map_or("", |owner| owner.uid.as_str()));
     for (key, value) in &credentials.data {
         for part in [key.as_bytes(), value.0.as_slice()] {
             hasher.update(part.len().to_le_bytes());

@@ -14,8 +14,8 @@ use resources::meta::{annotated, pairs};
 use resources::names::{DataKey, NameError, ObjectName};
 use resources::proxy::Sidecar;
 use resources::workload::{
-    Timing, config_map_volume, from_secret, http_probe, literal, matching, mount, resources,
-    restricted_container, restricted_pod, tcp_probe,
+    Timing, config_map_volume, from_secret, http_probe, literal, matching, mount, pull_policy,
+    resources, restricted_container, restricted_pod, tcp_probe,
 };
 use resources::{Plan, PlanError};
 
@@ -166,6 +166,7 @@ fn copies(view: View<'_>) -> Vec<Container> {
     let copy = |name: &str, image: &str, command: &str, (volume, path): (&str, &str)| Container {
         name: name.to_owned(),
         image: Some(image.to_owned()),
+        image_pull_policy: Some(pull_policy(image)),
         command: Some(["/bin/sh", "-c", command].map(str::to_owned).into()),
         security_context: Some(restricted_container()),
         volume_mounts: Some(vec![mount(volume, path, false)]),
@@ -208,6 +209,7 @@ fn container(view: View<'_>) -> Container {
     Container {
         name: SERVER.into(),
         image: Some(view.config.shared.registry_image.clone()),
+        image_pull_policy: Some(pull_policy(&view.config.shared.registry_image)),
         command: Some(vec!["/model-registry".into(), "catalog".into()]),
         args: Some(args),
         env: Some(vec![
