@@ -37,7 +37,15 @@ pub(super) async fn list(place: &S3, patience: Patience) -> Result<Listing, Fail
                 continue;
             }
             let path = relative(object.key.strip_prefix(&prefix).unwrap_or(&object.key))?;
-            let size = object.size.unwrap_or_default();
+            let Some(size) = object.size else {
+                return Err(Failure::lasting(
+                    format!(
+                        "the server does not say how long object {:?} is",
+                        object.key
+                    ),
+                    "Check the endpoint",
+                ));
+            };
             files.push(file(&bucket, object.key, path, size, object.etag));
         }
         token = page.next_continuation_token;
