@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use kube::Client;
 use model_registry_operator::aihub::config::{MANIFESTS, refuse_manifests};
 use model_registry_operator::aihub::{self, Hub};
 use model_registry_operator::catalog::{self, Catalog};
@@ -11,9 +12,11 @@ use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
 use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
+use runtime::admission::Webhooks;
 use runtime::component::Component;
 use runtime::logging::{self, LogSettings};
-use runtime::operator::{self, Beside, Process};
+use runtime::operator::{self, Beside, Chore, Process};
+use runtime::webhook_certificates::take_back;
 
 const PROCESS: Process = Process {
     name: "model-registry-operator",
@@ -52,10 +55,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 ..PROCESS
             };
             warn(&config.shared.warnings);
-            let beside = Beside {
-                webhooks: served.then(|| catalog::webhook::webhooks(config.clone())),
-                chore: None,
-            };
+            let webhooks = catalog::webhook::webhooks(config.clone());
+            let beside = beside(webhooks, served, None);
             start(process, cli, Catalog { config }, beside)
         }
         Some(Command::Aihub) => {
@@ -70,13 +71,29 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         _ => {
             let config = Config::from_env()?;
             warn(&config.warnings);
-            let beside = Beside {
-                webhooks: served.then(|| webhook::webhooks(config.clone())),
-                chore: Migration::from_lookup(|name| std::env::var(name).ok())
-                    .map(Migration::chore),
-            };
+            let migration = Migration::from_lookup(|name| std::env::var(name).ok());
+            let webhooks = webhook::webhooks(config.clone());
+            let beside = beside(webhooks, served, migration);
             start(PROCESS, cli, Registry { config }, beside)
         }
+    }
+}
+
+/// Webhooks that are served, or what is left of them is taken away; then the migration.
+fn beside(webhooks: Webhooks, served: bool, migration: Option<Migration>) -> Beside {
+    let namespace = std::env::var("POD_NAMESPACE").ok().filter(|_| !served);
+    let first = namespace.map(|namespace| take_back(webhooks.keeping, namespace));
+    let then = migration.map(Migration::chore);
+    let chore: Chore = Box::new(|client: Client| {
+        Box::pin(async move {
+            for chore in [first, then].into_iter().flatten() {
+                chore(client.clone()).await;
+            }
+        })
+    });
+    Beside {
+        webhooks: served.then_some(webhooks),
+        chore: Some(chore),
     }
 }
 

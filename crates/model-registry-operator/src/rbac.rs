@@ -164,8 +164,9 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
         ..cluster(
             &["admissionregistration.k8s.io"],
             &["mutatingwebhookconfigurations"],
-            &["list", "watch", "patch"],
-            "The API server trusts the certificate that the operator made.",
+            &["get", "list", "watch", "patch", "delete"],
+            "The API server trusts the certificate that the operator made; and without webhooks \
+             it is not sent to them.",
         )
     },
     RbacRule {
@@ -173,8 +174,9 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
         ..cluster(
             &["admissionregistration.k8s.io"],
             &["validatingwebhookconfigurations"],
-            &["list", "watch", "patch"],
-            "The API server trusts the certificate that the operator made.",
+            &["get", "list", "watch", "patch", "delete"],
+            "The API server trusts the certificate that the operator made; and without webhooks \
+             it is not sent to them.",
         )
     },
     RbacRule {

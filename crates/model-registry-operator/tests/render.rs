@@ -365,3 +365,69 @@ fn version_and_completions_are_printed() {
         assert!(completion.out.contains("render"), "{shell}");
     }
 }
+
+fn sample(name: &str) -> String {
+    let file = format!(
+        "{}/../../samples/model-registry/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn a_catalog_is_worked_as_its_operator_does() {
+    let documents = format!(
+        "{}---\n{}",
+        sample("catalog/catalog.yaml"),
+        sample("catalog/sources.yaml")
+    );
+    let rendered = render(&documents, &[]);
+    let server = rendered.get("Deployment", "model-catalog");
+    let args = server["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(
+        args.contains("/data/labeled-sources/team-models/"),
+        "{args}"
+    );
+    let secret = rendered.get("Secret", "model-catalog-postgres");
+    assert_eq!(secret["data"]["database-password"], "<generated>");
+    let valid = call(&["validate", "-f", "-"], &documents, &[]);
+    assert_eq!(
+        (valid.code, valid.out.as_str()),
+        (0, "Catalog default/catalog: valid\n")
+    );
+
+    let other = documents.replace("name: catalog\n", "name: other\n");
+    let refused = call(&["validate", "-f", "-"], &other, &[]);
+    assert_eq!(refused.code, 1);
+    let sentence = "Catalog default/other: Catalog.aihub.opendatahub.io \"other\" is invalid: \
+                    metadata.name: Invalid value: \"other\": catalog resource name must be 'catalog'";
+    assert!(refused.err.contains(sentence), "{}", refused.err);
+}
+
+#[test]
+fn a_hub_is_worked_as_its_operator_does() {
+    let hub = sample("aihub/aihub.yaml");
+    let image = [(
+        "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE",
+        "example.test/operator:1",
+    )];
+    let rendered = call(&["render", "-f", "-"], &hub, &image);
+    let operator = rendered.get("Deployment", "catalog-controller-manager");
+    let manager = &operator["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(manager["image"], "example.test/operator:1");
+    assert_eq!(operator["metadata"]["namespace"], "opendatahub");
+    let valid = call(&["validate", "-f", "-"], &hub, &[]);
+    assert_eq!(
+        (valid.code, valid.out.as_str()),
+        (0, "AIHub default-aihub: valid\n")
+    );
+
+    let incomplete = hub.replace("  instancesNamespace: odh-model-registries\n", "");
+    let refused = call(&["validate", "-f", "-"], &incomplete, &[]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("spec.instancesNamespace"),
+        "{}",
+        refused.err
+    );
+}

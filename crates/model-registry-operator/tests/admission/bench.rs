@@ -28,6 +28,7 @@ use runtime::{
     shutdown::Shutdown,
     tls::TlsProfile,
     tls_profile::TlsProfiles,
+    webhook_certificates::take_back,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -163,7 +164,19 @@ impl Bench {
                 "/spec/conversion/webhook/clientConfig",
             ),
         ] {
-            kubectl(&["patch", kind, name, "--type=json", "-p", &port(path)]).await;
+            // As the operator itself, which gives away what it owns: or the port would be a stump
+            // that nobody has in a real cluster.
+            let manager = "--field-manager=model-registry-operator";
+            kubectl(&[
+                "patch",
+                kind,
+                name,
+                "--type=json",
+                manager,
+                "-p",
+                &port(path),
+            ])
+            .await;
         }
     }
 
@@ -187,9 +200,17 @@ impl Bench {
             found.map(|(_, value)| (*value).to_owned())
         };
         let config = Config::from_lookup(lookup).expect("an environment");
-        let beside = Beside {
-            webhooks: Some(webhook::webhooks(config.clone())),
-            chore: Migration::from_lookup(lookup).map(Migration::chore),
+        let webhooks = webhook::webhooks(config.clone());
+        let beside = if lookup("ENABLE_WEBHOOKS").as_deref() == Some("false") {
+            Beside {
+                chore: Some(take_back(webhooks.keeping, NAMESPACE.to_owned())),
+                webhooks: None,
+            }
+        } else {
+            Beside {
+                webhooks: Some(webhooks),
+                chore: Migration::from_lookup(lookup).map(Migration::chore),
+            }
         };
         let shutdown = Shutdown::new();
         let until = shutdown.clone();

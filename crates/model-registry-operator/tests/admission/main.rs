@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod back;
 mod bench;
 mod certificates;
 mod decisions;
 mod recorded;
+mod rolling;
 mod stored;
 mod suites;

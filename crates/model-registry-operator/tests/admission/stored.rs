@@ -28,6 +28,16 @@ async fn stored_versions(bench: &Bench) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// Waits for the condition as people do, and returns its message.
+async fn told(bench: &Bench, status: &str) -> String {
+    let definition = format!("crd/{}", webhook::DEFINITION_NAME);
+    let condition = format!("--for=condition=StorageMigrated={status}");
+    let kubectl = async |args: &[&str]| bench.cluster.kubectl(args).await.expect("kubectl");
+    kubectl(&["wait", &definition, &condition, "--timeout=60s"]).await;
+    let message = "jsonpath={.status.conditions[?(@.type==\"StorageMigrated\")].message}";
+    kubectl(&["get", &definition, "-o", message]).await
+}
+
 /// A cluster that stores v1alpha1, with resources in it.
 async fn older(namespace: &str, count: usize) -> Bench {
     let bench = Bench::bare(Platform::Kubernetes).await;
@@ -78,6 +88,7 @@ async fn the_old_version_leaves_the_store_by_the_overlay_with_webhooks() {
     })
     .await
     .expect("migrated");
+    assert!(told(&bench, "True").await.contains("stored in v1beta1"));
     let stored = bench
         .registries(NEW, "old")
         .get("r129")
@@ -141,5 +152,43 @@ async fn the_default_overlay_reads_what_is_stored_without_loss() {
         bench.registries(OLD, "old").get("r0").await.is_err(),
         "v1alpha1 is not served"
     );
+    operator.stop();
+}
+
+#[tokio::test]
+async fn a_migration_that_cannot_go_on_says_so_and_ends_when_it_can() {
+    let mut bench = older("old", 2).await;
+    bench.install("overlays/webhook").await;
+    // A policy of somebody else refuses one of the resources.
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "frozen"}, "spec": {"failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["modelregistry.opendatahub.io"],
+                "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["modelregistries"]}]},
+            "validations": [{"expression": "object.metadata.name != 'r1'", "message": "r1 is frozen"}]}});
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "frozen"}, "spec": {"policyName": "frozen", "validationActions": ["Deny"]}});
+    for object in [policy, binding] {
+        cluster::apply_yaml(&bench.client, "default", &object.to_string())
+            .await
+            .expect("a policy");
+    }
+    let operator = bench.operator(&["--leader-elect"], MIGRATE);
+    eventually("what keeps it from going on", SOON * 2, || async {
+        let message = told(&bench, "False").await;
+        if message.contains("old/r1") && message.contains("r1 is frozen") {
+            Ok(())
+        } else {
+            Err(message)
+        }
+    })
+    .await
+    .expect("told");
+    bench
+        .cluster
+        .kubectl(&["delete", "validatingadmissionpolicybinding", "frozen"])
+        .await
+        .expect("unfrozen");
+    told(&bench, "True").await;
+    assert_eq!(stored_versions(&bench).await, [NEW]);
     operator.stop();
 }

@@ -309,7 +309,7 @@ fn target(
     Target::of(kind, &object, service, namespace, field_manager)
 }
 
-fn resource(kind: Kind) -> ApiResource {
+pub(super) fn resource(kind: Kind) -> ApiResource {
     ApiResource {
         group: kind.group.into(),
         version: kind.version.into(),

@@ -8,6 +8,7 @@
 
 mod keeper;
 mod targets;
+mod unserved;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use kube::Client;
 
 use crate::{shutdown::Shutdown, tls::ServingCertificate};
+
+pub use unserved::take_back;
 
 /// How often a directory is looked at that has no certificate yet.
 const LOOK: Duration = Duration::from_secs(2);

@@ -71,20 +71,8 @@ impl Target {
         if INJECTED.iter().any(injected) {
             return None;
         }
-        let paths: Vec<String> = if kind == DEFINITION {
-            vec!["/spec/conversion/webhook/clientConfig".to_owned()]
-        } else {
-            let webhooks = object.get("webhooks").and_then(Value::as_array);
-            (0..webhooks.map_or(0, Vec::len))
-                .map(|index| format!("/webhooks/{index}/clientConfig"))
-                .collect()
-        };
-        let clients: Vec<ClientConfig> = paths
+        let clients: Vec<ClientConfig> = clients(kind, object, service, namespace)
             .into_iter()
-            .filter(|path| {
-                text(&format!("{path}/service/name")) == Some(service)
-                    && text(&format!("{path}/service/namespace")) == Some(namespace)
-            })
             .map(|path| ClientConfig {
                 bundle: text(&format!("{path}/caBundle")).map(str::to_owned),
                 path,
@@ -126,6 +114,24 @@ impl Target {
         patch.insert(0, seen);
         Some(patch.into())
     }
+}
+
+/// JSON pointers of the client configurations in `object` that lead to the Service.
+pub(super) fn clients(kind: Kind, object: &Value, service: &str, namespace: &str) -> Vec<String> {
+    let text = |pointer: String| object.pointer(&pointer).and_then(Value::as_str);
+    let mut paths: Vec<String> = if kind == DEFINITION {
+        vec!["/spec/conversion/webhook/clientConfig".to_owned()]
+    } else {
+        let webhooks = object.get("webhooks").and_then(Value::as_array);
+        (0..webhooks.map_or(0, Vec::len))
+            .map(|index| format!("/webhooks/{index}/clientConfig"))
+            .collect()
+    };
+    paths.retain(|path| {
+        text(format!("{path}/service/name")) == Some(service)
+            && text(format!("{path}/service/namespace")) == Some(namespace)
+    });
+    paths
 }
 
 /// The entry of plain writes by `manager`.
