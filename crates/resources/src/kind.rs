@@ -226,6 +226,37 @@ pub const INGRESS: Kind = Kind::namespaced("networking.k8s.io", "v1", "Ingress",
 /// cert-manager's `Certificate`.
 pub const CERTIFICATE: Kind =
     Kind::namespaced("cert-manager.io", "v1", "Certificate", "certificates");
+/// Istio's `VirtualService`.
+pub const VIRTUAL_SERVICE: Kind = Kind::namespaced(
+    "networking.istio.io",
+    "v1beta1",
+    "VirtualService",
+    "virtualservices",
+);
+/// Istio's `DestinationRule`.
+pub const DESTINATION_RULE: Kind = Kind::namespaced(
+    "networking.istio.io",
+    "v1beta1",
+    "DestinationRule",
+    "destinationrules",
+);
+/// Istio's `Gateway`, which has nothing to do with that of Gateway API.
+pub const ISTIO_GATEWAY: Kind =
+    Kind::namespaced("networking.istio.io", "v1beta1", "Gateway", "gateways");
+/// Istio's `AuthorizationPolicy`.
+pub const AUTHORIZATION_POLICY: Kind = Kind::namespaced(
+    "security.istio.io",
+    "v1beta1",
+    "AuthorizationPolicy",
+    "authorizationpolicies",
+);
+/// Authorino's `AuthConfig`: who may call a host.
+pub const AUTH_CONFIG: Kind = Kind::namespaced(
+    "authorino.kuadrant.io",
+    "v1beta3",
+    "AuthConfig",
+    "authconfigs",
+);
 
 #[cfg(test)]
 mod tests {

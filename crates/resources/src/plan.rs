@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::kind::{
-    CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION, GROUP, Kind, NAMESPACE,
-    NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET, SERVICE, SERVICE_ACCOUNT,
-    Scope,
+    AUTH_CONFIG, AUTHORIZATION_POLICY, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION,
+    GROUP, Kind, NAMESPACE, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET,
+    SERVICE, SERVICE_ACCOUNT, Scope,
 };
 use crate::share::Share;
 
@@ -90,6 +90,9 @@ pub struct Planned {
     pub foreign: Foreign,
     /// What must hold for the write.
     pub precondition: Precondition,
+    /// Objects of earlier waves, by kind and name, that this one is not written without: what
+    /// they guard would be open.
+    pub after: Vec<(Kind, String)>,
     /// The whole object as it is sent, with `apiVersion` and `kind`, without nulls.
     pub body: Value,
 }
@@ -153,6 +156,7 @@ impl Planned {
             adoption: Adoption::default(),
             foreign: Foreign::default(),
             precondition: Precondition::default(),
+            after: Vec::new(),
             body,
         })
     }
@@ -182,6 +186,13 @@ impl Planned {
     #[must_use]
     pub fn use_foreign(mut self) -> Self {
         self.foreign = Foreign::Use;
+        self
+    }
+
+    /// Not written in a pass that could not write this object of an earlier wave.
+    #[must_use]
+    pub fn after(mut self, kind: Kind, name: &str) -> Self {
+        self.after.push((kind, name.to_owned()));
         self
     }
 
@@ -295,6 +306,8 @@ fn wave_of(kind: Kind) -> u8 {
         | PERSISTENT_VOLUME_CLAIM
         | SERVICE
         | NETWORK_POLICY
+        | AUTHORIZATION_POLICY
+        | AUTH_CONFIG
         | ROLE
         | CLUSTER_ROLE
         | GROUP => 1,

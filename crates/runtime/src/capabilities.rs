@@ -31,6 +31,13 @@ impl Capabilities {
         }
     }
 
+    /// The same cluster, serving these kinds too.
+    #[must_use]
+    pub fn with(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.served.extend(Self::of(kinds).served);
+        self
+    }
+
     /// Whether objects of this kind can be written and watched.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {

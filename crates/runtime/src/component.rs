@@ -57,6 +57,11 @@ pub trait Component: Send + Sync + 'static {
         None
     }
 
+    /// What any resource may look for by its labels, in every namespace in scope.
+    fn landmarks(&self) -> &[Landmark] {
+        &[]
+    }
+
     /// Which resource an object belongs to, by its labels or by the kept `part` of it (null when
     /// only metadata is watched). A controller reference is looked at before.
     fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner>;
@@ -139,6 +144,18 @@ pub struct Watched {
     pub owned: bool,
     /// The API may be missing; it is used when it appears.
     pub optional: bool,
+}
+
+/// Objects of somebody else that resources of every namespace depend on: the Service of an
+/// ingress gateway. Only their metadata is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Landmark {
+    /// The kind.
+    pub kind: Kind,
+    /// Key of the label that they have, with any value.
+    pub label: &'static str,
+    /// They are followed while the cluster serves this kind; without it nobody asks for them.
+    pub with: Kind,
 }
 
 /// How much of a watched object is kept.

@@ -28,6 +28,10 @@ pub trait Inputs: Send + Sync {
     /// The watched parts of all objects of `kind` that belong to the resource, by name.
     fn children(&self, kind: Kind) -> Vec<Value>;
 
+    /// Metadata of all [`crate::component::Landmark`]s of `kind`, in every namespace in scope, by
+    /// namespace and name. When one comes, changes its labels or goes, every resource is looked at.
+    fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta>;
+
     /// Metadata of all resources of this kind that have this name, in any namespace in scope:
     /// for names that the whole cluster shares.
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta>;

@@ -11,7 +11,7 @@ use resources::{Kind, Scope};
 use serde_json::Value;
 
 use crate::capabilities::Capabilities;
-use crate::component::{Component, Owner};
+use crate::component::{Component, Landmark, Owner};
 use crate::inputs::{InputError, Inputs};
 
 /// What sort of cluster the documents are said to be in.
@@ -20,7 +20,7 @@ pub enum Platform {
     /// Nothing but Kubernetes itself.
     #[default]
     Kubernetes,
-    /// Everything that a component looks for.
+    /// Everything that a component looks for, without the service mesh.
     OpenShift,
 }
 
@@ -33,8 +33,10 @@ impl Platform {
                 || kind.group.ends_with(".k8s.io")
         };
         // Gateway API has a group of Kubernetes' and is not part of it.
+        let of_mesh =
+            |kind: &Kind| kind.group.ends_with("istio.io") || kind.group.ends_with("kuadrant.io");
         let served = |kind: &Kind| {
-            self == Self::OpenShift
+            (self == Self::OpenShift && !of_mesh(kind))
                 || (of_kubernetes(kind) && kind.group != "gateway.networking.k8s.io")
         };
         let known = component.kinds().iter().map(|watched| watched.kind);
@@ -50,6 +52,7 @@ pub struct OfflineInputs {
     /// Whether the object at the same place belongs to the resource.
     owned: Vec<bool>,
     namesakes: Vec<ObjectMeta>,
+    landmarks: Vec<Landmark>,
     capabilities: Arc<Capabilities>,
     now: Timestamp,
 }
@@ -124,6 +127,7 @@ impl OfflineInputs {
             objects,
             owned,
             namesakes,
+            landmarks: component.landmarks().to_vec(),
             capabilities: Arc::new(capabilities),
             now,
         }
@@ -164,6 +168,17 @@ impl Inputs for OfflineInputs {
             .zip(&self.owned)
             .filter(|(object, owned)| **owned && is(object, kind));
         owned.map(|(object, _)| Value::clone(object)).collect()
+    }
+
+    fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta> {
+        let is_one = |meta: &ObjectMeta| {
+            let labels = meta.labels.iter().flatten();
+            let keys: Vec<_> = labels.map(|(key, _)| key.as_str()).collect();
+            let mut known = self.landmarks.iter();
+            known.any(|landmark| landmark.kind == kind && keys.contains(&landmark.label))
+        };
+        let all = self.objects.iter().filter(|object| is(object, kind));
+        all.map(|object| meta(object)).filter(is_one).collect()
     }
 
     fn namesakes(&self, _name: &str) -> Vec<ObjectMeta> {

@@ -41,16 +41,34 @@ impl<C: Component> Engine<C> {
     /// Makes the cluster agree with the plan: writes in waves, then prunes. What a wave holds does
     /// not depend on one another and is sent side by side.
     ///
-    /// One object that cannot be written does not keep the others from it.
+    /// One object that cannot be written does not keep the others from it, but for those that
+    /// must not be there without it. Then nothing is pruned either: what is not replaced stays.
     pub(super) async fn make_so(&self, root: For<'_>, plan: &Plan) -> Outcome {
         let mut outcome = Outcome::default();
+        let mut unwritten: Vec<Target> = Vec::new();
+        let mut held_back = false;
         for wave in plan.waves() {
-            let steps = wave.iter().map(|object| async {
+            let (held, free): (Vec<_>, Vec<_>) = wave
+                .into_iter()
+                .map(|object| (object, guard_among(&unwritten, object)))
+                .partition(|(_, guard)| guard.is_some());
+            held_back |= !held.is_empty();
+            for (object, guard) in held {
+                outcome.failed.extend(guard.map(|guard| Failed {
+                    target: target_of(object),
+                    message: format!("it must not be there without {guard}"),
+                    missing_rule: None,
+                }));
+            }
+            let steps = free.iter().map(|(object, _)| async {
                 let target = target_of(object);
                 let step = self.write(root, object, &target).await;
                 (object.foreign, target, step)
             });
             for (foreign, target, step) in futures::future::join_all(steps).await {
+                if !matches!(step, Ok(Step::Created | Step::Updated | Step::Unchanged)) {
+                    unwritten.push(target.clone());
+                }
                 match step {
                     Ok(Step::Created) => outcome.created.push(target),
                     Ok(Step::Updated) => outcome.updated.push(target),
@@ -65,7 +83,9 @@ impl<C: Component> Engine<C> {
             }
         }
         self.share(root, plan.shares(), &mut outcome).await;
-        self.prune(root, plan, &mut outcome).await;
+        if !held_back {
+            self.prune(root, plan, &mut outcome).await;
+        }
         outcome
     }
 
@@ -515,6 +535,15 @@ impl<C: Component> Engine<C> {
             message: error.sentence(),
         })
     }
+}
+
+/// The first of `unwritten` that `object` must not be there without.
+fn guard_among(unwritten: &[Target], object: &Planned) -> Option<Target> {
+    let guards = |target: &&Target| {
+        let mut after = object.after.iter();
+        after.any(|(kind, name)| target.kind == *kind && target.name == *name)
+    };
+    unwritten.iter().find(guards).cloned()
 }
 
 fn target_of(object: &Planned) -> Target {

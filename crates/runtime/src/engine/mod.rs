@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod edit;
+mod landmarks;
 mod memory;
 mod objects;
 mod ownership;
@@ -32,6 +33,7 @@ use resources::{Kind, Scope};
 use tokio::sync::{mpsc, watch as signal};
 
 use self::{
+    landmarks::Landmarks,
     memory::{Memory, RootKey},
     objects::Objects,
 };
@@ -74,6 +76,7 @@ pub struct Engine<C: Component> {
     client: Client,
     objects: Objects,
     memory: Mutex<Memory<C::Resource>>,
+    landmarks: Landmarks,
     store: Store<C::Resource>,
     queue: mpsc::UnboundedSender<ObjectRef<C::Resource>>,
     capabilities: signal::Receiver<Arc<Capabilities>>,
@@ -110,6 +113,7 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
         root,
         client: around.client,
         memory: Mutex::new(Memory::default()),
+        landmarks: Landmarks::default(),
         store,
         queue,
         capabilities: around.capabilities,
@@ -133,6 +137,15 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
         for namespace in engine.reach.namespaces(watched.kind.scope) {
             open(Box::pin(Arc::clone(&engine).follow(
                 *watched,
+                namespace,
+                progress.clone(),
+            )));
+        }
+    }
+    for landmark in engine.component.landmarks() {
+        for namespace in engine.reach.namespaces(landmark.kind.scope) {
+            open(Box::pin(Arc::clone(&engine).follow_landmarks(
+                *landmark,
                 namespace,
                 progress.clone(),
             )));

@@ -123,6 +123,10 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         })
     }
 
+    fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta> {
+        self.engine.landmarks.of(kind)
+    }
+
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta> {
         self.engine
             .store

@@ -59,6 +59,16 @@ const METADATA: u32 = 100;
 /// would have shown is missing, and the missing rule is reported.
 pub(super) type Progress = watch::Sender<usize>;
 
+/// Counts a watch as done, the first time that it is called.
+pub(super) fn once(progress: Progress) -> impl FnMut() {
+    let mut counted = false;
+    move || {
+        if !std::mem::replace(&mut counted, true) {
+            progress.send_modify(|pending| *pending = pending.saturating_sub(1));
+        }
+    }
+}
+
 /// `Api` for a kind without a Rust type.
 pub(super) fn api_resource(kind: Kind) -> ApiResource {
     ApiResource {
@@ -70,7 +80,7 @@ pub(super) fn api_resource(kind: Kind) -> ApiResource {
     }
 }
 
-fn api<K>(client: Client, kind: Kind, namespace: Option<&str>) -> Api<K>
+pub(super) fn api<K>(client: Client, kind: Kind, namespace: Option<&str>) -> Api<K>
 where
     K: kube::Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
@@ -91,12 +101,7 @@ impl<C: Component> Engine<C> {
         progress: Progress,
     ) {
         let mut capabilities = self.capabilities.clone();
-        let mut counted = false;
-        let mut count = move || {
-            if !std::mem::replace(&mut counted, true) {
-                progress.send_modify(|pending| *pending = pending.saturating_sub(1));
-            }
-        };
+        let mut count = once(progress);
         let rules = ["list", "watch"].map(|verb| Rule::on(verb, watched.kind));
         let lacking = rules.iter().find(|rule| {
             let namespace = namespace.as_deref();
