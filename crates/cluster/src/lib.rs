@@ -19,6 +19,8 @@ mod aggregated;
 mod audit;
 mod control_plane;
 mod error;
+mod foreign;
+mod https;
 mod kubeconfig;
 mod pki;
 mod process;
@@ -33,8 +35,9 @@ pub use aggregated::{Aggregated, AggregatedApi};
 pub use audit::{AuditLog, Collected, Record};
 pub use control_plane::{COLLECTED_AUDIT, Cluster, Options, Platform};
 pub use error::Error;
+pub use foreign::Foreign;
 pub use kubeconfig::{read_config, service_account_kubeconfig};
-pub use standin::StandIn;
+pub use standin::{Mesh, StandIn};
 
 /// The one cluster of this process and platform, started by whoever asks first. It ends with the
 /// process. Blocks the thread while it starts, which takes about 3 s.

@@ -7,24 +7,18 @@
 
 mod answer;
 mod store;
-mod tls;
 mod view;
 
-use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 
 use self::answer::{Shared, answer};
 use self::store::Store;
-use self::tls::{Tls, acceptor};
+use crate::https::{Background, Door};
 use crate::pki::Authority;
 use crate::{Cluster, Error, access};
 
@@ -59,7 +53,7 @@ impl AggregatedApi {
 /// cluster has an API that is unavailable.
 pub struct Aggregated {
     api: AggregatedApi,
-    stop: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    _server: Background,
 }
 
 impl Cluster {
@@ -68,25 +62,16 @@ impl Cluster {
         let name = format!("{}-{}", api.plural, api.group.replace('.', "-"));
         let authority = Authority::new("aggregated API")?;
         let identity = authority.server(&[format!("{name}.default.svc")])?;
-        let listener =
-            std::net::TcpListener::bind("127.0.0.1:0").map_err(Error::io("finding a free port"))?;
-        let port = listener
-            .local_addr()
-            .map_err(Error::io("finding a free port"))?
-            .port();
-        listener
-            .set_nonblocking(true)
-            .map_err(Error::io("listening"))?;
-        let tls = acceptor(&identity.certificate, &identity.key)
-            .map_err(|error| Error::io("TLS of the aggregated API")(io::Error::other(error)))?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("aggregated API".to_owned())
-            .spawn(move || serve(api, listener, tls, stopped))
-            .map_err(Error::io("starting a thread"))?;
+        let shared = Arc::new(Shared {
+            api,
+            store: Store::new(),
+        });
+        let router = Router::new().fallback(answer).with_state(shared);
+        let door = Door::open(&identity)?;
+        let port = door.port;
         let aggregated = Aggregated {
             api,
-            stop: Some((stop, thread)),
+            _server: Background::start("aggregated API", move || door.serve(router))?,
         };
         let objects = json!([
             {
@@ -136,41 +121,4 @@ impl Aggregated {
             .await
             .map(drop)
     }
-}
-
-impl Drop for Aggregated {
-    fn drop(&mut self) {
-        if let Some((stop, thread)) = self.stop.take() {
-            let _ = stop.send(());
-            let _ = thread.join();
-        }
-    }
-}
-
-fn serve(
-    api: AggregatedApi,
-    listener: std::net::TcpListener,
-    acceptor: TlsAcceptor,
-    stopped: oneshot::Receiver<()>,
-) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    else {
-        return;
-    };
-    runtime.block_on(async {
-        let Ok(listener) = TcpListener::from_std(listener) else {
-            return;
-        };
-        let shared = Arc::new(Shared {
-            api,
-            store: Store::new(),
-        });
-        let router = Router::new().fallback(answer).with_state(shared);
-        tokio::select! {
-            _ = axum::serve(Tls { listener, acceptor }, router) => {}
-            _ = stopped => {}
-        }
-    });
 }

@@ -3,8 +3,11 @@
 //! admitted, and a Service that asks for a serving certificate gets one. Nothing routes, nothing
 //! checks a user of a Group, and Route and Group are CRDs here, not aggregated APIs.
 
+mod mesh;
 mod routes;
 mod serving;
+
+pub use mesh::Mesh;
 
 use kube::Client;
 
