@@ -1,6 +1,7 @@
 //! Every task a person runs: `cargo xtask help` is the map.
 
 mod bench;
+mod certificates;
 mod check;
 mod clusters;
 mod codegen;
@@ -42,6 +43,8 @@ enum Task {
     /// A Kubernetes API server to work with
     #[command(subcommand)]
     Cluster(clusters::Command),
+    /// Certificates for the samples with TLS, as files in certs/ and as Secrets in the cluster
+    Certificates(certificates::Certificates),
     /// Write the files that come from code: CRDs and their reference, RBAC
     Codegen {
         /// Write nothing; fail where a file differs
@@ -80,6 +83,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo(options) => return demo::run(&options),
         Task::Test { full } => check::test(full)?,
         Task::Cluster(command) => clusters::run(&command)?,
+        Task::Certificates(options) => certificates::run(&options)?,
         Task::Codegen { check } => codegen::run(check)?,
         Task::Lint { full } => check::lint(full)?,
         Task::Bench(options) => bench::run(&options)?,
