@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource as _;
-use resources::Plan;
 use resources::kind::INGRESS_CONFIG;
+use resources::{Kind, Plan};
 use runtime::component::Component;
 use runtime::offline::admission::admit;
 use runtime::offline::documents::{self, DocumentError};
@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::aihub::{self, Hub};
 use crate::catalog::{self, Catalog};
 use crate::registry::config::{Config, ConfigError};
+use crate::registry::observe::MESH;
 use crate::registry::{self, Registry, validate};
 
 const STDIN: &str = "standard input";
@@ -32,6 +33,16 @@ pub struct Files {
     /// What sort of cluster it is.
     #[arg(long, value_enum, default_value_t)]
     pub platform: PlatformArg,
+    /// The cluster has Istio and Authorino too.
+    #[arg(long)]
+    pub istio: bool,
+}
+
+impl Files {
+    /// APIs beside those of the platform.
+    fn more(&self) -> &'static [Kind] {
+        if self.istio { &MESH } else { &[] }
+    }
 }
 
 /// Sorts of clusters.
@@ -203,6 +214,8 @@ impl Kinds {
 struct Around<'a> {
     documents: &'a [Value],
     platform: Platform,
+    /// APIs beside those of the platform.
+    more: &'static [Kind],
     now: Timestamp,
 }
 
@@ -238,6 +251,7 @@ pub(crate) fn plans(
     let around = Around {
         documents,
         platform: files.platform.into(),
+        more: files.more(),
         now,
     };
     let mut worked = Vec::new();
@@ -304,7 +318,8 @@ fn plan<C: Offline>(
         let namespace = &mut resource.meta_mut().namespace;
         namespace.get_or_insert_with(|| "default".to_owned());
     }
-    let capabilities = around.platform.capabilities(component, &[INGRESS_CONFIG]);
+    let served = around.platform.capabilities(component, &[INGRESS_CONFIG]);
+    let capabilities = served.with(around.more.iter().copied());
     let inputs = OfflineInputs::new(
         component,
         &resource,

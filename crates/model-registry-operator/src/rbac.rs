@@ -120,6 +120,24 @@ const KIND: &[RbacRule] = &[
         "The proxy's certificate, where cert-manager makes it.",
     ),
     rule(
+        &["networking.istio.io"],
+        &["destinationrules", "gateways", "virtualservices"],
+        OWN,
+        "The way in through the mesh, with spec.istio.",
+    ),
+    rule(
+        &["security.istio.io"],
+        &["authorizationpolicies"],
+        OWN,
+        "The mesh asks Authorino who may call, with spec.istio.",
+    ),
+    rule(
+        &["authorino.kuadrant.io"],
+        &["authconfigs"],
+        OWN,
+        "What Authorino is told, with spec.istio.",
+    ),
+    rule(
         CORE,
         &["pods"],
         FOLLOW,

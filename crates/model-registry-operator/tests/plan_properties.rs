@@ -24,20 +24,30 @@ struct Field {
 }
 
 const DSN: &[&str] = &["Deployment/sample", "/containers/0/env/", "/value"];
+/// The metadata store takes in arguments what the server takes by its environment.
+const STORE: &[&str] = &["Deployment/sample", "/containers/0/args/"];
 const ENV_SECRET: &[&str] = &["Deployment/sample", "/containers/0/env/", "/secretKeyRef/"];
 const ARGS: &[&str] = &["Deployment/sample", "/containers/0/args/"];
 const VOLUME: &[&str] = &["Deployment/sample", "/volumes/"];
-const PROXY_ARGS: &[&str] = &["Deployment/sample", "/containers/1/args/"];
+const PROXY_ARGS: &[&[&str]] = &[
+    &["Deployment/sample", "/containers/1/args/"],
+    &["Deployment/sample", "/containers/2/args/"],
+];
+const SERVER_IMAGE: &[&str] = &["Deployment/sample", "/containers/0/image"];
+const PROXY_IMAGE: &[&[&str]] = &[
+    &["Deployment/sample", "/containers/1/image"],
+    &["Deployment/sample", "/containers/2/image"],
+];
 const POD: &str = "Deployment/sample";
 
 #[rustfmt::skip]
 const FIELDS: &[Field] = &[
-    Field { path: "/spec/rest/image", mark: "mark0kram", places: &[&[POD, "/containers/0/image"]] },
-    Field { path: "/spec/grpc/image", mark: "mark1kram", places: &[] },
-    Field { path: "/spec/postgres/host", mark: "mark2kram", places: &[DSN] },
-    Field { path: "/spec/postgres/hostAddress", mark: "mark3kram", places: &[DSN] },
-    Field { path: "/spec/postgres/username", mark: "mark4kram", places: &[DSN] },
-    Field { path: "/spec/postgres/database", mark: "mark5kram", places: &[DSN] },
+    Field { path: "/spec/rest/image", mark: "mark0kram", places: &[SERVER_IMAGE, &[POD, "/containers/1/image"]] },
+    Field { path: "/spec/grpc/image", mark: "mark1kram", places: &[&[POD, "/containers/0/image"]] },
+    Field { path: "/spec/postgres/host", mark: "mark2kram", places: &[DSN, STORE] },
+    Field { path: "/spec/postgres/hostAddress", mark: "mark3kram", places: &[DSN, STORE] },
+    Field { path: "/spec/postgres/username", mark: "mark4kram", places: &[DSN, STORE] },
+    Field { path: "/spec/postgres/database", mark: "mark5kram", places: &[DSN, STORE] },
     Field { path: "/spec/postgres/passwordSecret/name", mark: "mark6kram", places: &[ENV_SECRET] },
     Field { path: "/spec/postgres/passwordSecret/key", mark: "mark7kram", places: &[ENV_SECRET] },
     Field { path: "/spec/postgres/sslCertificateSecret/name", mark: "mark8kram", places: &[VOLUME] },
@@ -50,9 +60,9 @@ const FIELDS: &[Field] = &[
         places: &[&["Deployment/sample-postgres", "/containers/0/image"]] },
     Field { path: "/spec/postgres/storage/storageClassName", mark: "mark15kram",
         places: &[&["PersistentVolumeClaim/sample-postgres-storage", "/storageClassName"], &["PersistentVolumeClaim/sample-postgres-storage", "/storage-class"]] },
-    Field { path: "/spec/mysql/host", mark: "mark16kram", places: &[DSN] },
-    Field { path: "/spec/mysql/username", mark: "mark17kram", places: &[DSN] },
-    Field { path: "/spec/mysql/database", mark: "mark18kram", places: &[DSN] },
+    Field { path: "/spec/mysql/host", mark: "mark16kram", places: &[DSN, STORE] },
+    Field { path: "/spec/mysql/username", mark: "mark17kram", places: &[DSN, STORE] },
+    Field { path: "/spec/mysql/database", mark: "mark18kram", places: &[DSN, STORE] },
     Field { path: "/spec/mysql/passwordSecret/name", mark: "mark19kram", places: &[ENV_SECRET] },
     Field { path: "/spec/mysql/passwordSecret/key", mark: "mark20kram", places: &[ENV_SECRET] },
     Field { path: "/spec/mysql/sslKeySecret/name", mark: "mark21kram", places: &[VOLUME] },
@@ -60,16 +70,16 @@ const FIELDS: &[Field] = &[
     Field { path: "/spec/mysql/sslRootCertificatesConfigMapName", mark: "mark23kram", places: &[] },
     Field { path: "/spec/mysql/sslRootCertificatesSecretName", mark: "mark24kram", places: &[] },
     Field { path: "/spec/mysql/sslCipher", mark: "mark25kram", places: &[ARGS] },
-    Field { path: "/spec/oauthProxy/image", mark: "mark26kram", places: &[] },
+    Field { path: "/spec/oauthProxy/image", mark: "mark26kram", places: PROXY_IMAGE },
     Field { path: "/spec/oauthProxy/domain", mark: "mark27kram",
         places: &[&["Route/sample-https", "/spec/host"], &["Service/sample", "external-address-rest"]] },
-    Field { path: "/spec/kubeRBACProxy/image", mark: "mark28kram", places: &[&[POD, "/containers/1/image"]] },
+    Field { path: "/spec/kubeRBACProxy/image", mark: "mark28kram", places: PROXY_IMAGE },
     Field { path: "/spec/kubeRBACProxy/domain", mark: "mark29kram",
         places: &[&["Route/sample-https", "/spec/host"], &["Service/sample", "external-address-rest"]] },
     Field { path: "/spec/kubeRBACProxy/tlsCertificateSecret/name", mark: "mark30kram", places: &[VOLUME] },
-    Field { path: "/spec/kubeRBACProxy/tlsCertificateSecret/key", mark: "mark31kram", places: &[PROXY_ARGS] },
+    Field { path: "/spec/kubeRBACProxy/tlsCertificateSecret/key", mark: "mark31kram", places: PROXY_ARGS },
     Field { path: "/spec/kubeRBACProxy/tlsKeySecret/name", mark: "mark32kram", places: &[VOLUME] },
-    Field { path: "/spec/kubeRBACProxy/tlsKeySecret/key", mark: "mark33kram", places: &[PROXY_ARGS] },
+    Field { path: "/spec/kubeRBACProxy/tlsKeySecret/key", mark: "mark33kram", places: PROXY_ARGS },
     Field { path: "/annotations/openshift.io~1display-name", mark: "mark34kram",
         places: &[&["Service/sample", "/metadata/annotations/"]] },
     Field { path: "/annotations/openshift.io~1description", mark: "mark35kram",
@@ -87,6 +97,24 @@ const FIELDS: &[Field] = &[
         places: &[&["Ingress/sample", "/metadata/annotations/"]] },
     Field { path: "/spec/kubeRBACProxy/certManager/issuerRef/name", mark: "mark42kram",
         places: &[&["Certificate/sample-kube-rbac-proxy-cert", "/spec/issuerRef/name"]] },
+    Field { path: "/spec/istio/authProvider", mark: "mark59kram",
+        places: &[&["AuthorizationPolicy/sample-authorino", "/spec/provider/name"]] },
+    Field { path: "/spec/istio/authConfigLabels/team", mark: "mark60kram",
+        places: &[&["AuthConfig/sample", "/metadata/labels/team"]] },
+    Field { path: "/spec/istio/gateway/domain", mark: "mark61kram", places: &[
+        &["Gateway/sample", "/spec/servers/", "/hosts/"], &["VirtualService/sample", "/spec/hosts/"],
+        &["VirtualService/sample", "/regex"], &["AuthConfig/sample", "/spec/hosts/"],
+        &["Route/ns-sample-rest", "/host"], &["Route/ns-sample-grpc", "/host"],
+        &["Route/ns-sample-rest", "/original-host"], &["Route/ns-sample-grpc", "/original-host"],
+        &["Route/sample-https", "/spec/host"], &["Service/sample", "external-address-"]] },
+    Field { path: "/spec/istio/gateway/istioIngress", mark: "mark62kram",
+        places: &[&["Gateway/sample", "/spec/selector/istio"]] },
+    Field { path: "/spec/istio/gateway/controlPlane", mark: "mark63kram",
+        places: &[&["Gateway/sample", "/spec/selector/istio.io/rev"]] },
+    Field { path: "/spec/istio/gateway/rest/tls/credentialName", mark: "mark64kram",
+        places: &[&["Gateway/sample", "/spec/servers/0/tls/credentialName"]] },
+    Field { path: "/spec/istio/gateway/grpc/tls/credentialName", mark: "mark65kram",
+        places: &[&["Gateway/sample", "/spec/servers/1/tls/credentialName"]] },
 ];
 
 /// Texts that end up in places where they should not, if anything is pasted.
@@ -106,7 +134,7 @@ fn nasty() -> impl Strategy<Value = String> {
 fn content() -> impl Strategy<Value = Value> {
     let texts = proptest::collection::vec(proptest::option::weighted(0.4, nasty()), FIELDS.len());
     let switches = (
-        any::<[bool; 8]>(),
+        any::<[bool; 12]>(),
         select(vec![
             "disable",
             "allow",
@@ -135,6 +163,8 @@ fn content() -> impl Strategy<Value = Value> {
             ("mysql", on[1]),
             ("kubeRBACProxy", on[2]),
             ("oauthProxy", on[3]),
+            ("istio", on[8]),
+            ("grpc", on[9]),
         ] {
             if !present {
                 spec.remove(block);
@@ -150,6 +180,24 @@ fn content() -> impl Strategy<Value = Value> {
             proxy["authorization"] = if on[4] { "Get" } else { "ByMethod" }.into();
             proxy["serviceRoute"] = if on[5] { "enabled" } else { "disabled" }.into();
             proxy["port"] = if on[7] { 8443 } else { proxy_port.into() }.into();
+        }
+        if let Some(proxy) = spec.get_mut("oauthProxy")
+            && let Some(Value::String(image)) = proxy.get_mut("image")
+            && on[10]
+        {
+            *image = format!("origin-oauth-proxy:{image}");
+        }
+        if let Some(istio) = spec.get_mut("istio") {
+            if on[11] {
+                istio["tlsMode"] = "MUTUAL".into();
+            }
+            if let Some(gateway) = istio.get_mut("gateway") {
+                for side in ["rest", "grpc"] {
+                    if gateway[side].is_null() {
+                        gateway[side] = json!({});
+                    }
+                }
+            }
         }
         spec["rest"]["port"] = if on[6] { 8080 } else { port.into() }.into();
         content
@@ -212,11 +260,19 @@ fn texts(pointer: &str, value: &Value, found: &mut Vec<(String, String)>) {
     }
 }
 
-fn check(platform: Platform, content: &Value) -> Result<(), TestCaseError> {
+/// The Service of the gateway that `spec.istio` means without saying.
+fn ingress() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+        "name": "ingress", "namespace": "istio-system", "labels": {"istio": "ingressgateway"}}})
+}
+
+fn check(platform: Platform, mesh: bool, content: &Value) -> Result<(), TestCaseError> {
     let mut case = match platform {
         Platform::Kubernetes => Case::kubernetes(content["spec"].clone()),
         Platform::OpenShift => Case::openshift(content["spec"].clone()),
     };
+    case = case.with(ingress());
+    case.mesh = mesh;
     case.annotations = content["annotations"].clone();
     let plan = match case.try_plan() {
         Ok(plan) => plan,
@@ -274,9 +330,11 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn texts_stay_where_they_belong(content in content(), openshift in any::<bool>()) {
+    fn texts_stay_where_they_belong(
+        content in content(), openshift in any::<bool>(), mesh in any::<bool>(),
+    ) {
         let platform = if openshift { Platform::OpenShift } else { Platform::Kubernetes };
-        check(platform, &content)?;
+        check(platform, mesh, &content)?;
     }
 
     #[test]
@@ -297,7 +355,7 @@ fn the_marks_reach_a_plan() {
     let old = [
         "/spec/mysql",
         "/spec/oauthProxy",
-        "/spec/grpc",
+        "/spec/istio",
         "/spec/postgres/image",
         "/spec/postgres/storage",
         // Beside a certificate that is named.
@@ -321,6 +379,32 @@ fn the_marks_reach_a_plan() {
         .collect();
     for field in FIELDS.iter().filter(used) {
         assert!(text.contains(field.mark), "{}", field.path);
+    }
+}
+
+#[test]
+fn the_marks_of_the_mesh_and_of_the_oauth_proxy_reach_a_plan() {
+    let spec = |start: &str| {
+        FIELDS
+            .iter()
+            .filter(|field| field.path.starts_with(start))
+            .fold(support::mysql(), |spec, field| {
+                let mark = match field.path {
+                    "/spec/oauthProxy/image" => format!("oauth-proxy:{}", field.mark),
+                    _ => field.mark.to_owned(),
+                };
+                merged(spec, &nested(field.path, mark.into())["spec"])
+            })
+    };
+    for start in ["/spec/istio", "/spec/oauthProxy"] {
+        let mut case = Case::openshift(spec(start)).with(ingress());
+        case.mesh = true;
+        let plan = case.plan();
+        let bodies = plan.objects().iter().map(|object| object.body.to_string());
+        let text: String = bodies.collect();
+        for field in FIELDS.iter().filter(|field| field.path.starts_with(start)) {
+            assert!(text.contains(field.mark), "{}", field.path);
+        }
     }
 }
 

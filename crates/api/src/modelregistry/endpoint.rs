@@ -48,19 +48,22 @@ impl Default for Rest {
     }
 }
 
-/// The gRPC endpoint of a time when the registry had one. Today's server has none, and
-/// nothing here has an effect.
+/// The gRPC endpoint of a time when the registry had one. Today's server has none: without
+/// `image` nothing here has an effect.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Grpc {
-    /// Port of the gRPC server. Has no effect.
+    /// Port of the gRPC server.
     #[schemars(range(min = 0, max = 65535))]
     pub port: i32,
-    /// Compute resources of the gRPC server's container. Has no effect.
+    /// Compute resources of the gRPC server's container. Absent means 100m CPU and 256Mi memory
+    /// requested, and a limit of 256Mi memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::resources")]
     pub resources: Option<ResourceRequirements>,
-    /// Image of the gRPC server. Has no effect.
+    /// Image of a metadata store, which serves gRPC and stands between REST server and database:
+    /// `quay.io/opendatahub/mlmd-grpc-server:latest`. It needs a REST server of its time in
+    /// `spec.rest.image`, a release before v0.2.20. Absent means that there is no gRPC server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 }

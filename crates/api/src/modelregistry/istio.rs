@@ -12,13 +12,17 @@ use crate::schema;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Istio {
-    /// Name of the authorization provider in the mesh configuration.
+    /// Name of the authorization provider in the mesh configuration. Absent means the one that the
+    /// operator is configured with, `opendatahub-auth-provider` unless somebody chose another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_provider: Option<String>,
-    /// Labels by which Authorino finds the AuthConfig.
+    /// Labels by which Authorino finds the AuthConfig. Absent means those that the operator is
+    /// configured with, `security.opendatahub.io/authorization-group: default` unless somebody
+    /// chose others.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub auth_config_labels: BTreeMap<String, String>,
-    /// Audiences that a token may be for.
+    /// Audiences that a token may be for. Absent means those that the operator is configured with,
+    /// `https://kubernetes.default.svc` unless somebody chose others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
     /// TLS mode of the DestinationRule: DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL.
@@ -48,10 +52,12 @@ pub struct Gateway {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = schema::DOMAIN))]
     pub domain: Option<String>,
-    /// Value of the label `istio` of the ingress gateway's pods.
+    /// Value of the label `istio` of the ingress gateway's pods and Service. Absent means the one
+    /// that the operator is configured with, `ingressgateway` unless somebody chose another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub istio_ingress: Option<String>,
-    /// Name of the mesh's control plane.
+    /// Value of the label `istio.io/rev` of the ingress gateway's pods and Service: the mesh's
+    /// control plane, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_plane: Option<String>,
     /// The gateway's server for REST.
@@ -64,11 +70,11 @@ pub struct Gateway {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct GatewayServer {
-    /// Port of the server.
+    /// Port of the server. Absent means 443 with TLS, and 80 without.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 65535))]
     pub port: Option<i32>,
-    /// Whether an OpenShift Route leads to the server.
+    /// Whether an OpenShift Route leads to the server. Absent means that it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway_route: Option<ServiceRoute>,
     /// TLS of the server. Absent means plain text.
@@ -82,7 +88,8 @@ pub struct GatewayServer {
 pub struct GatewayTls {
     /// Whose certificates are checked.
     pub mode: GatewayTlsMode,
-    /// Name of the Secret with the certificate, in the namespace of the gateway.
+    /// Name of the Secret with the certificate, in the namespace of the ingress gateway. Needed
+    /// unless Istio makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential_name: Option<String>,
 }

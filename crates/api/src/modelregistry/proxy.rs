@@ -12,7 +12,8 @@ use crate::{rules, schema};
 const PORT: i32 = 8443;
 const ROUTE_PORT: i32 = 443;
 
-/// The OAuth proxy of a time before kube-rbac-proxy. It becomes `kubeRBACProxy`.
+/// The OAuth proxy of a time before kube-rbac-proxy. It becomes `kubeRBACProxy`, unless `image` is
+/// that of an OAuth proxy.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::extension(rules::PROXY)))]
@@ -35,7 +36,9 @@ pub struct OAuthProxy {
     /// Port of the external address.
     #[schemars(range(min = 0, max = 65535))]
     pub route_port: i32,
-    /// Image of the proxy. Absent means the one that the operator is configured with.
+    /// Image of the proxy. One that is named like an OAuth proxy, as
+    /// `quay.io/openshift/origin-oauth-proxy:latest` is, runs as such; it needs OpenShift. Any other
+    /// has no effect. Absent means a kube-rbac-proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use super::access::{Access, AccessRole, ServiceAccountReference};
 pub use super::database::{MySql, Postgres, SslMode};
 pub use super::endpoint::{Grpc, Rest, ServiceRoute};
-pub use super::istio::Istio;
+pub use super::istio::{Gateway, GatewayServer, GatewayTls, GatewayTlsMode, Istio};
 pub use super::proxy::{Authentication, Authorization, KubeRbacProxy, OAuthProxy};
 use crate::common::Operand;
 use crate::exposure::Exposure;
@@ -78,7 +78,7 @@ use crate::{rules, schema};
 pub struct ModelRegistrySpec {
     /// The REST endpoint.
     pub rest: Rest,
-    /// The gRPC endpoint of a time when the registry had one. Has no effect.
+    /// The gRPC endpoint of a time when the registry had one. Has no effect without `image`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<Grpc>,
     /// A Postgres database. A registry needs this or `mysql`.
@@ -93,14 +93,16 @@ pub struct ModelRegistrySpec {
     /// Accepted for compatibility. Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downgrade_db_schema_version: Option<i64>,
-    /// The OAuth proxy of a time before kube-rbac-proxy. It becomes `kubeRBACProxy`.
+    /// The OAuth proxy of a time before kube-rbac-proxy. It becomes `kubeRBACProxy`, unless `image`
+    /// is that of an OAuth proxy.
     #[serde(rename = "oauthProxy", skip_serializing_if = "Option::is_none")]
     pub oauth_proxy: Option<OAuthProxy>,
     /// The authenticating proxy in front of the registry.
     #[serde(rename = "kubeRBACProxy", skip_serializing_if = "Option::is_none")]
     pub kube_rbac_proxy: Option<KubeRbacProxy>,
-    /// Istio in front of the registry, in the words of v1alpha1. The authenticating proxy takes
-    /// its place, with the gateway's domain and port: use `kubeRBACProxy`, which wins over it.
+    /// Istio in front of the registry, with Authorino to decide who may call it. Where the cluster
+    /// does not serve their APIs the authenticating proxy takes its place, with the gateway's domain
+    /// and port. `kubeRBACProxy` wins over it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub istio: Option<Istio>,
     /// How the registry decides who may call it. `KubeRBACProxy`: by the proxy in front of

@@ -1,6 +1,10 @@
 //! What an installation sets: the operator's environment variables.
 
+mod mesh;
+
 use resources::names::{HostLabel, ObjectName};
+
+pub use self::mesh::Mesh;
 
 use super::values::{Domain, Image};
 
@@ -27,6 +31,8 @@ pub struct Config {
     pub gateway: Option<Gateway>,
     /// `HTTPROUTE_NAMESPACE`: where HTTPRoutes are made.
     pub http_route_namespace: HostLabel,
+    /// What `spec.istio` leaves out.
+    pub mesh: Mesh,
     /// `REGISTRIES_NAMESPACE`: the one namespace that registries may live in.
     pub registries_namespace: Option<HostLabel>,
     /// What is odd about the environment, for the log.
@@ -115,6 +121,7 @@ impl Config {
                 "HTTPROUTE_NAMESPACE",
                 or("HTTPROUTE_NAMESPACE", "redhat-ods-applications"),
             )?,
+            mesh: Mesh::from_lookup(&read)?,
             registries_namespace: read("REGISTRIES_NAMESPACE")
                 .map(|value| namespace("REGISTRIES_NAMESPACE", value))
                 .transpose()?,

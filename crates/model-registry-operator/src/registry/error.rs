@@ -22,6 +22,14 @@ pub enum Error {
          spec.kubeRBACProxy or spec.authentication"
     )]
     PlatformUnknown,
+    /// Nobody can say whether the cluster has a mesh, and the spec asks for it. Until then neither
+    /// the mesh nor the proxy in its place is taken away.
+    #[error(
+        "it is not known whether this cluster has Istio and Authorino, which spec.istio asks for: \
+         their APIs are registered and do not answer; repair them, or set spec.kubeRBACProxy in \
+         place of spec.istio"
+    )]
+    MeshUnknown,
     /// The resource asks for something that cannot be.
     #[error(transparent)]
     Validate(#[from] ValidateError),
@@ -32,7 +40,7 @@ pub enum Error {
     #[error("the certificate of the proxy cannot be made: {0}")]
     Certificate(String),
     /// The system gave no random numbers.
-    #[error("the password of the generated Postgres cannot be made: {0}")]
+    #[error("what has to be random cannot be made: {0}")]
     Random(String),
 }
 
@@ -41,7 +49,7 @@ impl Failure for Error {
         match self {
             Self::Input(InputError::Forbidden { .. }) => "MissingRights",
             Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
-            Self::PlatformUnknown => "PlatformUnknown",
+            Self::PlatformUnknown | Self::MeshUnknown => "PlatformUnknown",
             Self::Validate(error) => error.reason(),
             Self::Plan(_) => "PlanFailed",
             Self::Certificate(_) => "CertificateFailed",
@@ -52,9 +60,11 @@ impl Failure for Error {
     fn next(&self) -> Next {
         match self {
             // A missing rule may be granted at any time, and nothing tells us.
-            Self::Input(_) | Self::PlatformUnknown | Self::Certificate(_) | Self::Random(_) => {
-                Next::Retry
-            }
+            Self::Input(_)
+            | Self::PlatformUnknown
+            | Self::MeshUnknown
+            | Self::Certificate(_)
+            | Self::Random(_) => Next::Retry,
             // The user's turn; a namesake that goes away is an event.
             Self::Validate(_) | Self::Plan(_) => Next::Wait,
         }

@@ -21,13 +21,14 @@ use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
-    BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CERTIFICATE, CLUSTER_ROLE_BINDING, CONFIG_MAP,
-    DEPLOYMENT, ENDPOINT_SLICE, GROUP, HTTP_ROUTE, INGRESS, INGRESS_CONFIG, NETWORK_POLICY,
-    PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING,
-    ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
+    AUTH_CONFIG, AUTHORIZATION_POLICY, BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CERTIFICATE,
+    CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, DESTINATION_RULE, ENDPOINT_SLICE, GROUP,
+    HTTP_ROUTE, INGRESS, INGRESS_CONFIG, ISTIO_GATEWAY, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM,
+    POD, POD_DISRUPTION_BUDGET, REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE,
+    SERVICE_ACCOUNT, VIRTUAL_SERVICE,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
+use runtime::component::{Attempt, Component, Detail, Identity, Landmark, Note, Owner, Watched};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -108,6 +109,14 @@ const KINDS: &[Watched] = &[
         ..optional(HTTP_ROUTE)
     },
     optional(REFERENCE_GRANT),
+    optional(VIRTUAL_SERVICE),
+    optional(DESTINATION_RULE),
+    optional(ISTIO_GATEWAY),
+    optional(AUTHORIZATION_POLICY),
+    Watched {
+        detail: Detail::Fields(&["/status"]),
+        ..optional(AUTH_CONFIG)
+    },
     Watched {
         detail: Detail::Fields(&["/status"]),
         ..optional(BACKEND_TLS_POLICY)
@@ -135,6 +144,13 @@ const KINDS: &[Watched] = &[
     },
 ];
 
+/// Routes to an ingress gateway are made beside its Service.
+const LANDMARKS: &[Landmark] = &[Landmark {
+    kind: SERVICE,
+    label: "istio",
+    with: ISTIO_GATEWAY,
+}];
+
 impl Component for Registry {
     type Resource = ModelRegistry;
     type Observation = Observation;
@@ -152,6 +168,10 @@ impl Component for Registry {
 
     fn kinds(&self) -> &[Watched] {
         KINDS
+    }
+
+    fn landmarks(&self) -> &[Landmark] {
+        LANDMARKS
     }
 
     fn owner(&self, kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
@@ -217,6 +237,9 @@ fn owner(kind: Kind, meta: &ObjectMeta, part: &Value) -> Option<Owner> {
     // What is outside of its registry's namespace says where that is, if it was made by us.
     let namespace = match kind {
         HTTP_ROUTE | CLUSTER_ROLE_BINDING | GROUP => label(names::NAMESPACE_LABEL).cloned(),
+        ROUTE => label(names::GATEWAY_NAMESPACE_LABEL)
+            .cloned()
+            .or_else(|| meta.namespace.clone()),
         _ => meta.namespace.clone(),
     };
     Some(Owner {

@@ -16,6 +16,14 @@ pub const OLD_PROXY: &str = "-oauth-proxy";
 pub const CERT_MANAGER: &str = "-kube-rbac-proxy-cert";
 /// End of the name of the ConfigMap that tells clients the authority of the proxy's certificate.
 pub const AUTHORITIES: &str = "-ca";
+/// End of the name of the Secret that the OAuth proxy's cookies are signed with.
+pub const OAUTH_COOKIE: &str = "-oauth-cookie-secret";
+/// Its key.
+pub const COOKIE_SECRET: &str = "cookie-secret.txt";
+/// Label of a Route to an ingress gateway: the registry.
+pub const GATEWAY_NAME_LABEL: &str = "maistra.io/gateway-name";
+/// Label of a Route to an ingress gateway: the registry's namespace.
+pub const GATEWAY_NAMESPACE_LABEL: &str = "maistra.io/gateway-namespace";
 /// Start of the name of the Role that lets people use a registry.
 pub const USER_ROLE: &str = "registry-user-";
 /// The ReferenceGrant that registries of a namespace share.

@@ -5,6 +5,7 @@
 //! about characters; a value is only kept where an object of the plan holds it.
 
 mod certificate;
+mod cookie;
 mod grant;
 mod platform;
 mod postgres;
@@ -16,10 +17,11 @@ use api::modelregistry::v1beta1::ModelRegistry;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::rbac::v1::{RoleBinding, Subject};
+use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use resources::Precondition;
 use resources::kind::{
-    DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, REFERENCE_GRANT, ROLE_BINDING, ROUTE, SECRET,
+    DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, REFERENCE_GRANT, ROLE_BINDING, ROUTE, SERVICE,
 };
 use runtime::inputs::Inputs;
 use serde_json::Value;
@@ -30,13 +32,15 @@ use super::names;
 use super::references::{Holder, Reference, references};
 pub use certificate::{Awaited, Certificate, Trust};
 use certificate::{certificate, trust};
+use cookie::cookie;
 pub use grant::Grant;
 pub(crate) use grant::grant;
-pub use platform::Platform;
 pub(crate) use platform::cluster_domain;
+use platform::domain;
+pub use platform::{MESH, Platform};
 pub(crate) use postgres::password;
 pub use postgres::{Credentials, LivePostgres, LiveVolume};
-use postgres::{credentials, live_postgres, live_volume};
+use postgres::{live_postgres, live_volume, wanted_credentials};
 pub(crate) use referenced::data;
 pub use referenced::{Entry, Oddity, Seen};
 use referenced::{bundle, read, seen};
@@ -70,6 +74,10 @@ pub struct Observation {
     pub users: Vec<Subject>,
     /// The ReferenceGrant that registries of a namespace share, as it is.
     pub grant: Grant,
+    /// Secret that the OAuth proxy's cookies are signed with.
+    pub cookie: Option<Credentials>,
+    /// Services of ingress gateways, in every namespace.
+    pub ingress_services: Vec<ObjectMeta>,
 }
 
 /// An older registry of the same name.
@@ -97,6 +105,8 @@ impl Observation {
             namesake: None,
             users: Vec::new(),
             grant: Grant::default(),
+            cookie: None,
+            ingress_services: Vec::new(),
         }
     }
 
@@ -129,7 +139,11 @@ pub async fn observe<I: Inputs>(
     if undecided && capabilities.is_unsure(ROUTE) {
         return Err(Error::PlatformUnknown);
     }
+    if spec.istio.is_some() && MESH.iter().any(|kind| capabilities.is_unsure(*kind)) {
+        return Err(Error::MeshUnknown);
+    }
     let effective = super::defaults::migrated(spec, platform);
+    let is_oauth = effective.oauth_proxy.is_some();
     let asked = references(&effective);
 
     let mut referenced = BTreeMap::new();
@@ -146,41 +160,22 @@ pub async fn observe<I: Inputs>(
     }
 
     let proxy = effective.kube_rbac_proxy.as_ref();
-    let (certificate, awaited) = certificate(resource, proxy, platform, inputs).await?;
+    let (certificate, awaited) = certificate(resource, proxy, platform, is_oauth, inputs).await?;
     let trust = trust(resource, &effective, &certificate, inputs).await?;
-    let domain = match (&config.default_domain, proxy) {
-        (Some(domain), _) => Some(domain.clone()),
-        (None, Some(proxy)) if proxy.domain.as_deref().unwrap_or_default().is_empty() => {
-            cluster_domain(inputs).await?
-        }
-        _ => None,
-    };
-
-    let postgres = effective.postgres.as_ref();
-    let credentials_name = format!("{name}{}", names::POSTGRES_CREDENTIALS);
-    let credentials = if postgres.is_some_and(api::modelregistry::v1beta1::Postgres::is_generated) {
-        Some(credentials(
-            inputs.get(SECRET, &credentials_name).await?.as_deref(),
-        )?)
-    } else if postgres.and_then(|p| p.deletion_policy) == Some(api::common::DeletionPolicy::Retain)
-    {
-        match inputs.get(SECRET, &credentials_name).await? {
-            Some(secret) => Some(credentials(Some(&secret))?),
-            None => None,
-        }
-    } else {
-        None
-    };
+    let gateway = effective
+        .istio
+        .as_ref()
+        .and_then(|istio| istio.gateway.as_ref());
 
     Ok(Observation {
         platform,
-        domain: domain.filter(|domain| !domain.is_empty()),
+        domain: domain(&effective, config, inputs).await?,
         referenced,
         authorities,
         certificate,
         awaited,
         trust,
-        credentials,
+        credentials: wanted_credentials(&name, &effective, inputs).await?,
         postgres: inputs
             .child(
                 DEPLOYMENT,
@@ -206,6 +201,16 @@ pub async fn observe<I: Inputs>(
             )
         } else {
             Grant::Missing
+        },
+        cookie: if is_oauth {
+            Some(cookie(&name, inputs).await?)
+        } else {
+            None
+        },
+        ingress_services: if gateway.is_some() && platform.openshift {
+            inputs.landmarks(SERVICE)
+        } else {
+            Vec::new()
         },
     })
 }

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod events;
+mod istio;
 mod live;
 mod proxy;
 mod told;
@@ -30,8 +31,10 @@ pub use ways::{CERTIFICATE_READY, EXPOSED};
 
 /// Whether the Deployment is on its way to what is asked for.
 pub const PROGRESSING: ConditionType = condition_type!("Progressing");
-/// Whether the proxy can be reached. Only there with a proxy.
+/// Whether the proxy can be reached. Only there with a kube-rbac-proxy.
 pub const PROXY_AVAILABLE: ConditionType = condition_type!("KubeRBACProxyAvailable");
+/// Whether the proxy can be reached. Only there with an OAuth proxy.
+pub const OAUTH_AVAILABLE: ConditionType = condition_type!("OAuthProxyAvailable");
 /// Whether everything is there that the database's configuration refers to.
 pub const DATABASE_CONFIG_VALID: ConditionType = condition_type!("DatabaseConfigValid");
 /// True while something in the spec means nothing. Only there then.
@@ -42,6 +45,9 @@ const KNOWN: [&str; 14] = [
     AVAILABLE.as_str(),
     PROGRESSING.as_str(),
     PROXY_AVAILABLE.as_str(),
+    OAUTH_AVAILABLE.as_str(),
+    istio::ISTIO_AVAILABLE.as_str(),
+    istio::GATEWAY_AVAILABLE.as_str(),
     DATABASE_CONFIG_VALID.as_str(),
     SPEC_WARNINGS.as_str(),
     PAUSED.as_str(),
@@ -50,9 +56,6 @@ const KNOWN: [&str; 14] = [
     CERTIFICATE_READY.as_str(),
     READY.as_str(),
     "Degraded",
-    "IstioAvailable",
-    "GatewayAvailable",
-    "OAuthProxyAvailable",
 ];
 
 /// The status of `resource` after `attempt`.
@@ -98,7 +101,7 @@ pub fn status<I: Inputs>(
                 Some(addresses::url(validated, &effective, |name| {
                     route(inputs, resource, name)
                 })),
-                spec_defaults(&resource.spec, effective),
+                spec_defaults(&resource.spec, defaults::told(effective)),
             )
         }
         _ => (

@@ -6,6 +6,8 @@
 
 mod database;
 mod generated;
+mod istio;
+mod metadata_store;
 mod problem;
 mod proxy;
 
@@ -22,8 +24,8 @@ use super::names::{self, RegistryName};
 use super::observe::Observation;
 use super::trouble;
 pub use super::validated::{
-    Bundle, ByMethod, Database, Derived, FileSource, GatewayRoute, Generated, LeftData, Proxy,
-    ProxyRoute, Rest, SecretKey, Tls, Validated,
+    Bundle, ByMethod, Database, Derived, FileSource, GatewayRoute, Generated, LeftData,
+    MetadataStore, OAuth, Proxy, ProxyRoute, Rest, SecretKey, Tls, Validated,
 };
 use super::values::{EnvName, Image, Port, ValueError};
 use super::{access, warning, ways};
@@ -151,24 +153,17 @@ impl Reader {
             Some(proxy) => Some(self.proxy(&name, proxy, spec, observation)?),
             None => None,
         };
+        let istio = match &spec.istio {
+            Some(istio) => Some(self.istio(&name, &namespace_text, istio, observation, config)?),
+            None => None,
+        };
+        let metadata_store = self.metadata_store(spec)?;
         let route = (proxy.is_none()
+            && istio.is_none()
             && observation.platform.openshift
             && spec.rest.service_route == ServiceRoute::Enabled)
             .then(|| self.derived(&name, "label of the Route", "", "-http"));
-        let gateway = match &config.gateway {
-            Some(gateway) if observation.platform.openshift && observation.platform.http_routes => {
-                Some(GatewayRoute {
-                    name: self.derived(&name, "label of the HTTPRoute", "model-registry-", "")?,
-                    namespace: config.http_route_namespace.clone(),
-                    gateway: gateway.clone(),
-                    grant: observation
-                        .platform
-                        .reference_grants
-                        .then(|| observation.grant.clone()),
-                })
-            }
-            _ => None,
-        };
+        let gateway = self.http_route(&name, observation, config)?;
         let bundle_name = self.named(name.object("name of the ConfigMap", "", "-database-ca"));
         let mut database = database?;
         database.set_bundle(spec, observation, bundle_name?);
@@ -203,17 +198,21 @@ impl Reader {
             drops_data: deletion_policy(resource) == Some(DeletionPolicy::Delete),
             left_data: left_data(resource, spec, observation),
             postgres: postgres?,
-            external_address: ways::external_address(
-                &name,
-                spec,
-                gateway.as_ref(),
-                expose
-                    .as_ref()
-                    .filter(|ways| ways.is_open(observation.platform.http_routes)),
-            ),
+            external_address: istio.as_ref().and_then(istio::address).or_else(|| {
+                ways::external_address(
+                    &name,
+                    spec,
+                    gateway.as_ref(),
+                    expose
+                        .as_ref()
+                        .filter(|ways| ways.is_open(observation.platform.http_routes)),
+                )
+            }),
             expose,
             proxy,
             gateway,
+            istio,
+            metadata_store,
             operand: spec.operand.clone().unwrap_or_default(),
             inputs_hash: trouble::inputs_hash(spec, observation, salt(resource)),
             troubles: trouble::troubles(spec, observation),
@@ -221,6 +220,33 @@ impl Reader {
             name,
             namespace: namespace?,
         })
+    }
+
+    /// The way in through the platform's gateway. `None` in the outer option when something is wrong.
+    #[allow(
+        clippy::option_option,
+        reason = "there may be none, and it may be wrong"
+    )]
+    fn http_route(
+        &mut self,
+        name: &RegistryName,
+        observation: &Observation,
+        config: &Config,
+    ) -> Option<Option<GatewayRoute>> {
+        let platform = observation.platform;
+        let Some(gateway) = config
+            .gateway
+            .as_ref()
+            .filter(|_| platform.openshift && platform.http_routes)
+        else {
+            return Some(None);
+        };
+        Some(Some(GatewayRoute {
+            name: self.derived(name, "label of the HTTPRoute", "model-registry-", "")?,
+            namespace: config.http_route_namespace.clone(),
+            gateway: gateway.clone(),
+            grant: platform.reference_grants.then(|| observation.grant.clone()),
+        }))
     }
 
     /// Labels and variables that an API server would refuse, with the whole Deployment.

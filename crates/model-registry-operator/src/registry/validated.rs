@@ -1,5 +1,7 @@
 //! What builders may use: the only input of every builder, made of types that say what they hold.
 
+pub mod istio;
+
 use api::common::Operand;
 use api::modelregistry::v1beta1::SslMode;
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -55,6 +57,10 @@ pub struct Validated {
     pub gateway: Option<GatewayRoute>,
     /// Ways in by what every Kubernetes may have.
     pub expose: Option<Exposure>,
+    /// Istio in front of the registry, in the proxy's place.
+    pub istio: Option<istio::Istio>,
+    /// The gRPC server of v0.2 between REST server and database.
+    pub metadata_store: Option<MetadataStore>,
     /// Address from outside the cluster as `host:port` or `host/path`, where there is one.
     pub external_address: Option<String>,
     /// How the pods run.
@@ -87,6 +93,17 @@ pub struct Rest {
     pub resources: ResourceRequirements,
     /// Name of the Route without authentication, when one is asked for and possible.
     pub route: Option<Derived>,
+}
+
+/// The gRPC server of v0.2 between REST server and database.
+#[derive(Clone, Debug)]
+pub struct MetadataStore {
+    /// Port.
+    pub port: Port,
+    /// Image.
+    pub image: Image,
+    /// Compute resources.
+    pub resources: ResourceRequirements,
 }
 
 /// The server's database.
@@ -250,6 +267,17 @@ pub struct Proxy {
     pub route: Option<ProxyRoute>,
     /// Access by method.
     pub by_method: Option<ByMethod>,
+    /// It is an OAuth proxy, and no kube-rbac-proxy.
+    pub oauth: Option<OAuth>,
+}
+
+/// What an OAuth proxy needs beside its certificate.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// Secret that its cookies are signed with.
+    pub cookie_secret: ObjectName,
+    /// Its content; `None` where nothing was observed.
+    pub cookie: Option<Credentials>,
 }
 
 /// The Route to the proxy.
@@ -307,6 +335,14 @@ impl Validated {
 }
 
 impl Database {
+    /// Port.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        match self {
+            Self::Postgres { port, .. } | Self::MySql { port, .. } => *port,
+        }
+    }
+
     /// TLS.
     #[must_use]
     pub fn tls(&self) -> &Tls {

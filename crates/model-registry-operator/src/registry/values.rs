@@ -107,6 +107,21 @@ text!(
 );
 
 text!(
+    /// Name of an authorization provider in the mesh configuration.
+    AuthProvider,
+    253,
+    "the name of a provider has no spaces, line breaks or characters beyond ASCII",
+    |c| c.is_ascii_graphic()
+);
+text!(
+    /// Whom a token is for: a URL or a name.
+    Audience,
+    1024,
+    "an audience has no spaces, line breaks or characters beyond ASCII",
+    |c| c.is_ascii_graphic()
+);
+
+text!(
     /// Name of an environment variable.
     EnvName,
     1024,

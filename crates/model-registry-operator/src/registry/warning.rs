@@ -4,7 +4,8 @@ use std::fmt;
 
 use api::modelregistry::v1beta1::{Grpc, ModelRegistrySpec, Postgres, ServiceRoute, SslMode};
 
-use super::observe::Observation;
+use super::defaults::{is_oauth_proxy, runs_metadata_store};
+use super::observe::{MESH, Observation};
 use super::references::filled;
 use super::values::is_smaller;
 
@@ -29,6 +30,10 @@ pub enum Warning {
     IstioIsProxy,
     /// The ways in lead to a registry that asks nobody who they are.
     ExposedToAll,
+    /// The gateway leads to a gRPC server that there is not.
+    GatewayWithoutGrpc,
+    /// The metadata store of v0.2 beside a REST server that does not know it.
+    StoreWithTodaysServer,
     /// The volume is larger than asked for, and cannot shrink.
     VolumeLarger,
     /// The volume has another storage class, which is fixed.
@@ -48,9 +53,20 @@ impl fmt::Display for Warning {
                 "spec.mysql.verifyServerCert is false: the root certificate is not used to verify the server; \
                  set it to true",
             ),
-            Self::IstioIsProxy => f.write_str(
-                "spec.istio makes no Istio objects: the registry gets the authenticating proxy in their place, with \
-                 the gateway's domain and port; write what you need of it to spec.kubeRBACProxy",
+            Self::IstioIsProxy => write!(
+                f,
+                "spec.istio makes no Istio objects: the cluster does not serve all of {}; the registry gets the \
+                 authenticating proxy in their place, with the gateway's domain and port; install Istio and \
+                 Authorino, or write what you need of it to spec.kubeRBACProxy",
+                mesh_apis(),
+            ),
+            Self::GatewayWithoutGrpc => f.write_str(
+                "spec.istio.gateway.grpc leads nowhere: the registry has no gRPC server; set \
+                 spec.istio.gateway.grpc.gatewayRoute to disabled, or name a server in spec.grpc.image",
+            ),
+            Self::StoreWithTodaysServer => f.write_str(
+                "spec.grpc.image is that of a metadata store, which the default image of the REST server does not \
+                 know; set spec.rest.image to a release before v0.2.20, or remove spec.grpc.image",
             ),
             Self::ExposedToAll => f.write_str(
                 "spec.expose leads to a registry without authentication: whoever reaches its hosts may read and \
@@ -80,14 +96,12 @@ pub(super) fn warnings(
             found.push(Warning::Ignored { field, reason });
         }
     };
-    let grpc = stored
-        .grpc
-        .as_ref()
-        .is_some_and(|grpc| *grpc != Grpc::default());
+    let grpc = stored.grpc.as_ref();
+    let has_store = grpc.is_some_and(runs_metadata_store);
     ignored(
-        grpc,
+        !has_store && grpc.is_some_and(|grpc| *grpc != Grpc::default()),
         "spec.grpc",
-        "the registry has no gRPC endpoint any more; remove it",
+        "the registry has no gRPC endpoint any more; remove it, or name a server in spec.grpc.image",
     );
     ignored(
         stored.enable_database_upgrade.is_some(),
@@ -121,9 +135,10 @@ pub(super) fn warnings(
         stored
             .oauth_proxy
             .as_ref()
-            .is_some_and(|old| old.image.is_some()),
+            .is_some_and(|old| old.image.is_some() && !is_oauth_proxy(old)),
         "spec.oauthProxy.image",
-        "the proxy is a kube-rbac-proxy; use spec.kubeRBACProxy.image",
+        "it is not named like an OAuth proxy, so the proxy is a kube-rbac-proxy; \
+         use spec.kubeRBACProxy.image",
     );
     ignored(
         spec.postgres.is_some() && spec.mysql.is_some(),
@@ -154,10 +169,8 @@ pub(super) fn warnings(
             "spec.kubeRBACProxy.serviceRoute is disabled",
         );
     }
-    if stored.istio.is_some() {
-        found.push(Warning::IstioIsProxy);
-    }
-    if spec.expose.is_some() && spec.kube_rbac_proxy.is_none() {
+    mesh_warnings(stored, spec, observation, &mut found);
+    if spec.expose.is_some() && spec.kube_rbac_proxy.is_none() && spec.istio.is_none() {
         found.push(Warning::ExposedToAll);
     }
     if let Some(postgres) = stored.postgres.as_ref().filter(|_| spec.postgres.is_some()) {
@@ -166,6 +179,49 @@ pub(super) fn warnings(
     tls_warnings(spec, &mut found);
     storage_warnings(stored, observation, &mut found);
     found
+}
+
+fn mesh_warnings(
+    stored: &ModelRegistrySpec,
+    spec: &ModelRegistrySpec,
+    observation: &Observation,
+    found: &mut Vec<Warning>,
+) {
+    let has_store = stored.grpc.as_ref().is_some_and(runs_metadata_store);
+    if has_store && filled(stored.rest.image.as_ref()).is_none() {
+        found.push(Warning::StoreWithTodaysServer);
+    }
+    if stored.istio.is_none() {
+        return;
+    }
+    if stored.kube_rbac_proxy.is_some() || stored.oauth_proxy.is_some() {
+        found.push(Warning::Ignored {
+            field: "spec.istio",
+            reason: "the proxy wins over it; remove one of the two",
+        });
+    } else if !observation.platform.mesh {
+        found.push(Warning::IstioIsProxy);
+    }
+    let Some(istio) = &spec.istio else { return };
+    if stored.rest.service_route == ServiceRoute::Enabled {
+        found.push(Warning::Ignored {
+            field: "spec.rest.serviceRoute",
+            reason: "the way into the mesh is spec.istio.gateway; remove it",
+        });
+    }
+    let gateway = istio.gateway.as_ref();
+    if !has_store
+        && gateway.is_some_and(|gateway| gateway.grpc.gateway_route == Some(ServiceRoute::Enabled))
+    {
+        found.push(Warning::GatewayWithoutGrpc);
+    }
+}
+
+/// The APIs that a registry in the mesh takes.
+fn mesh_apis() -> String {
+    let mut all: Vec<String> = MESH.iter().map(resources::Kind::api_version).collect();
+    all.dedup();
+    all.join(", ")
 }
 
 fn postgres_warnings(postgres: &Postgres, observation: &Observation, found: &mut Vec<Warning>) {

@@ -11,6 +11,7 @@ mod authorities;
 mod dashboard;
 mod database;
 mod gateway;
+mod mesh;
 mod names;
 mod pods;
 mod postgres;

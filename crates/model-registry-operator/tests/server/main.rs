@@ -19,6 +19,7 @@ mod harness;
 mod hub_schema;
 mod installation;
 mod leftovers;
+mod mesh;
 mod namespaced;
 mod openshift;
 mod optional_apis;

@@ -175,6 +175,7 @@ async fn same(platform: Platform, name: &str, spec: Value) {
         files: Files {
             files: vec![file],
             platform,
+            istio: false,
         },
         output: Output::Json,
     };

@@ -3,17 +3,16 @@
 use std::{fs, path::PathBuf};
 
 use cluster::Platform;
-use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::{
     children::nothing_left,
-    harness::{MODEL_REGISTRY, World, root, world},
+    harness::{World, root, world},
 };
 
 /// Folders of samples/model-registry that `kubectl apply -k` takes as they are: components and
 /// shared pieces are of another kind.
-fn samples() -> Vec<PathBuf> {
+pub(crate) fn samples() -> Vec<PathBuf> {
     fn walk(folder: &PathBuf, found: &mut Vec<PathBuf>) {
         let file = folder.join("kustomization.yaml");
         if let Ok(text) = fs::read_to_string(&file)
@@ -51,7 +50,7 @@ async fn every_sample_becomes_available_and_goes_without_a_trace_on_openshift() 
 
 async fn every_sample(platform: Platform) {
     let samples = samples();
-    assert!(samples.len() >= 9, "{samples:?}");
+    assert!(samples.len() >= 14, "{samples:?}");
     for sample in samples {
         // All samples have one name, which the cluster shares: one after the other.
         let world = world(platform, "sample").await;
@@ -70,8 +69,8 @@ async fn every_sample(platform: Platform) {
             "{folder}"
         );
         world
-            .api(MODEL_REGISTRY)
-            .delete("modelregistry-sample", &DeleteParams::background())
+            .cluster
+            .kubectl(&["delete", "-n", &world.namespace, "-k", folder])
             .await
             .expect("deleted");
         nothing_left(&world, "modelregistry-sample").await;
@@ -79,7 +78,7 @@ async fn every_sample(platform: Platform) {
 }
 
 /// The certificate that the samples with TLS to the database refer to.
-async fn credential(world: &World) {
+pub(crate) async fn credential(world: &World) {
     let made = rcgen::generate_simple_self_signed(["model-registry-db".to_owned()])
         .expect("a certificate");
     let cert = made.cert.pem();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use model_registry_operator::registry::Registry;
 use model_registry_operator::registry::config::Config;
 use model_registry_operator::registry::error::Error;
-use model_registry_operator::registry::observe::Observation;
+use model_registry_operator::registry::observe::{MESH, Observation};
 use model_registry_operator::registry::validate::{ValidateError, Validated, validate};
 use resources::Plan;
 use resources::kind::INGRESS_CONFIG;
@@ -25,6 +25,8 @@ pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
 /// A registry in a cluster.
 pub(crate) struct Case {
     pub(crate) platform: Platform,
+    /// The cluster has Istio and Authorino.
+    pub(crate) mesh: bool,
     pub(crate) name: &'static str,
     pub(crate) spec: Value,
     pub(crate) annotations: Value,
@@ -37,6 +39,7 @@ impl Case {
     pub(crate) fn kubernetes(spec: Value) -> Self {
         Self {
             platform: Platform::Kubernetes,
+            mesh: false,
             name: "sample",
             spec,
             annotations: json!({}),
@@ -56,6 +59,11 @@ impl Case {
             ..Self::kubernetes(spec)
         }
         .with(ingress)
+    }
+
+    /// In a cluster that has Istio and Authorino too.
+    pub(crate) fn in_mesh(self) -> Self {
+        Self { mesh: true, ..self }
     }
 
     pub(crate) fn named(self, name: &'static str) -> Self {
@@ -111,7 +119,9 @@ impl Case {
     pub(crate) fn observe(&self) -> Observation {
         let registry = self.registry();
         let resource = self.resource();
+        let mesh = MESH.into_iter().filter(|_| self.mesh);
         let capabilities = self.platform.capabilities(&registry, &[INGRESS_CONFIG]);
+        let capabilities = capabilities.with(mesh);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let inputs = OfflineInputs::new(&registry, &resource, &self.documents, capabilities, now);
         tokio::runtime::Builder::new_current_thread()

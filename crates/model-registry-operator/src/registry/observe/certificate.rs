@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::super::error::Error;
 use super::super::names;
-use super::super::status::PROXY_AVAILABLE;
+use super::super::status::{OAUTH_AVAILABLE, PROXY_AVAILABLE};
 use super::{Platform, bundle, data, precondition};
 
 /// Where the proxy's certificate comes from, when the resource names none.
@@ -26,11 +26,11 @@ pub enum Certificate {
     Given,
     /// Secret `NAME-oauth-proxy`, of the time of the OAuth proxy.
     OldProxy,
-    /// OpenShift makes Secret `NAME-kube-rbac-proxy`.
+    /// OpenShift makes the Secret: `NAME-kube-rbac-proxy`, for an OAuth proxy `NAME-oauth-proxy`.
     ServiceCa,
     /// cert-manager makes Secret `NAME-kube-rbac-proxy-cert`.
     CertManager,
-    /// The operator makes Secret `NAME-kube-rbac-proxy`.
+    /// The operator makes it: `NAME-kube-rbac-proxy`, for an OAuth proxy `NAME-oauth-proxy`.
     Own {
         /// What serves and what clients trust.
         serving: Serving,
@@ -76,6 +76,7 @@ pub(super) async fn certificate<I: Inputs>(
     resource: &ModelRegistry,
     proxy: Option<&KubeRbacProxy>,
     platform: Platform,
+    is_oauth: bool,
     inputs: &I,
 ) -> Result<(Certificate, Awaited), Error> {
     let unnamed = |proxy: &&KubeRbacProxy| {
@@ -88,14 +89,22 @@ pub(super) async fn certificate<I: Inputs>(
         return Ok((Certificate::CertManager, Awaited::No));
     }
     let name = resource.name_any();
-    let live = inputs
-        .get(SECRET, &format!("{name}{}", names::PROXY))
-        .await?;
+    let end = if is_oauth {
+        names::OLD_PROXY
+    } else {
+        names::PROXY
+    };
+    let live = inputs.get(SECRET, &format!("{name}{end}")).await?;
+    // Made by neither the platform nor the operator.
+    let is_given = |secret: &Value| !made_by_service_ca(secret) && !owned_by(resource, secret);
+    if is_oauth && live.as_ref().is_some_and(|secret| is_given(secret)) {
+        return Ok((Certificate::OldProxy, Awaited::No));
+    }
     if live.is_none() {
         let old = inputs
             .get(SECRET, &format!("{name}{}", names::OLD_PROXY))
             .await?;
-        if old.is_some_and(|secret| !made_by_service_ca(&secret)) {
+        if old.is_some_and(|secret| is_given(&secret)) {
             return Ok((Certificate::OldProxy, Awaited::No));
         }
     }
@@ -126,13 +135,16 @@ pub(super) async fn certificate<I: Inputs>(
     Ok((own, Awaited::No))
 }
 
+/// Conditions that tell of a proxy.
+const PROXIES: [&str; 2] = [PROXY_AVAILABLE.as_str(), OAUTH_AVAILABLE.as_str()];
+
 /// Counted from when the status first told that the proxy cannot be reached.
 fn awaited(resource: &ModelRegistry, now: Timestamp) -> Awaited {
     let told = resource
         .status
         .iter()
         .flat_map(|status| &status.conditions)
-        .find(|told| told.type_ == PROXY_AVAILABLE.as_str() && told.status == "False");
+        .find(|told| PROXIES.contains(&told.type_.as_str()) && told.status == "False");
     let since = told.map_or(now, |told| told.last_transition_time.0);
     match since.saturating_add(PATIENCE) {
         Ok(due) if now < due => Awaited::Until(due),

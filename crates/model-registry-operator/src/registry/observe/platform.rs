@@ -1,11 +1,27 @@
 //! What the cluster offers to registries.
 
+use api::modelregistry::v1beta1::ModelRegistrySpec;
 use resources::Kind;
 use resources::exposure::backend_tls_policy_kind;
-use resources::kind::{CERTIFICATE, GROUP, HTTP_ROUTE, INGRESS_CONFIG, REFERENCE_GRANT, ROUTE};
+use resources::kind::{
+    AUTH_CONFIG, AUTHORIZATION_POLICY, CERTIFICATE, DESTINATION_RULE, GROUP, HTTP_ROUTE,
+    INGRESS_CONFIG, ISTIO_GATEWAY, REFERENCE_GRANT, ROUTE, VIRTUAL_SERVICE,
+};
 use runtime::Capabilities;
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
+
+use super::super::config::Config;
+use super::super::references::filled;
+
+/// What a registry in the mesh is made of.
+pub const MESH: [Kind; 5] = [
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+    ISTIO_GATEWAY,
+    AUTHORIZATION_POLICY,
+    AUTH_CONFIG,
+];
 
 /// What the cluster offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +42,8 @@ pub struct Platform {
     pub backend_tls_policies: Option<Kind>,
     /// cert-manager's Certificate.
     pub certificates: bool,
+    /// All of [`MESH`].
+    pub mesh: bool,
 }
 
 impl Platform {
@@ -39,8 +57,30 @@ impl Platform {
             reference_grants: capabilities.has(REFERENCE_GRANT),
             backend_tls_policies: backend_tls_policy_kind(|kind| capabilities.has(kind)),
             certificates: capabilities.has(CERTIFICATE),
+            mesh: MESH.iter().all(|kind| capabilities.has(*kind)),
         }
     }
+}
+
+/// Domain of external host names, where the spec leaves it out.
+pub(super) async fn domain<I: Inputs>(
+    spec: &ModelRegistrySpec,
+    config: &Config,
+    inputs: &I,
+) -> Result<Option<String>, InputError> {
+    let proxy = spec.kube_rbac_proxy.as_ref().map(|proxy| &proxy.domain);
+    let istio = spec.istio.as_ref().and_then(|istio| istio.gateway.as_ref());
+    let asked = [proxy, istio.map(|gateway| &gateway.domain)];
+    let is_asked = asked
+        .into_iter()
+        .flatten()
+        .any(|domain| filled(domain.as_ref()).is_none());
+    let domain = match &config.default_domain {
+        Some(domain) => Some(domain.clone()),
+        None if is_asked => cluster_domain(inputs).await?,
+        None => None,
+    };
+    Ok(domain.filter(|domain| !domain.is_empty()))
 }
 
 /// OpenShift's domain for applications: the administrator's, else the installer's.

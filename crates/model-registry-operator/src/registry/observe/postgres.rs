@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use api::common::DeletionPolicy;
+use api::modelregistry::v1beta1::ModelRegistrySpec;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use resources::Precondition;
 use resources::kind::SECRET;
+use runtime::inputs::Inputs;
 use serde_json::Value;
 
 use super::super::error::Error;
 use super::super::names;
 use super::{data, precondition};
 
-/// User and password of the generated Postgres.
+/// What is random in a Secret that the operator makes: the password of the generated Postgres, the
+/// secret of an OAuth proxy's cookies.
 #[derive(Clone)]
 pub struct Credentials {
     /// `data` of the Secret.
@@ -50,8 +54,29 @@ pub struct LiveVolume {
     pub class_is_ours: bool,
 }
 
+/// Content of the Secret, where it is needed or kept.
+pub(super) async fn wanted_credentials<I: Inputs>(
+    name: &str,
+    spec: &ModelRegistrySpec,
+    inputs: &I,
+) -> Result<Option<Credentials>, Error> {
+    let Some(postgres) = &spec.postgres else {
+        return Ok(None);
+    };
+    let retained = postgres.deletion_policy == Some(DeletionPolicy::Retain);
+    if !postgres.is_generated() && !retained {
+        return Ok(None);
+    }
+    let secret = format!("{name}{}", names::POSTGRES_CREDENTIALS);
+    let live = inputs.get(SECRET, &secret).await?;
+    if live.is_none() && !postgres.is_generated() {
+        return Ok(None);
+    }
+    credentials(live.as_deref()).map(Some)
+}
+
 /// The Secret as it is, with what is missing in it.
-pub(super) fn credentials(live: Option<&Value>) -> Result<Credentials, Error> {
+fn credentials(live: Option<&Value>) -> Result<Credentials, Error> {
     let mut data = live.map(|live| data(SECRET, live)).unwrap_or_default();
     data.retain(|_, ByteString(value)| !value.is_empty());
     if !data.contains_key(names::PASSWORD) {

@@ -20,7 +20,7 @@ use crate::registry::values::PostgresName;
 /// Environment variable of the server with the address.
 const DSN: &str = "MR_EMBEDMD_DATABASE_DSN";
 /// Key of the ConfigMap with authorities from many keys.
-const BUNDLE_KEY: &str = "ca-bundle.crt";
+pub(super) const BUNDLE_KEY: &str = "ca-bundle.crt";
 
 /// What a container needs to reach the database.
 #[derive(Debug, Default)]
@@ -44,6 +44,17 @@ pub(super) fn bundle(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
         plan.push(Planned::new(CONFIG_MAP, &map)?);
     }
     Ok(())
+}
+
+/// The files that a server needs to reach `database`: of this only volumes and mounts.
+pub(super) fn files(database: &Database) -> Access {
+    let mut access = Access::default();
+    let name = match database {
+        Database::Postgres { .. } => "postgres",
+        Database::MySql { .. } => "mysql",
+    };
+    access.files(name, database.tls());
+    access
 }
 
 /// What the server needs to reach `database`.

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
-use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
@@ -14,11 +14,13 @@ use resources::workload::{
 };
 use resources::{Plan, PlanError, Planned};
 
-use super::database::{Access, access};
-use super::metadata::{own, pod_labels};
+use super::database::{Access, access, files};
+use super::istio::guarded;
+use super::metadata::{in_mesh, own, pod_labels};
 use super::proxy::sidecar;
+use super::{metadata_store, oauth};
 use crate::registry::names::INPUTS_HASH;
-use crate::registry::validate::Validated;
+use crate::registry::validate::{MetadataStore, Proxy, Validated};
 
 /// Name of the server's container.
 pub const SERVER: &str = "rest-container";
@@ -52,7 +54,7 @@ pub(super) fn deployment(registry: &Validated, plan: &mut Plan) -> Result<(), Pl
         }),
         status: None,
     };
-    plan.push(Planned::new(DEPLOYMENT, &deployment)?);
+    plan.push(guarded(registry, Planned::new(DEPLOYMENT, &deployment)?));
     Ok(())
 }
 
@@ -62,20 +64,34 @@ fn template(registry: &Validated) -> PodTemplateSpec {
     if let Some(hash) = &registry.inputs_hash {
         annotations.insert(INPUTS_HASH.into(), hash.clone());
     }
+    let mut labels = pod_labels(registry);
+    if registry.istio.is_some() {
+        labels.extend(in_mesh(true));
+        annotations.insert(
+            "traffic.sidecar.istio.io/excludeOutboundPorts".into(),
+            registry.database.port().to_string(),
+        );
+    }
     let labels = ObjectMeta {
-        labels: Some(pod_labels(registry)),
+        labels: Some(labels),
         ..ObjectMeta::default()
     };
-    let mut access = access(&registry.database);
-    let mut volumes = std::mem::take(&mut access.volumes);
-    let mut containers = vec![server(registry, access)];
-    if let Some(proxy) = registry
-        .proxy
-        .as_ref()
-        .map(|proxy| sidecar(registry, proxy))
-    {
-        containers.push(proxy.container());
-        volumes.extend(proxy.volumes());
+    let (mut containers, mut volumes) = servers(registry);
+    match &registry.proxy {
+        Some(
+            proxy @ Proxy {
+                oauth: Some(oauth), ..
+            },
+        ) => {
+            containers.push(oauth::container(registry, proxy));
+            volumes.extend(oauth::volumes(proxy, oauth));
+        }
+        Some(proxy) => {
+            let proxy = sidecar(registry, proxy);
+            containers.push(proxy.container());
+            volumes.extend(proxy.volumes());
+        }
+        None => {}
     }
     let fs_group = (!registry.platform.openshift && !volumes.is_empty()).then_some(FS_GROUP);
     let mut template = PodTemplateSpec {
@@ -90,6 +106,39 @@ fn template(registry: &Validated) -> PodTemplateSpec {
     };
     overlay(&mut template, &registry.operand, SERVER);
     template
+}
+
+/// The registry's own containers, and their volumes.
+fn servers(registry: &Validated) -> (Vec<Container>, Vec<Volume>) {
+    match &registry.metadata_store {
+        None => {
+            let mut access = access(&registry.database);
+            let volumes = std::mem::take(&mut access.volumes);
+            (vec![server(registry, access)], volumes)
+        }
+        Some(store) => (
+            vec![
+                metadata_store::container(store, &registry.database),
+                server_of_store(registry, store),
+            ],
+            files(&registry.database).volumes,
+        ),
+    }
+}
+
+/// The REST server of the metadata store's time.
+fn server_of_store(registry: &Validated, store: &MetadataStore) -> Container {
+    let access = Access {
+        args: metadata_store::rest_args(store).into(),
+        ..Access::default()
+    };
+    Container {
+        env: None,
+        startup_probe: None,
+        liveness_probe: Some(tcp_probe(PORT, metadata_store::ALIVE)),
+        readiness_probe: Some(tcp_probe(PORT, metadata_store::READY)),
+        ..server(registry, access)
+    }
 }
 
 fn server(registry: &Validated, database: Access) -> Container {

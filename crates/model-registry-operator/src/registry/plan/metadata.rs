@@ -30,6 +30,12 @@ pub fn pod_labels(registry: &Validated) -> Pairs {
     ])
 }
 
+/// Whether Istio puts its proxy into a pod.
+pub(super) fn in_mesh(inside: bool) -> Pairs {
+    let inject = if inside { "true" } else { "false" };
+    pairs([("sidecar.istio.io/inject", inject)])
+}
+
 /// Labels by which the pods of the generated Postgres are selected.
 pub(super) fn postgres_pod_labels(registry: &Validated, postgres: &str) -> Pairs {
     pairs([

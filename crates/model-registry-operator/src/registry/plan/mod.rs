@@ -3,7 +3,10 @@
 mod access;
 mod database;
 mod deployment;
+mod istio;
 mod metadata;
+pub(crate) mod metadata_store;
+pub(crate) mod oauth;
 mod postgres;
 mod proxy;
 pub(crate) mod routes;
@@ -25,9 +28,11 @@ pub fn plan(registry: &Validated) -> Result<Plan, PlanError> {
     proxy::configuration(registry, &mut plan)?;
     // Policies before the pods that they protect.
     proxy::policies(registry, &mut plan)?;
+    istio::guard(registry, &mut plan)?;
     postgres::workload(registry, &mut plan)?;
     service::service(registry, &mut plan)?;
     routes::routes(registry, &mut plan)?;
+    istio::mesh(registry, &mut plan)?;
     deployment::deployment(registry, &mut plan)?;
     Ok(plan)
 }

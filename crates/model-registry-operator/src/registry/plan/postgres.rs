@@ -6,7 +6,7 @@ use resources::names::ObjectName;
 use resources::postgres::{FS_GROUP, Postgres};
 use resources::{Plan, PlanError, Planned};
 
-use super::metadata::{pod_labels, postgres_labels, postgres_pod_labels};
+use super::metadata::{in_mesh, pod_labels, postgres_labels, postgres_pod_labels};
 use crate::registry::names::{self, CREDENTIALS_BASELINE};
 use crate::registry::validate::{Generated, Validated};
 
@@ -23,7 +23,11 @@ struct Parts {
 impl Parts {
     fn of(registry: &Validated, generated: &Generated) -> Self {
         let name = generated.name.as_str();
-        let (annotations, pod_annotations) = annotations(generated);
+        let (annotations, mut pod_annotations) = annotations(generated);
+        if registry.istio.is_some() {
+            // The registry reaches it around the mesh, which may accept nothing but its own TLS.
+            pod_annotations.extend(in_mesh(false));
+        }
         Self {
             labels: postgres_labels(name),
             pods: postgres_pod_labels(registry, name),

@@ -10,6 +10,7 @@ use resources::proxy::{CONFIG_KEY, ResourceAttributes, Sidecar, config_file};
 use resources::{Plan, PlanError, Planned};
 
 use super::metadata::{called, clusterwide, derived, identity, pod_labels};
+use super::oauth;
 use crate::registry::access::RBAC;
 use crate::registry::names;
 use crate::registry::observe::{Certificate, Trust};
@@ -45,7 +46,10 @@ pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(),
         let metadata = called(registry, name.as_str());
         plan.push(issuer.certificate(metadata, name, &hosts)?);
     }
-    plan.push(Planned::new(CONFIG_MAP, &config_map(registry, proxy)?)?);
+    match &proxy.oauth {
+        Some(oauth) => oauth::cookie(registry, oauth, plan)?,
+        None => plan.push(Planned::new(CONFIG_MAP, &config_map(registry, proxy)?)?),
+    }
     plan.push(
         Planned::new(CLUSTER_ROLE_BINDING, &delegator(registry, proxy))?
             .identified_by(identity(registry)),

@@ -8,32 +8,41 @@ use resources::{Plan, PlanError, Planned};
 use super::metadata::{own, pod_labels};
 use crate::registry::observe::Certificate;
 use crate::registry::validate::{Proxy, Validated};
+use crate::registry::values::Port;
 
 pub(super) fn service(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
-    let (name, port) = registry.service_port();
-    let protocol = if registry.proxy.is_some() {
-        "https"
+    let (name, number) = registry.service_port();
+    let ports = if registry.proxy.is_some() {
+        vec![port(name, number, "https")]
     } else {
-        "http"
+        let store = registry.metadata_store.as_ref();
+        let grpc = store.map(|store| port("grpc-api", store.port, "grpc"));
+        grpc.into_iter()
+            .chain([port(name, number, "http")])
+            .collect()
     };
     let service = Service {
         metadata: annotated(own(registry), annotations(registry)),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
             selector: Some(pod_labels(registry)),
-            ports: Some(vec![ServicePort {
-                name: Some(name.into()),
-                port: port.number(),
-                protocol: Some("TCP".into()),
-                app_protocol: Some(protocol.into()),
-                ..ServicePort::default()
-            }]),
+            ports: Some(ports),
             ..ServiceSpec::default()
         }),
         status: None,
     };
     plan.push(Planned::new(SERVICE, &service)?);
     Ok(())
+}
+
+fn port(name: &str, port: Port, protocol: &str) -> ServicePort {
+    ServicePort {
+        name: Some(name.into()),
+        port: port.number(),
+        protocol: Some("TCP".into()),
+        app_protocol: Some(protocol.into()),
+        ..ServicePort::default()
+    }
 }
 
 fn annotations(registry: &Validated) -> Pairs {
@@ -69,6 +78,13 @@ fn annotations(registry: &Validated) -> Pairs {
         annotations.insert(
             "routing.opendatahub.io/external-address-rest".into(),
             address.clone(),
+        );
+    }
+    let istio = registry.istio.as_ref();
+    if let Some(gateway) = istio.and_then(|istio| istio.gateway.open()) {
+        annotations.insert(
+            "routing.opendatahub.io/external-address-grpc".into(),
+            gateway.grpc.address(),
         );
     }
     annotations

@@ -5,9 +5,12 @@ use resources::exposure::Exposure;
 use serde_json::Value;
 
 use super::super::validate::Validated;
+use super::super::validated::istio::Entrance;
 
 /// Port that `https` needs not be told.
 const HTTPS: i32 = 443;
+/// The same for `http`.
+const HTTP: i32 = 80;
 
 /// Host names, external ones first. `spec` has its defaults.
 pub(super) fn hosts(validated: &Validated, spec: &ModelRegistrySpec) -> Vec<String> {
@@ -24,6 +27,8 @@ pub(super) fn hosts(validated: &Validated, spec: &ModelRegistrySpec) -> Vec<Stri
         .and_then(|proxy| proxy.domain.as_ref())
         .filter(|domain| !domain.is_empty());
     let external = domain.map(|domain| format!("{name}-rest.{domain}"));
+    let mesh = entrances(validated);
+    let mesh = mesh.map(|entrance| entrance.host.to_string());
     let internal = [
         format!("{name}.{namespace}.svc.cluster.local"),
         format!("{name}.{namespace}"),
@@ -31,8 +36,9 @@ pub(super) fn hosts(validated: &Validated, spec: &ModelRegistrySpec) -> Vec<Stri
     ];
     let asked = validated.open_ways().map(|ways| &ways.hosts);
     let asked = asked.into_iter().flatten().map(ToString::to_string);
+    let outer = asked.chain(gateway).chain(external).chain(mesh);
     let mut hosts: Vec<String> = Vec::new();
-    for host in asked.chain(gateway).chain(external).chain(internal) {
+    for host in outer.chain(internal) {
         if !hosts.contains(&host) {
             hosts.push(host);
         }
@@ -62,6 +68,17 @@ pub(super) fn url(
     }
     if let Some(gateway) = &validated.gateway {
         return format!("https://{}", gateway_host(&gateway.gateway.domain, name));
+    }
+    if let Some(rest) = entrances(validated).next() {
+        let (scheme, usual) = match rest.tls {
+            Some(_) => ("https", HTTPS),
+            None => ("http", HTTP),
+        };
+        return if rest.port.number() == usual {
+            format!("{scheme}://{}", rest.host)
+        } else {
+            format!("{scheme}://{}", rest.address())
+        };
     }
     if let Some(proxy) = &validated.proxy {
         let host = proxy.route.as_ref().and_then(|route| {
@@ -93,6 +110,17 @@ pub(super) fn url(
             validated.rest.port
         ),
     }
+}
+
+/// The servers of the mesh's gateway, REST first.
+fn entrances(validated: &Validated) -> impl Iterator<Item = &Entrance> {
+    let gateway = validated
+        .istio
+        .as_ref()
+        .and_then(|istio| istio.gateway.open());
+    gateway
+        .into_iter()
+        .flat_map(|gateway| [&gateway.rest, &gateway.grpc])
 }
 
 fn gateway_host(domain: &str, name: &str) -> String {

@@ -16,10 +16,8 @@ use runtime::told::{Bad, UNAVAILABLE};
 
 use super::super::validate::{LeftData, Validated};
 use super::super::{Registry, names};
-use super::{
-    AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, PROXY_AVAILABLE, SPEC_WARNINGS, proxy, route,
-    ways,
-};
+use super::proxy::Program;
+use super::{AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, SPEC_WARNINGS, proxy, route, ways};
 use crate::workload::{self, Availability, Live, Progress, STARTING, Workload};
 
 /// Whose an object of a taken name is, and what to do.
@@ -48,23 +46,27 @@ impl View<'_> {
                 FOREIGN,
             )
             .or_else(|| self.down(&availability));
-        let proxy = self.proxy(inputs, &live, bad.as_ref());
-        let unproxied = proxy
-            .as_ref()
-            .filter(|proxy| bad.is_none() && proxy.status == Status::False);
-        let unproxied = unproxied.map(|proxy| Bad {
-            reason: proxy.reason,
-            message: proxy.message.clone(),
-        });
-        let available = match bad.or(unproxied) {
+        let proxies = [proxy::KUBE_RBAC, proxy::OAUTH]
+            .map(|program| self.proxy(program, inputs, &live, bad.as_ref()));
+        let mesh = self.mesh(inputs, &live, bad.as_ref());
+        let ways_in: Vec<Wanted> = proxies.into_iter().chain(mesh).flatten().collect();
+        let unreached = ways_in
+            .iter()
+            .find(|way| bad.is_none() && way.status == Status::False)
+            .map(|way| Bad {
+                reason: way.reason,
+                message: way.message.clone(),
+            });
+        let available = match bad.or(unreached) {
             Some(Bad { reason, message }) => Wanted::new(AVAILABLE, Status::False, reason, message),
             None if availability == Availability::Undecided => self.as_told(),
             None => usable(),
         };
         let database = self.database();
-        let parts: Vec<&Wanted> = [Some(&available), proxy.as_ref(), database.as_ref()]
+        let parts: Vec<&Wanted> = [&available]
             .into_iter()
-            .flatten()
+            .chain(&ways_in)
+            .chain(&database)
             .collect();
         let ready = match rolling(&progress, held_up) {
             // Older pods serve: whoever waits for this edit waits on.
@@ -80,20 +82,20 @@ impl View<'_> {
         };
         let progressing =
             (live.deployment.is_some() || self.validated.is_some()).then(|| progressing(progress));
-        [
-            Some(ready),
-            progressing,
-            proxy,
+        let rest = [
             Some(available),
             database,
             self.beside(inputs, ways::exposed),
             self.beside(inputs, ways::certificate),
             self.warnings(),
             self.attempt.rights_missing(),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        [Some(ready), progressing]
+            .into_iter()
+            .flatten()
+            .chain(ways_in)
+            .chain(rest.into_iter().flatten())
+            .collect()
     }
 
     /// `Available` as it was told before the Deployment changed, of the generation that it was told
@@ -144,20 +146,27 @@ impl View<'_> {
         })
     }
 
-    fn proxy<I: Inputs>(&self, inputs: &I, live: &Live, bad: Option<&Bad>) -> Option<Wanted> {
+    fn proxy<I: Inputs>(
+        &self,
+        program: Program,
+        inputs: &I,
+        live: &Live,
+        bad: Option<&Bad>,
+    ) -> Option<Wanted> {
         let route_name = match self.validated {
-            Some(validated) => validated
-                .proxy
-                .as_ref()?
-                .route
-                .as_ref()
-                .map(|route| route.name.object.as_str()),
+            Some(validated) => {
+                let proxy = validated.proxy.as_ref()?;
+                if proxy.oauth.is_some() != (program == proxy::OAUTH) {
+                    return None;
+                }
+                proxy.route.as_ref().map(|route| route.name.object.as_str())
+            }
             // Nothing is known of the spec: what was told of its proxy must not stay True.
             None if self
                 .previous
                 .conditions
                 .iter()
-                .any(|c| c.type_ == PROXY_AVAILABLE.as_str()) =>
+                .any(|c| c.type_ == program.condition.as_str()) =>
             {
                 None
             }
@@ -168,11 +177,12 @@ impl View<'_> {
             let pods = self
                 .attempt
                 .may_watch(POD)
-                .then(|| proxy::wrong_pods(&name, &live.pods))
+                .then(|| proxy::wrong_pods(&program, &name, &live.pods))
                 .flatten();
             pods.or_else(|| {
-                route_name
-                    .and_then(|r| proxy::wrong_route(r, route(inputs, self.resource, r).as_ref()))
+                route_name.and_then(|r| {
+                    proxy::wrong_route(&program, r, route(inputs, self.resource, r).as_ref())
+                })
             })
         });
         let unbound = self.attempt.outcome.failed.iter().find_map(|failed| {
@@ -181,14 +191,14 @@ impl View<'_> {
         });
         Some(match (wrong, unbound) {
             (Some(message), _) => Wanted::new(
-                PROXY_AVAILABLE,
+                program.condition,
                 Status::False,
                 reason!("ResourcesUnavailable"),
                 message,
             ),
             // Somebody else may have bound it, where the operator cannot look.
             (None, Some(rule)) => Wanted::new(
-                PROXY_AVAILABLE,
+                program.condition,
                 Status::Unknown,
                 reason!("MissingRights"),
                 proxy::unbound(
@@ -198,10 +208,10 @@ impl View<'_> {
                 ),
             ),
             (None, None) => Wanted::new(
-                PROXY_AVAILABLE,
+                program.condition,
                 Status::True,
                 reason!("ResourcesAvailable"),
-                proxy::AVAILABLE,
+                program.available,
             ),
         })
     }

@@ -84,6 +84,22 @@ pub enum Problem {
     /// Somebody is let in to read only, where the proxy cannot tell reading from writing.
     #[error("spec.access: {}", api::rules::VIEWER_BY_METHOD)]
     ViewerByMethod,
+    /// A TLS mode that Istio does not have.
+    #[error(
+        "spec.istio.tlsMode: {value:?} is not a TLS mode; use DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL"
+    )]
+    TlsMode {
+        /// What is written.
+        value: String,
+    },
+    /// A gateway with TLS and without a certificate.
+    #[error(
+        "{field}: Required value: name the Secret with the certificate, or set tls.mode to ISTIO_MUTUAL"
+    )]
+    NoCredential {
+        /// Path of the field.
+        field: String,
+    },
     /// Two listeners of one pod on one port.
     #[error("{field}: {port} is also the port of {other}; choose another one")]
     PortTaken {

@@ -8,7 +8,7 @@ use resources::proxy::HEALTH_PORT;
 use super::super::names::{self, RegistryName};
 use super::super::observe::{Certificate, Observation};
 use super::super::references::filled;
-use super::super::validated::{ByMethod, Proxy, ProxyRoute};
+use super::super::validated::{ByMethod, OAuth, Proxy, ProxyRoute};
 use super::super::values::{Domain, Image, Port};
 use super::{Problem, Reader};
 
@@ -27,6 +27,16 @@ impl Reader {
         self.ports(proxy, spec);
         let image = proxy.image.as_deref().unwrap_or_default();
         let image = self.value("spec.kubeRBACProxy.image", Image::parse(image));
+        let oauth = match &spec.oauth_proxy {
+            Some(_) => {
+                let secret = name.object("name of the Secret", "", names::OAUTH_COOKIE);
+                Some(OAuth {
+                    cookie_secret: self.named(secret)?,
+                    cookie: observation.cookie.clone(),
+                })
+            }
+            None => None,
+        };
         let certificate = self.secret_key(
             "spec.kubeRBACProxy.tlsCertificateSecret",
             proxy.tls_certificate_secret.as_ref(),
@@ -94,6 +104,7 @@ impl Reader {
             policy: policy?,
             route,
             by_method,
+            oauth,
         })
     }
     /// Every listener of the pod has a port of its own.

@@ -37,19 +37,13 @@ pub(super) fn tables() -> Vec<Ignored> {
     vec![
         row(
             "postgres",
-            &["grpc.port"],
+            &[],
             json!({"grpc": {"port": 9091}}),
             "spec.grpc",
         ),
         row(
             "postgres",
-            &["grpc.image"],
-            json!({"grpc": {"image": "registry.test/grpc:1"}}),
-            "spec.grpc",
-        ),
-        row(
-            "postgres",
-            &["grpc.resources"],
+            &[],
             json!({"grpc": {"resources": resources}}),
             "spec.grpc",
         ),

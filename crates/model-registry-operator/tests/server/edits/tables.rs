@@ -8,6 +8,11 @@ fn resources() -> Value {
     json!({"requests": {"cpu": "7m", "memory": "77Mi"}, "limits": {"cpu": "70m", "memory": "777Mi"}})
 }
 
+/// The metadata store's container.
+fn store(pointer: &str, value: impl Into<Value>) -> Want {
+    pod(&format!("/spec/containers/grpc-container{pointer}"), value)
+}
+
 /// Base: a Postgres, no proxy, plain Kubernetes.
 pub(super) fn rest() -> Vec<Row> {
     vec![
@@ -32,6 +37,32 @@ pub(super) fn rest() -> Vec<Row> {
             &["rest.resources"],
             json!({"rest": {"resources": resources()}}),
             vec![server("/resources", resources())],
+        ),
+        row(
+            &["grpc.image"],
+            json!({"grpc": {"image": "registry.test/grpc:1"}}),
+            vec![
+                store("/image", "registry.test/grpc:1"),
+                store("/args/--postgres_config_host", "db.example.test"),
+                server("/args/--mlmd-port", "9090"),
+                server("/args/--embedmd-database-type", Value::Null),
+                server("/env", Value::Null),
+                at("Service N", "/spec/ports/grpc-api/port", 9090),
+            ],
+        ),
+        row(
+            &["grpc.port"],
+            json!({"grpc": {"image": "registry.test/grpc:1", "port": 9091}}),
+            vec![
+                store("/args/--grpc_port", "9091"),
+                server("/args/--mlmd-port", "9091"),
+                at("Service N", "/spec/ports/grpc-api/port", 9091),
+            ],
+        ),
+        row(
+            &["grpc.resources"],
+            json!({"grpc": {"image": "registry.test/grpc:1", "resources": resources()}}),
+            vec![store("/resources", resources())],
         ),
         row(
             &["authentication"],
@@ -672,7 +703,7 @@ pub(super) fn proxy() -> Vec<Row> {
 
 /// Base: a Postgres and the old proxy, plain Kubernetes.
 pub(super) fn oauth_proxy() -> Vec<Row> {
-    any_proxy(
+    let mut rows = any_proxy(
         "oauthProxy",
         &["oauthProxy.port"],
         &[
@@ -681,7 +712,26 @@ pub(super) fn oauth_proxy() -> Vec<Row> {
             "oauthProxy.tlsKeySecret.name",
             "oauthProxy.tlsKeySecret.key",
         ],
-    )
+    );
+    // Only an image of its own makes it run as what it was.
+    let oauth =
+        |pointer: &str, value: &str| pod(&format!("/spec/containers/oauth-proxy{pointer}"), value);
+    rows.push(row(
+        &["oauthProxy.image"],
+        json!({"oauthProxy": {"image": "registry.test/oauth-proxy:1"}}),
+        vec![
+            oauth("/image", "registry.test/oauth-proxy:1"),
+            oauth("/args/--upstream", "http://localhost:8080"),
+            pod("/spec/containers/kube-rbac-proxy", Value::Null),
+            pod(
+                "/spec/volumes/oauth-proxy-cert/secret/secretName",
+                "N-oauth-proxy",
+            ),
+            at("ConfigMap N-kube-rbac-proxy-config", "", Value::Null),
+            at("Service N", "/spec/ports/https-api/port", 8443),
+        ],
+    ));
+    rows
 }
 
 fn any_proxy_route(

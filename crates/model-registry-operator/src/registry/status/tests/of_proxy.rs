@@ -101,9 +101,10 @@ fn pods_of_the_proxy() {
             .with_all([up(), slice(true)])
             .with_all(pods)
             .pass();
-        let wanted = message.map_or(("True", "ResourcesAvailable", proxy::AVAILABLE), |m| {
-            ("False", "ResourcesUnavailable", m)
-        });
+        let wanted = message.map_or(
+            ("True", "ResourcesAvailable", proxy::KUBE_RBAC.available),
+            |m| ("False", "ResourcesUnavailable", m),
+        );
         assert_eq!(
             brief(&status, "KubeRBACProxyAvailable"),
             expect(wanted.0, wanted.1, wanted.2),
