@@ -301,10 +301,7 @@ async fn what_is_configured_wrongly_ends_with_2_before_anything_is_asked() {
     let cases: [(&[&str], &str); 4] = [
         (&["--source-type", "gs"], "possible values"),
         (&["--no-such-flag"], "unexpected argument"),
-        (
-            &["--destination-oci-username", "u"],
-            "--destination-oci-password",
-        ),
+        (&["--source-type", "oci"], "--source-oci-uri"),
         (&["--source-path", "/no/such/dir"], "/no/such/dir"),
     ];
     for (arguments, needle) in cases {
