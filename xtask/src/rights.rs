@@ -105,7 +105,7 @@ impl Asked {
                 };
                 if !record.is_refused() {
                     asked.used.insert(right);
-                } else if !log.expected.contains(&right) {
+                } else if !log.expects(&right) {
                     let request = format!("{}: {}", record.uri, record.message);
                     asked.refused.insert(right, request);
                 }
@@ -236,6 +236,11 @@ mod tests {
         let expected = log(&[("get", "secrets", 403)], &["get secrets"]);
         assert_eq!(
             problems(&held, &[fine.clone(), expected]),
+            Vec::<String>::new()
+        );
+        let all_taken = log(&[("get", "pods", 403)], &[cluster::ANY_RIGHT]);
+        assert_eq!(
+            problems(&held, &[fine.clone(), all_taken]),
             Vec::<String>::new()
         );
         let elsewhere = log(&[("get", "secrets", 403)], &[]);

@@ -88,6 +88,9 @@ impl Record {
     }
 }
 
+/// Stands for all rights where refusals are expected.
+pub const ANY_RIGHT: &str = "*";
+
 /// The log of one cluster, kept after its end.
 #[derive(Debug, Clone, Default)]
 pub struct Collected {
@@ -98,6 +101,14 @@ pub struct Collected {
 }
 
 impl Collected {
+    /// Whether a test of this cluster expects that this right is refused.
+    #[must_use]
+    pub fn expects(&self, right: &str) -> bool {
+        self.expected
+            .iter()
+            .any(|expected| expected == right || expected == crate::ANY_RIGHT)
+    }
+
     /// All logs in the directory of [`crate::COLLECTED_AUDIT`], with the requests of these users.
     pub fn read(dir: &Path, users: &[&str]) -> Result<Vec<Self>, Error> {
         let io = || Error::io(dir.display().to_string());

@@ -287,20 +287,13 @@ impl Cluster {
     }
 
     /// A test of this cluster gives an operator less than it asks for: whoever reads the collected
-    /// audit logs expects the API server to refuse these, each as [`crate::Record::right`] says it.
+    /// audit logs expects the API server to refuse these, each as [`crate::Record::right`] says it. [`crate::ANY_RIGHT`] is for a test that takes them all.
     pub fn expect_refusals(&self, rights: &[&str]) -> Result<(), Error> {
         if std::env::var_os(COLLECTED_AUDIT).is_none() {
             return Ok(());
         }
         let path = crate::audit::refusals_path(&self.audit);
-        std::fs::write(
-            &path,
-            rights.join(
-                "
-",
-            ),
-        )
-        .map_err(Error::io(path.display().to_string()))
+        std::fs::write(&path, rights.join("\n")).map_err(Error::io(path.display().to_string()))
     }
 }
 

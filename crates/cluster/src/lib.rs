@@ -32,7 +32,7 @@ use std::sync::OnceLock;
 
 pub use access::{apply, apply_yaml, available, create_namespace, eventually, gone, objects};
 pub use aggregated::{Aggregated, AggregatedApi};
-pub use audit::{AuditLog, Collected, Record};
+pub use audit::{ANY_RIGHT, AuditLog, Collected, Record};
 pub use control_plane::{COLLECTED_AUDIT, Cluster, Options, Platform};
 pub use error::Error;
 pub use foreign::Foreign;

@@ -172,8 +172,6 @@ pub const UNUSED: &[Unused] = &[
             "create leases.coordination.k8s.io",
             "get leases.coordination.k8s.io",
             "update leases.coordination.k8s.io",
-            "list apiservers.config.openshift.io",
-            "watch apiservers.config.openshift.io",
         ],
         reason: "Of the process, which is the same for all kinds: the tests of ModelRegistry use \
                  them, those of Catalog run it without Lease and metrics.",

@@ -98,6 +98,8 @@ async fn a_finalizer_of_somebody_else_holds_the_resource_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_that_come_back_are_used() {
     let own = Own::start(Platform::Kubernetes).await;
+    let taken = own.cluster.expect_refusals(&[cluster::ANY_RIGHT]);
+    taken.expect("noted");
     let operator = own.operator(&[], &[]);
     let world = own.world("revoked").await;
     world.registry("before", postgres()).await;
