@@ -7,7 +7,9 @@
 use std::fmt::Write as _;
 
 use api::codegen::HEADER;
-use runtime::rbac::{FOLLOW, OWN, PROCESS, RbacRule, cluster, items, lease, manifest, rule};
+use runtime::rbac::{
+    FOLLOW, OWN, PROCESS, RbacRule, Unused, cluster, items, lease, manifest, rule,
+};
 
 use crate::{catalog, rbac};
 
@@ -121,6 +123,40 @@ pub fn handed_out() -> Vec<RbacRule> {
     }
     rules
 }
+
+/// All that the ClusterRole and the Role give.
+#[must_use]
+pub fn roles() -> Vec<RbacRule> {
+    [rules(), handed_out(), lease(&[LEASE]).to_vec()].concat()
+}
+
+/// Rights that no request of the tests uses, and why the operator has them.
+pub const UNUSED: &[Unused] = &[
+    rbac::REVIEWS,
+    Unused {
+        rights: &["update aihubs.components.platform.opendatahub.io/finalizers"],
+        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
+    },
+    Unused {
+        rights: &[
+            "create modelregistries.modelregistry.opendatahub.io",
+            "delete modelregistries.modelregistry.opendatahub.io",
+            "deletecollection modelregistries.modelregistry.opendatahub.io",
+            "get modelregistries.modelregistry.opendatahub.io",
+            "get modelregistries.modelregistry.opendatahub.io/status",
+            "update modelregistries.modelregistry.opendatahub.io",
+        ],
+        reason: "Handed out by ClusterRoles for people: who gives a right must have it.",
+    },
+    Unused {
+        rights: &[
+            "list apiservers.config.openshift.io",
+            "watch apiservers.config.openshift.io",
+        ],
+        reason: "Of the process, which is the same for all kinds: the tests of the hub serve no \
+                 metrics.",
+    },
+];
 
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {

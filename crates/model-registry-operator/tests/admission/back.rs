@@ -26,12 +26,8 @@ async fn configurations(bench: &Bench) -> Vec<DynamicObject> {
     let mutating = mutating.get_opt(webhook::MUTATING_CONFIGURATION).await;
     let validating = validating.get_opt(webhook::VALIDATING_CONFIGURATION).await;
     let all = [
-        mutating
-            .expect("an answer")
-            .map(|found| serde_json::to_value(found)),
-        validating
-            .expect("an answer")
-            .map(|found| serde_json::to_value(found)),
+        mutating.expect("an answer").map(serde_json::to_value),
+        validating.expect("an answer").map(serde_json::to_value),
     ];
     let all = all.into_iter().flatten();
     all.map(|found| serde_json::from_value(found.expect("JSON")).expect("an object"))

@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bench::{ACCOUNT, Bench, NAMESPACE, NEW, SOON, mysql};
 
@@ -34,18 +34,21 @@ async fn old_pod(leases: Api<Lease>, alive: Arc<AtomicBool>) {
     }
 }
 
+/// The Deployment of the Go operator: its name, selector and strategy are in people's clusters.
+fn theirs() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE,
+        "labels": {"control-plane": "controller-manager"}}, "spec": {"replicas": 1,
+        "selector": {"matchLabels": {"control-plane": "controller-manager"}},
+        "template": {"metadata": {"labels": {"control-plane": "controller-manager"}}, "spec": {"containers": [
+            {"name": "manager", "image": "example.test/go-operator:1", "command": ["/manager"], "args": ["--leader-elect"]}]}}}})
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_update_from_the_go_operator_finishes() {
     let bench = Bench::bare(Platform::Kubernetes).await;
     let kubectl = async |args: &[&str]| bench.cluster.kubectl(args).await.expect("kubectl");
     kubectl(&["create", "namespace", NAMESPACE]).await;
-    // The Deployment of the Go operator: its name, selector and strategy are in people's clusters.
-    let theirs = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE,
-        "labels": {"control-plane": "controller-manager"}}, "spec": {"replicas": 1,
-        "selector": {"matchLabels": {"control-plane": "controller-manager"}},
-        "template": {"metadata": {"labels": {"control-plane": "controller-manager"}}, "spec": {"containers": [
-            {"name": "manager", "image": "example.test/go-operator:1", "command": ["/manager"], "args": ["--leader-elect"]}]}}}});
-    cluster::apply_yaml(&bench.client, NAMESPACE, &theirs.to_string())
+    cluster::apply_yaml(&bench.client, NAMESPACE, &theirs().to_string())
         .await
         .expect("the Go operator");
     let deployment = format!("deployment/{ACCOUNT}");
