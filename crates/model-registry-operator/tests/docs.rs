@@ -17,16 +17,18 @@ use serde_json::Value;
 /// Where messages for people are written, from the folder of crates.
 const MESSAGES: &[&str] = &[
     "model-registry-operator/src/registry/error.rs",
+    "model-registry-operator/src/registry/status/istio.rs",
     "model-registry-operator/src/registry/status/proxy.rs",
-    "model-registry-operator/src/registry/status/pods.rs",
     "model-registry-operator/src/registry/status/told.rs",
     "model-registry-operator/src/registry/status/ways.rs",
-    "model-registry-operator/src/registry/status/workload.rs",
     "model-registry-operator/src/registry/trouble.rs",
     "model-registry-operator/src/registry/validate/problem.rs",
     "model-registry-operator/src/registry/values.rs",
     "model-registry-operator/src/registry/warning.rs",
+    "model-registry-operator/src/workload.rs",
+    "model-registry-operator/src/workload/pods.rs",
     "runtime/src/inputs.rs",
+    "runtime/src/told.rs",
 ];
 
 /// Words of other programs' statuses, which ours reads or hands on.
