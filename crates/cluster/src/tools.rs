@@ -288,8 +288,19 @@ pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf, Error> {
         let output = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .output()
-            .map_err(Error::io(format!("running {}", program.display())))?;
+            .output();
+        let output = match output {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Build {
+                    tool: "a Python environment",
+                    output: format!(
+                        "{} was not found: install Python 3 with its module venv",
+                        program.display()
+                    ),
+                });
+            }
+            output => output.map_err(Error::io(format!("running {}", program.display())))?,
+        };
         if output.status.success() {
             return Ok(());
         }
