@@ -64,13 +64,13 @@ impl<C: Component> Engine<C> {
     }
 
     /// One pass, as the queue calls it.
-    pub(super) async fn pass(&self, cached: Arc<C::Resource>) -> Action {
+    pub(super) async fn pass(&self, queued: Arc<C::Resource>) -> Action {
         let _active = Active::begin(self);
-        let key = key_of(cached.as_ref());
+        let key = key_of(queued.as_ref());
         let started = Instant::now();
         let depth = self.with_memory(|memory| memory.begin_pass(&key));
         self.metrics.queue_depth(C::IDENTITY.name, depth);
-        let resource = self.newest(&key, cached);
+        let resource = self.newest(&key, queued);
         let end = match tokio::time::timeout(PASS_LIMIT, self.look(&key, resource)).await {
             Ok(Ok(end)) => end,
             Ok(Err(error)) if error.is_conflict() || error.is_not_found() => {

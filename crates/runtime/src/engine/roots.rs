@@ -139,10 +139,13 @@ impl<C: Component> Engine<C> {
         );
     }
 
-    /// The newest version that is known: the watch's, or the answer to our own last write.
-    pub(super) fn newest(&self, key: &RootKey, cached: Arc<C::Resource>) -> Arc<C::Resource> {
+    /// The newest version that is known: the watch's, or the answer to our own last write. What the
+    /// queue hands over in `queued` may be older than both.
+    pub(super) fn newest(&self, key: &RootKey, queued: Arc<C::Resource>) -> Arc<C::Resource> {
+        // In this order: an answer is dropped once the store has what it says.
         let latest =
             self.with_memory(|memory| memory.root_ref(key).and_then(|root| root.latest.clone()));
+        let cached = self.store.get(&reference(key)).unwrap_or(queued);
         match latest {
             Some(latest)
                 if latest.uid() == cached.uid()

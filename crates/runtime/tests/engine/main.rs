@@ -200,8 +200,6 @@ async fn a_resource_costs_its_objects_and_three_writes_and_then_nothing() {
     // The initial lists are over when a first resource is settled.
     bench.gadget("first", spec("1")).await;
     bench.settled("first", |_| true).await;
-    // Its own requests are over, too.
-    tokio::time::sleep(Duration::from_secs(2)).await;
     let mark = bench.cluster.audit_mark().await.expect("a mark");
     bench
         .gadget(
@@ -217,9 +215,6 @@ async fn a_resource_costs_its_objects_and_three_writes_and_then_nothing() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut requests = bench.requests(mark).await;
     requests.sort();
-    // Three objects, and three writes at most: the finalizer, and one or two of the status.
-    assert!(requests.len() <= 6, "{requests:?}");
-    requests.dedup();
     assert_eq!(
         requests,
         [
