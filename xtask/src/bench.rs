@@ -26,6 +26,7 @@ use self::crowd::{Crowd, OPERATED, PLAIN};
 use self::report::{Bare, Case, Complete, First, Machine, Report, Restart};
 use self::scenario::{OPERATOR, Scenario};
 use self::versions::{changed, versions};
+use crate::operator::BuildTarget;
 use crate::steps::{cargo, root, run as run_command};
 
 /// So often a start is measured; the figure is the middle one.
@@ -82,9 +83,10 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     if cfg!(debug_assertions) {
         return Err(run_optimised(options));
     }
-    let machine = machine()?;
+    let target = BuildTarget::find();
+    let machine = machine(&target)?;
     eprintln!("building {} …", OPERATOR.name);
-    let program = OPERATOR.build(true)?;
+    let program = OPERATOR.build_as_shipped(&target)?;
     let parts = match options.only.as_slice() {
         [] => Part::value_variants(),
         only => only,
@@ -161,7 +163,7 @@ fn run_optimised(options: &Bench) -> anyhow::Error {
     anyhow::Error::new(command.exec()).context("running cargo")
 }
 
-fn machine() -> Result<Machine> {
+fn machine(target: &BuildTarget) -> Result<Machine> {
     let load = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
     Ok(Machine {
         processors: std::thread::available_parallelism()?.get(),
@@ -170,6 +172,7 @@ fn machine() -> Result<Machine> {
             .next()
             .and_then(|load| load.parse().ok())
             .context("/proc/loadavg holds no number")?,
+        target: target.to_string(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Runs an operator as its Deployment would: with the manifests' service account, arguments and
 //! environment, only as a process of this machine instead of a pod.
 
+use std::fmt::{self, Display, Formatter};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,16 +38,12 @@ pub(crate) struct Running {
 impl Operator {
     /// Builds the program and says where it is.
     pub(crate) fn build(&self, release: bool) -> Result<PathBuf> {
-        let mut args = vec!["build", "--quiet", "--locked", "--package", self.name];
-        if release {
-            args.push("--release");
-        }
-        run(&mut cargo(&args))?;
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root().join("target"), PathBuf::from);
-        Ok(target
-            .join(if release { "release" } else { "debug" })
-            .join(self.name))
+        build(self.name, release, None)
+    }
+
+    /// Builds the program as its image has it, where this machine can, and says where it is.
+    pub(crate) fn build_as_shipped(&self, target: &BuildTarget) -> Result<PathBuf> {
+        build(self.name, true, target.option())
     }
 
     /// Applies everything of `config/NAME/VARIANT` but the Deployment, which is returned.
@@ -105,6 +102,69 @@ impl Operator {
             .context("starting sh")?;
         Ok(Running { child, log })
     }
+}
+
+/// What programs are built for that are to be as those of the images.
+pub(crate) enum BuildTarget {
+    /// Static, with musl: as the Dockerfile builds them.
+    Image(String),
+    /// For this machine, because what the other takes is not here.
+    Host,
+}
+
+impl BuildTarget {
+    /// The image's, where Rust's library for it and a C compiler are installed.
+    pub(crate) fn find() -> Self {
+        let image = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        let libraries = Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", &image])
+            .output()
+            .ok()
+            .and_then(|output| String::from_utf8(output.stdout).ok())
+            .is_some_and(|path| Path::new(path.trim()).is_dir());
+        let compiler = Command::new("musl-gcc").arg("--version").output().is_ok();
+        if libraries && compiler {
+            return Self::Image(image);
+        }
+        eprintln!(
+            "not the program of the image: `rustup target add {image}` and musl-gcc (Debian's \
+             musl-tools) are needed for that. This machine's is built instead."
+        );
+        Self::Host
+    }
+
+    fn option(&self) -> Option<&str> {
+        match self {
+            Self::Image(target) => Some(target),
+            Self::Host => None,
+        }
+    }
+}
+
+impl Display for BuildTarget {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(target) => write!(f, "{target}, as in the image"),
+            Self::Host => f.write_str("this machine, not as in the image"),
+        }
+    }
+}
+
+/// Builds the program of a package and says where it is.
+fn build(package: &str, release: bool, target: Option<&str>) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--quiet", "--locked", "--package", package]);
+    if release {
+        command.arg("--release");
+    }
+    if let Some(target) = target {
+        command.args(["--target", target]);
+    }
+    run(&mut command)?;
+    let mut built =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    built.extend(target);
+    built.push(if release { "release" } else { "debug" });
+    Ok(built.join(package))
 }
 
 impl Running {

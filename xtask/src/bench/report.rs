@@ -31,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) processors: usize,
     /// How busy it was in the minute before.
     pub(crate) load: f64,
+    /// What the program is built for.
+    pub(crate) target: String,
 }
 
 /// Some registries, created at once.
@@ -244,8 +246,8 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} processors, load {:.1} before the run",
-            self.machine.processors, self.machine.load
+            "{} processors, load {:.1} before the run; programs for {}",
+            self.machine.processors, self.machine.load, self.machine.target
         )?;
         for case in &self.cases {
             write!(f, "\n{case}")?;
@@ -514,6 +516,7 @@ mod tests {
         Machine {
             processors: 4,
             load: 0.5,
+            target: "this machine".to_owned(),
         }
     }
 
