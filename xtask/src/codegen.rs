@@ -12,10 +12,7 @@ use crate::steps::root;
 /// Every generated file: its path from the root of the workspace, and its content.
 fn generated() -> Result<Vec<(String, String)>> {
     let mut files = api::codegen::crd_yaml()?;
-    files.push((
-        api::codegen::REFERENCE.to_owned(),
-        api::codegen::reference_markdown(),
-    ));
+    files.extend(api::codegen::references());
     files.extend(model_registry_operator::rbac::manifests()?);
     Ok(files)
 }

@@ -16,8 +16,11 @@ pub mod exposure;
 pub mod modelregistry;
 pub mod rules;
 pub mod schema;
+pub mod trustyai;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
 use kube::CustomResourceExt;
 
 /// The definitions that an installation applies.
@@ -46,6 +49,23 @@ pub fn v1alpha1() -> CustomResourceDefinition {
 #[must_use]
 pub fn catalog() -> CustomResourceDefinition {
     schema::structural(catalog::v1alpha1::Catalog::crd())
+}
+
+/// The definition of TrustyAIService, stored as v1. v1alpha1 has the same schema: it says more than
+/// that of the Go operator and requires less, so that the API server converts one to the other by
+/// its label, with a webhook or without.
+#[must_use]
+pub fn trustyai() -> CustomResourceDefinition {
+    let mut crd = schema::structural(trustyai::v1::TrustyAIService::crd());
+    let older = crd.spec.versions.first().cloned();
+    crd.spec
+        .versions
+        .extend(older.map(|version| CustomResourceDefinitionVersion {
+            name: "v1alpha1".to_owned(),
+            storage: false,
+            ..version
+        }));
+    crd
 }
 
 /// The definition of AIHub. It belongs to an installation of its own.
