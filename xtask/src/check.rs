@@ -67,6 +67,7 @@ impl Checker {
 pub(crate) fn setup(full: bool) -> Result<()> {
     tools::ensure()?;
     tools::images()?;
+    tools::s3()?;
     DENY.ensure()?;
     TYPOS.ensure()?;
     if full {

@@ -27,7 +27,8 @@ use bytes::Bytes;
 use fakes::model_registry::ModelRegistry;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use servers::{Access, Server, bucket, content, files, put, registry};
+use servers::bucket::{KEY_ID, SECRET, bucket, link, put_all};
+use servers::{Access, Server, content, files, registry};
 use sha2::{Digest as _, Sha256};
 
 const MEGA: usize = 1_000_000;
@@ -97,10 +98,12 @@ async fn measure_case(program: &Path, bucket: &Server, case: &Case) -> Value {
     let all: Vec<Bytes> = (0..case.count)
         .map(|number| content(number as u64, case.size).into())
         .collect();
-    for (number, content) in all.iter().enumerate() {
-        let path = format!("models/{}/{number:03}.bin", case.name);
-        put(&bucket.address, &path, content.to_vec()).await;
-    }
+    let objects = all.iter().enumerate();
+    let objects = objects.map(|(number, content)| {
+        let key = format!("{}/{number:03}.bin", case.name);
+        (key, content.to_vec())
+    });
+    put_all(&bucket.address, objects).await;
     let digests: Vec<String> = all.iter().map(|content| digest(content)).collect();
     let mut rounds = Vec::new();
     // Each figure of a round is taken right after the other, so that all have the same machine.
@@ -141,12 +144,9 @@ async fn read_bare(address: &str, case: &Case) {
     });
     stream::iter(ranges)
         .for_each_concurrent(BARE, |(number, start, end)| {
+            let path = format!("{}/{number:03}.bin", case.name);
             let request = client
-                .get(format!(
-                    "http://{address}/models/{}/{number:03}.bin",
-                    case.name
-                ))
-                .header("authorization", servers::OWNER)
+                .get(link(address, &path))
                 .header("range", format!("bytes={start}-{}", end - 1));
             tokio::spawn(async move {
                 let mut answer = request.send().await.unwrap().error_for_status().unwrap();
@@ -249,8 +249,8 @@ fn command(program: &Path, models: &str, dir: &Path) -> Command {
         .env("MODEL_SYNC_MEMORY_BUDGET", format!("{BUDGET_MI}Mi"))
         .env("MODEL_SYNC_SOURCE_TYPE", "s3")
         .env("MODEL_SYNC_SOURCE_AWS_BUCKET", "models")
-        .env("MODEL_SYNC_SOURCE_AWS_ACCESS_KEY_ID", "AKIATEST")
-        .env("MODEL_SYNC_SOURCE_AWS_SECRET_ACCESS_KEY", "secret")
+        .env("MODEL_SYNC_SOURCE_AWS_ACCESS_KEY_ID", KEY_ID)
+        .env("MODEL_SYNC_SOURCE_AWS_SECRET_ACCESS_KEY", SECRET)
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(dir.join("log")).unwrap());
     command

@@ -11,35 +11,18 @@ mod servers;
 
 use std::sync::atomic::Ordering;
 
-use async_upload::settings::{Destination, Secret, Source, Transfer};
+use async_upload::oci::digest;
+use async_upload::settings::{Destination, LAYER_CAP, S3, Secret, Source, Transfer};
+use servers::bucket::{SECRET, bucket, object, open_to_all, put, put_all};
 use servers::front::{Trouble, front};
-use servers::{Access, OWNER, bucket, client, content, files, put, registry, run, s3, to_image};
-
-const SECRET: &str = "secret/key+with=signs";
-
-async fn object(address: &str, path: &str) -> Vec<u8> {
-    let answer = client()
-        .get(format!("http://{address}/models/{path}"))
-        .header("authorization", OWNER)
-        .send()
-        .await
-        .unwrap();
-    assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    answer.bytes().await.unwrap().to_vec()
-}
+use servers::{Access, content, files, registry, run, s3, to_image};
 
 #[tokio::test]
 async fn keys_of_every_kind_are_signed_for() {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
     let front = front(&bucket.address, Some(SECRET), |_, _| Trouble::None).await;
     let odd = "a b+c=d&e/ü ✓.bin";
-    let encoded = "a%20b%2Bc%3Dd%26e/%C3%BC%20%E2%9C%93.bin";
-    put(
-        &bucket.address,
-        &format!("models/m/{encoded}"),
-        b"odd".to_vec(),
-    )
-    .await;
+    put(&bucket.address, &format!("m/{odd}"), b"odd".to_vec()).await;
     let name = format!("{}/odd:v1", registry.address);
     let mut place = s3(&front.address, "m");
     place.credentials.as_mut().unwrap().session_token = Some(Secret::new("to/ken+="));
@@ -54,7 +37,7 @@ async fn keys_of_every_kind_are_signed_for() {
     assert_eq!(front.seen.refused.load(Ordering::Relaxed), 0);
 
     // One object, and a key that is wrong.
-    put(&bucket.address, "models/one/model.bin", b"one".to_vec()).await;
+    put(&bucket.address, "one/model.bin", b"one".to_vec()).await;
     place.key = "one/model.bin".to_owned();
     run(&to_image(Source::S3(place.clone()), &name, None))
         .await
@@ -73,9 +56,56 @@ async fn keys_of_every_kind_are_signed_for() {
 }
 
 #[tokio::test]
+async fn a_bucket_says_who_may_read_it() {
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    put(&bucket.address, "m/a b+c=d&e/ü ✓.bin", b"odd".to_vec()).await;
+    let name = format!("{}/who:v1", registry.address);
+    let place = s3(&bucket.address, "m");
+    let read = async |place: &S3| run(&to_image(Source::S3(place.clone()), &name, None)).await;
+    read(&place).await.unwrap();
+
+    let mut wrong = place.clone();
+    wrong.credentials.as_mut().unwrap().secret_access_key = Secret::new("wrong-secret");
+    let error = read(&wrong).await.unwrap_err();
+    assert!(error.cause.contains("SignatureDoesNotMatch"), "{error}");
+    assert!(!error.retriable);
+    let mut stale = place.clone();
+    stale.credentials.as_mut().unwrap().session_token = Some(Secret::new("stale"));
+    let error = read(&stale).await.unwrap_err();
+    assert!(error.cause.contains("InvalidToken"), "{error}");
+    assert!(!error.retriable);
+
+    let mut anonymous = place;
+    anonymous.credentials = None;
+    let error = read(&anonymous).await.unwrap_err();
+    assert!(error.cause.contains("AccessDenied"), "{error}");
+    open_to_all(&bucket.address).await;
+    read(&anonymous).await.unwrap();
+    assert_eq!(files(&name)[0].0, "models/a b+c=d&e/ü ✓.bin");
+}
+
+#[tokio::test]
+async fn a_listing_of_several_pages_is_read_to_its_end() {
+    const OBJECTS: usize = 1005;
+    let (registry, bucket) = (registry(&Access::default()), bucket().await);
+    let number = |number: usize| number.to_string().into_bytes();
+    let objects = (0..OBJECTS).map(|place| (format!("m/{place:04}"), number(place)));
+    put_all(&bucket.address, objects).await;
+    let name = format!("{}/pages:v1", registry.address);
+    let source = Source::S3(s3(&bucket.address, "m"));
+    let outcome = run(&to_image(source, &name, None)).await.unwrap();
+    assert_eq!(outcome.files.len(), OBJECTS);
+    assert!(outcome.layers <= LAYER_CAP, "{}", outcome.layers);
+    for (place, file) in outcome.files.iter().enumerate() {
+        assert_eq!(file.path, format!("{place:04}"));
+        assert_eq!(format!("sha256:{}", file.sha256), digest(&number(place)));
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_changes_is_noticed() {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
-    put(&bucket.address, "models/m/w.bin", content(1, 9 << 20)).await;
+    put(&bucket.address, "m/w.bin", content(1, 9 << 20)).await;
     let server = bucket.address.clone();
     // The second range finds another version.
     let front = front(&bucket.address, None, move |_, line| {
@@ -83,7 +113,7 @@ async fn an_object_that_changes_is_noticed() {
             let server = server.clone();
             let put = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
-                runtime.block_on(put(&server, "models/m/w.bin", content(2, 9 << 20)));
+                runtime.block_on(put(&server, "m/w.bin", content(2, 9 << 20)));
             });
             put.join().unwrap();
         }
@@ -116,9 +146,9 @@ async fn a_bucket_is_a_destination() {
     })
     .await;
     let (large, small) = (content(3, (20 << 20) + 5), content(4, 1000));
-    put(&bucket.address, "models/m/big/weights.bin", large.clone()).await;
-    put(&bucket.address, "models/m/config.json", small.clone()).await;
-    put(&bucket.address, "models/m/empty", Vec::new()).await;
+    put(&bucket.address, "m/big/weights.bin", large.clone()).await;
+    put(&bucket.address, "m/config.json", small.clone()).await;
+    put(&bucket.address, "m/empty", Vec::new()).await;
     let mut transfer = to_bucket(
         Source::S3(s3(&front.address, "m")),
         &front.address,

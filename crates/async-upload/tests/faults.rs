@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use async_upload::settings::Source;
 use futures::StreamExt as _;
+use servers::bucket::{bucket, put, put_all};
 use servers::front::{Trouble, front};
-use servers::{Access, bucket, content, exists, files, put, registry, run, s3, to_image};
+use servers::{Access, content, exists, files, registry, run, s3, to_image};
 
 const SIZE: usize = 16 << 20;
 
@@ -47,8 +48,8 @@ fn trouble(seed: u64) -> impl Fn(u64, &str) -> Trouble {
 async fn break_everything(seeds: std::ops::Range<u64>) -> (usize, u64) {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
     let weights = content(9, SIZE);
-    put(&bucket.address, "models/m/weights.bin", weights.clone()).await;
-    put(&bucket.address, "models/m/config.json", b"{}".to_vec()).await;
+    put(&bucket.address, "m/weights.bin", weights.clone()).await;
+    put(&bucket.address, "m/config.json", b"{}".to_vec()).await;
     let expected = [
         ("models/config.json".to_owned(), b"{}".to_vec()),
         ("models/weights.bin".to_owned(), weights),
@@ -134,17 +135,12 @@ async fn after_any_of_twenty_kills_the_next_run_goes_on() {
 
 async fn kill_and_go_on(kills: std::ops::Range<u64>) {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
-    let mut expected = Vec::new();
-    for number in 0..FILES {
-        let content = content(100 + number, FILE);
-        put(
-            &bucket.address,
-            &format!("models/m/{number:02}.bin"),
-            content.clone(),
-        )
-        .await;
-        expected.push((format!("models/{number:02}.bin"), content));
-    }
+    let content = |number| content(100 + number, FILE);
+    let objects = (0..FILES).map(|number| (format!("m/{number:02}.bin"), content(number)));
+    put_all(&bucket.address, objects).await;
+    let expected: Vec<_> = (0..FILES)
+        .map(|number| (format!("models/{number:02}.bin"), content(number)))
+        .collect();
     let total = FILES * FILE as u64;
     let mut resumed = 0;
     let (count, mut most) = (kills.end - kills.start, 0);

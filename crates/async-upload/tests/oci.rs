@@ -13,19 +13,18 @@ use std::path::Path;
 
 use async_upload::settings::{Destination, OciAuth, OciImage, Secret, Source, Tls, Transfer};
 use async_upload::transfer::Phase;
-use servers::{
-    Access, base, bucket, content, crane, crane_json, files, put, registry, run, s3, to_image,
-};
+use servers::bucket::{bucket, put};
+use servers::{Access, base, content, crane, crane_json, files, registry, run, s3, to_image};
 
 #[tokio::test]
 async fn objects_of_a_bucket_become_an_image() {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
     let (small, large) = (content(1, 5), content(2, 9_500_001));
-    put(&bucket.address, "models/m/config.json", small.clone()).await;
-    put(&bucket.address, "models/m/sub/config.json", b"{}".to_vec()).await;
-    put(&bucket.address, "models/m/weights.bin", large.clone()).await;
-    put(&bucket.address, "models/m/empty", Vec::new()).await;
-    put(&bucket.address, "models/m-2/evil.txt", b"evil".to_vec()).await;
+    put(&bucket.address, "m/config.json", small.clone()).await;
+    put(&bucket.address, "m/sub/config.json", b"{}".to_vec()).await;
+    put(&bucket.address, "m/weights.bin", large.clone()).await;
+    put(&bucket.address, "m/empty", Vec::new()).await;
+    put(&bucket.address, "m-2/evil.txt", b"evil".to_vec()).await;
     let base = base(&registry.address, &["linux/amd64", "linux/arm64"]);
     let name = format!("{}/org/model:v1", registry.address);
 
@@ -78,7 +77,7 @@ async fn objects_of_a_bucket_become_an_image() {
 #[tokio::test]
 async fn nothing_to_move_is_an_error() {
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
-    put(&bucket.address, "models/m-2/evil.txt", b"evil".to_vec()).await;
+    put(&bucket.address, "m-2/evil.txt", b"evil".to_vec()).await;
     let name = format!("{}/org/model:v1", registry.address);
     let transfer = to_image(Source::S3(s3(&bucket.address, "m")), &name, None);
     let error = run(&transfer).await.unwrap_err();

@@ -74,6 +74,14 @@ const COSIGN: Module = Module {
     ldflags: "-s -w",
 };
 
+const S3: Module = Module {
+    name: "s3",
+    go_mod: include_str!("../tools/s3/go.mod"),
+    go_sum: include_str!("../tools/s3/go.sum"),
+    tools_go: include_str!("../tools/s3/tools.go"),
+    ldflags: "-s -w",
+};
+
 /// Name, module and package of a tool.
 type Tool = (&'static str, &'static Module, &'static str);
 
@@ -248,15 +256,23 @@ pub fn images() -> Result<Images, Error> {
     })
 }
 
+/// `versitygw`, a server of buckets in a directory. It checks signatures, conditions and the rules
+/// of multipart uploads, and shares no code with what it checks.
+pub fn s3() -> Result<PathBuf, Error> {
+    let package = "github.com/versity/versitygw/cmd/versitygw";
+    alone(("versitygw", &S3, package))
+}
+
 /// `cosign`, which verifies signatures of images. It is large and only slow tests need it.
 pub fn cosign() -> Result<PathBuf, Error> {
+    let package = "github.com/sigstore/cosign/v3/cmd/cosign";
+    alone(("cosign", &COSIGN, package))
+}
+
+/// The one program of a module.
+fn alone(tool: Tool) -> Result<PathBuf, Error> {
     let cache = cache_dir()?;
-    let program = COSIGN.directory(&cache).join("cosign");
-    let tool = (
-        "cosign",
-        &COSIGN,
-        "github.com/sigstore/cosign/v3/cmd/cosign",
-    );
+    let program = tool.1.directory(&cache).join(tool.0);
     build_missing(&cache, &[tool], |_| program.clone())?;
     Ok(program)
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusty_s3::Method;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::bucket::sign;
 
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,7 @@ async fn serve(
         client.write_all(answer.as_bytes()).await?;
         return client.shutdown().await;
     }
+    let line = without_token(line, headers).unwrap_or_else(|| line.to_owned());
     let mut server = TcpStream::connect(server).await?;
     // One request for each connection, so that each has its own trouble.
     server
@@ -154,6 +158,39 @@ async fn serve(
         ended = up => ended,
         ended = down => ended,
     }
+}
+
+/// The request line of a presigned request with a session token, signed by the bucket's owner
+/// instead: the server behind knows no sessions.
+fn without_token(line: &str, headers: &str) -> Option<String> {
+    let mut words = line.split(' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let method = match method {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "PUT" => Method::Put,
+        "POST" => Method::Post,
+        "DELETE" => Method::Delete,
+        _ => return None,
+    };
+    let host = headers.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("host").then_some(value.trim())
+    })?;
+    let url = url::Url::parse(&format!("http://{host}{target}")).ok()?;
+    let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    if !query.iter().any(|(name, _)| name == "X-Amz-Security-Token") {
+        return None;
+    }
+    let mut query: Vec<(&str, &str)> = query
+        .iter()
+        .filter(|(name, _)| !name.starts_with("X-Amz-"))
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    query.sort_unstable();
+    let signed = sign(method, url.clone(), &query);
+    let target = &signed[url::Position::BeforePath..];
+    Some(format!("{} {target} {version}", line.split(' ').next()?))
 }
 
 /// Whether a presigned request is signed with `secret`, by the rules of AWS's Signature Version 4.

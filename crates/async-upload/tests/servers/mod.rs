@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod bucket;
 pub mod front;
 pub mod web;
 
@@ -42,7 +43,14 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn start(port: u16, dir: TempDir, program: &Path, arguments: &[&str]) -> Server {
+/// Starts a program that listens on `port`.
+fn start(
+    port: u16,
+    dir: TempDir,
+    program: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> Server {
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
     let shell = Command::new("sh")
         .args(["-c", "\"$@\" & cat >/dev/null; kill $!; wait", "sh"])
@@ -51,7 +59,7 @@ fn start(port: u16, dir: TempDir, program: &Path, arguments: &[&str]) -> Server 
         .stdin(Stdio::piped())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
-        .env("OTEL_TRACES_EXPORTER", "none")
+        .envs(environment.iter().copied())
         .spawn()
         .unwrap();
     let address = format!("127.0.0.1:{port}");
@@ -110,38 +118,14 @@ pub fn registry(access: &Access) -> Server {
     let path = dir.path().join("config.yml");
     std::fs::write(&path, config).unwrap();
     let program = cluster::tools::images().unwrap().registry;
-    start(port, dir, &program, &["serve", path.to_str().unwrap()])
-}
-
-/// A bucket called `models` on a server that knows S3.
-pub async fn bucket() -> Server {
-    let bin = cluster::tools::python("moto", &["moto[server]==5.2.1"]).unwrap();
-    let port = free_port();
-    let server = start(
+    let quiet = [("OTEL_TRACES_EXPORTER", "none")];
+    start(
         port,
-        TempDir::new().unwrap(),
-        &bin.join("moto_server"),
-        &["-H", "127.0.0.1", "-p", &port.to_string()],
-    );
-    put(&server.address, "models", Vec::new()).await;
-    server
-}
-
-/// Who the bucket belongs to. The server does not verify it; the front does.
-pub const OWNER: &str = "AWS4-HMAC-SHA256 Credential=AKIATEST/20260101/us-east-1/s3/aws4_request, \
-                         SignedHeaders=host, Signature=0";
-
-/// Stores an object (or makes a bucket).
-pub async fn put(address: &str, path: &str, content: Vec<u8>) {
-    client()
-        .put(format!("http://{address}/{path}"))
-        .header("authorization", OWNER)
-        .body(content)
-        .send()
-        .await
-        .unwrap()
-        .error_for_status()
-        .unwrap();
+        dir,
+        &program,
+        &quiet,
+        &["serve", path.to_str().unwrap()],
+    )
 }
 
 pub fn client() -> reqwest::Client {
@@ -170,8 +154,8 @@ pub fn s3(address: &str, key: &str) -> S3 {
         key: key.to_owned(),
         region: None,
         credentials: Some(S3Credentials {
-            access_key_id: Secret::new("AKIATEST"),
-            secret_access_key: Secret::new("secret/key+with=signs"),
+            access_key_id: Secret::new(bucket::KEY_ID),
+            secret_access_key: Secret::new(bucket::SECRET),
             session_token: None,
         }),
         addressing: Addressing::Auto,

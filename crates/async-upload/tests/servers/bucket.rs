@@ -1,0 +1,127 @@
+//! A bucket called `models`, on a server that checks signatures, and what tests do with it.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rusty_s3::{Credentials, Method, S3Action as _, UrlStyle};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{Server, client, free_port, start};
+
+/// Whose bucket it is.
+pub const KEY_ID: &str = "AKIATEST";
+/// Signs requests to it. Its characters are those that must be encoded.
+pub const SECRET: &str = "secret/key+with=signs";
+
+const NAME: &str = "models";
+const REGION: &str = "us-east-1";
+/// Longer than any test takes.
+const SIGNED_FOR: Duration = Duration::from_hours(1);
+
+/// Starts a server with an empty bucket.
+pub async fn bucket() -> Server {
+    let dir = TempDir::new().unwrap();
+    let place = |name: &str| {
+        let place = dir.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        place.display().to_string()
+    };
+    // Metadata in files of their own: not every file system has extended attributes.
+    let (metadata, objects) = (place("metadata"), place("objects"));
+    let environment = [("ROOT_ACCESS_KEY", KEY_ID), ("ROOT_SECRET_KEY", SECRET)];
+    let program = cluster::tools::s3().unwrap();
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let arguments = [
+        "--port",
+        &address,
+        "--keep-alive",
+        "posix",
+        "--sidecar",
+        &metadata,
+        &objects,
+    ];
+    let server = start(port, dir, &program, &environment, &arguments);
+    let (bucket, owner) = place_of(&server.address);
+    let url = bucket.create_bucket(&owner).sign(SIGNED_FOR);
+    send(client().put(url)).await;
+    server
+}
+
+fn place_of(address: &str) -> (rusty_s3::Bucket, Credentials) {
+    let endpoint: Url = format!("http://{address}").parse().unwrap();
+    let bucket = rusty_s3::Bucket::new(endpoint, UrlStyle::Path, NAME, REGION).unwrap();
+    (bucket, Credentials::new(KEY_ID, SECRET))
+}
+
+async fn send(request: reqwest::RequestBuilder) -> reqwest::Response {
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    if status.is_success() {
+        return answer;
+    }
+    panic!("{status}: {}", answer.text().await.unwrap_or_default());
+}
+
+/// Stores an object.
+pub async fn put(address: &str, key: &str, content: Vec<u8>) {
+    put_all(address, [(key.to_owned(), content)]).await;
+}
+
+/// Stores objects, some at a time.
+pub async fn put_all(address: &str, objects: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    let (bucket, owner) = place_of(address);
+    let (bucket, owner, client) = (&bucket, &owner, &client());
+    futures::stream::iter(objects)
+        .for_each_concurrent(8, |(key, content)| async move {
+            let url = bucket.put_object(Some(owner), &key).sign(SIGNED_FOR);
+            send(client.put(url).body(content)).await;
+        })
+        .await;
+}
+
+/// Where an object can be read, for a while, without keys.
+pub fn link(address: &str, key: &str) -> Url {
+    let (bucket, owner) = place_of(address);
+    bucket.get_object(Some(&owner), key).sign(SIGNED_FOR)
+}
+
+/// The content of an object.
+pub async fn object(address: &str, key: &str) -> Vec<u8> {
+    let answer = send(client().get(link(address, key))).await;
+    answer.bytes().await.unwrap().to_vec()
+}
+
+/// Lets everybody list and read, without keys.
+pub async fn open_to_all(address: &str) {
+    let (bucket, _) = place_of(address);
+    let policy = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:ListBucket", "s3:GetObject"],
+            "Resource": [format!("arn:aws:s3:::{NAME}"), format!("arn:aws:s3:::{NAME}/*")],
+        }],
+    });
+    let url = bucket.base_url().clone();
+    let url = sign(Method::Put, url, &[("policy", "")]);
+    send(client().put(url).json(&policy)).await;
+}
+
+/// Signs a request of the bucket's owner. `query` is decoded and sorted.
+pub fn sign(method: Method, url: Url, query: &[(&str, &str)]) -> Url {
+    rusty_s3::signing::sign(
+        &jiff::Timestamp::now(),
+        method,
+        url,
+        KEY_ID,
+        SECRET,
+        None,
+        REGION,
+        SIGNED_FOR.as_secs(),
+        query.iter().copied(),
+        std::iter::empty(),
+    )
+}
