@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use oci_spec::distribution::Reference;
 use url::Url;
+
+use crate::oci::Reference;
 
 /// A value that no log shows. `Debug` and `Display` print `***`.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::distribution::Reference;
 use url::Url;
 
 use super::credentials::{Directory, DockerConfig};
 use super::{Environment, Error, Loading};
 use crate::cli::{DestinationType, SourceType};
+use crate::oci::Reference;
 use crate::settings::{
     Addressing, Destination, Hf, Http, OciAuth, OciDestination, OciImage, S3, S3Credentials,
     Secret, Source, Tls,

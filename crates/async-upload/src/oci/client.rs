@@ -208,7 +208,7 @@ impl Repository {
 
     /// HTTPS, or what answers where certificates are not looked at.
     async fn find(&self) -> Result<Url, Failure> {
-        let registry = self.shared.image.reference.resolve_registry();
+        let registry = self.shared.image.reference.host();
         let at = |scheme: &str| {
             Url::parse(&format!("{scheme}://{registry}/v2/")).map_err(|error| {
                 Failure::lasting(

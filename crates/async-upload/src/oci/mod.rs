@@ -4,6 +4,7 @@ mod auth;
 mod blob;
 mod client;
 pub mod image;
+mod reference;
 mod referrers;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub use client::{Manifest, Repository};
+pub use reference::{NotAReference, Reference};
 
 /// Media types that this crate reads or writes.
 pub mod media {
