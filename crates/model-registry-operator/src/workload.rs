@@ -2,26 +2,14 @@
 
 mod live;
 pub(crate) mod pods;
+mod told;
 
-use conditions::{ConditionType, condition_type};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// Whether the workload can be used.
-pub const AVAILABLE: ConditionType = condition_type!("Available");
-
-/// [`AVAILABLE`] as it was told.
-pub(crate) fn told(conditions: &[Condition]) -> Option<&Condition> {
-    let mut told = conditions.iter();
-    told.find(|condition| condition.type_ == AVAILABLE.as_str())
-}
-
-/// What a user reads while everything goes its way. It stays the same from the first pass to the
-/// last, so that a workload that starts costs one status write. Dashboards look for the word
-/// `ContainerCreating` in it.
-pub const STARTING: &str = "Deployment is unavailable: pods are starting or not yet behind the Service (ContainerCreating)";
+pub(crate) use told::told;
+pub use told::{AVAILABLE, STARTING};
 
 /// What there is of a workload: a Deployment behind a Service, and the database it waits for.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! What the user is told. A pure function: with nothing changing it says the same.
 
 use api::catalog::v1alpha1::{Catalog as Resource, CatalogStatus};
-use conditions::{Status, Wanted, carry_over, ready, reason};
+use conditions::{Status, Wanted, carry_over, reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use runtime::component::{Attempt, Failure, Note};
@@ -10,7 +10,7 @@ use runtime::told::{Bad, UNAVAILABLE};
 
 use super::{Catalog, names};
 use crate::registry::status::SPEC_WARNINGS;
-use crate::workload::{self, AVAILABLE, Availability, Live, Progress, STARTING, Workload, pods};
+use crate::workload::{self, Live, pods};
 
 /// Whose an object of a taken name is, and what to do.
 const FOREIGN: &str = "somebody else; delete it, or move the catalog to another namespace";
@@ -37,24 +37,24 @@ pub fn status<I: Inputs>(
             ..previous
         };
     }
-    let available = match attempt
+    let told = workload::told(&previous.conditions);
+    let live = Live::of(
+        attempt,
+        inputs,
+        resource.namespace().as_deref(),
+        (names::CATALOG, names::POSTGRES),
+        told,
+    );
+    let workload = workload::workload(&live);
+    let bad = attempt
         .undone(|_, _| true, FOREIGN)
-        .or_else(|| down(resource, attempt, &previous, inputs))
-    {
-        Some(Bad { reason, message }) => Wanted::new(AVAILABLE, Status::False, reason, message),
-        None => Wanted::new(
-            AVAILABLE,
-            Status::True,
-            reason!("DeploymentAvailable"),
-            "Deployment is available",
-        ),
-    };
-    let ready = ready(&[&available], generation);
-    let mut wanted = vec![ready, available];
+        .or_else(|| Some(down(&live, workload.down(told)?)));
+    let available = workload.available(bad, told);
+    let mut wanted = vec![workload.ready(&[&available]), available];
     wanted.extend(warnings(attempt));
     wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
-        condition.observed_generation = Some(generation);
+        condition.observed_generation.get_or_insert(generation);
     }
     CatalogStatus {
         conditions: carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
@@ -64,30 +64,8 @@ pub fn status<I: Inputs>(
     }
 }
 
-/// The workload does not do what it should.
-fn down<I: Inputs>(
-    resource: &Resource,
-    attempt: &Attempt<'_, Catalog>,
-    previous: &CatalogStatus,
-    inputs: &I,
-) -> Option<Bad> {
-    let live = Live::of(
-        attempt,
-        inputs,
-        resource.namespace().as_deref(),
-        (names::CATALOG, names::POSTGRES),
-        workload::told(&previous.conditions),
-    );
-    let Workload {
-        availability,
-        progress,
-        ..
-    } = workload::workload(&live);
-    let message = match availability {
-        Availability::Up if matches!(progress, Progress::Settled) => return None,
-        Availability::Up | Availability::Undecided | Availability::Starting => STARTING.to_owned(),
-        Availability::Down(message) => message,
-    };
+/// The workload cannot be used. A pod says more of it than its Deployment.
+fn down(live: &Live, message: &str) -> Bad {
     let misconfigured = live
         .pods
         .iter()
@@ -95,9 +73,9 @@ fn down<I: Inputs>(
         .find_map(waiting);
     let (reason, message) = match misconfigured {
         Some(message) => (reason!("ConfigurationError"), message),
-        None => (UNAVAILABLE, message),
+        None => (UNAVAILABLE, message.to_owned()),
     };
-    Some(Bad { reason, message })
+    Bad { reason, message }
 }
 
 /// A container that waits for something that does not come by itself.

@@ -6,8 +6,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::kind::{DEPLOYMENT, ENDPOINT_SLICE, POD};
+use resources::merge;
 use runtime::component::{Attempt, Component};
 use runtime::inputs::Inputs;
+use serde_json::Value;
 
 use super::{Live, STARTING};
 
@@ -40,12 +42,33 @@ impl Live {
             postgres_pods,
             postgres: deployment(postgres),
             slices,
-            changed: false,
+            changed: changes_pods(attempt, inputs, namespace, name),
             port: None,
             was_starting: told
                 .is_none_or(|told| told.status == "False" && told.message == STARTING),
         }
     }
+}
+
+/// Whether this pass has written another pod template than the one that is known.
+fn changes_pods<C: Component, I: Inputs>(
+    attempt: &Attempt<'_, C>,
+    inputs: &I,
+    namespace: Option<&str>,
+    name: &str,
+) -> bool {
+    let template = |object: &Value| object.pointer("/spec/template").cloned();
+    let mut updated = attempt.outcome.updated.iter();
+    let written = updated.any(|target| target.kind == DEPLOYMENT && target.name == name);
+    let known = inputs.child(DEPLOYMENT, namespace, name);
+    let planned = attempt.plan.and_then(|plan| plan.get(DEPLOYMENT, name));
+    let (Some(known), Some(planned)) = (
+        known.as_ref().and_then(template),
+        planned.and_then(|planned| template(&planned.body)),
+    ) else {
+        return false;
+    };
+    written && !merge::contains(&known, &planned)
 }
 
 fn labelled(object: &impl ResourceExt, key: &str, value: &str) -> bool {

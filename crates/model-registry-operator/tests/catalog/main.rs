@@ -12,6 +12,7 @@
 #[path = "../compat/differences.rs"]
 #[expect(dead_code, reason = "shared: the list of registries is another file")]
 mod differences;
+mod disturbed;
 mod installation;
 #[path = "../compat/normalise.rs"]
 mod normalise;
@@ -21,3 +22,7 @@ mod process;
 mod recorded;
 mod rules;
 mod server;
+mod told;
+#[path = "../common/wire.rs"]
+#[expect(dead_code, reason = "shared: other tests kill operators")]
+mod wire;

@@ -19,21 +19,22 @@ use serde_json::{Value, json};
 use crate::offline::component;
 use crate::process::{Running, free_port, lead_to};
 
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The garbage collector notices a new CustomResourceDefinition within 30 s.
 const COLLECTED: Duration = Duration::from_secs(90);
 const ACCOUNT: (&str, &str) = (
     "model-catalog-operator-system",
     "catalog-controller-manager",
 );
-const CATALOG: Kind = Kind::namespaced("aihub.opendatahub.io", "v1alpha1", "Catalog", "catalogs");
+pub(crate) const CATALOG: Kind =
+    Kind::namespaced("aihub.opendatahub.io", "v1alpha1", "Catalog", "catalogs");
 
 /// A cluster of its own with the overlay installed and the program running.
-struct World {
+pub(crate) struct World {
     cluster: Cluster,
     client: Client,
     namespace: String,
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
     env: Vec<(&'static str, &'static str)>,
     port: u16,
     operator: Option<Running>,
@@ -44,7 +45,7 @@ fn root() -> PathBuf {
 }
 
 impl World {
-    async fn start(platform: Platform, env: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn start(platform: Platform, env: &[(&'static str, &'static str)]) -> Self {
         let overlay = root().join("config/model-registry-operator/overlays/catalog");
         let crd = overlay.join("aihub.opendatahub.io_catalogs.yaml");
         let cluster = Cluster::start(&Options {
@@ -78,7 +79,7 @@ impl World {
         world
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let component = component(&self.env);
         let beside = Beside {
             webhooks: Some(webhook::webhooks(component.config.clone())),
@@ -88,7 +89,7 @@ impl World {
         self.operator = Some(Running::start(component, beside, &self.kubeconfig, &flags));
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(operator) = self.operator.take() {
             operator.stop();
         }
@@ -108,19 +109,19 @@ impl World {
         }
     }
 
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         let namespaced = kind.scope == resources::Scope::Namespaced;
         self.of(kind, namespaced.then_some(self.namespace.as_str()))
     }
 
-    async fn apply(&self, object: Value) {
+    pub(crate) async fn apply(&self, object: Value) {
         cluster::apply_yaml(&self.client, &self.namespace, &object.to_string())
             .await
             .unwrap();
     }
 
     /// Applies the sample as soon as the webhook answers.
-    async fn sample(&self) {
+    pub(crate) async fn sample(&self) {
         let folder = root().join("samples/model-registry/catalog");
         let folder = folder.to_str().unwrap();
         eventually("the sample is applied", SOON, || async {
@@ -132,7 +133,7 @@ impl World {
         .unwrap();
     }
 
-    async fn available(&self, status: &str) -> Value {
+    pub(crate) async fn available(&self, status: &str) -> Value {
         let api = self.api(CATALOG);
         eventually(
             &format!("Available={status}"),
@@ -161,7 +162,7 @@ impl World {
         .unwrap()
     }
 
-    async fn until(
+    pub(crate) async fn until(
         &self,
         kind: Kind,
         name: &str,
@@ -201,7 +202,7 @@ impl World {
     }
 
     /// Names and versions of the objects of the namespace.
-    async fn versions(&self, kinds: &[Kind]) -> Vec<(String, Option<String>)> {
+    pub(crate) async fn versions(&self, kinds: &[Kind]) -> Vec<(String, Option<String>)> {
         let mut found = Vec::new();
         for &kind in kinds {
             let list = self.api(kind).list(&ListParams::default()).await.unwrap();
@@ -212,7 +213,7 @@ impl World {
     }
 
     /// Deletes every child, one after the other: each comes back.
-    async fn every_child_returns(&self, kinds: &[Kind]) {
+    pub(crate) async fn every_child_returns(&self, kinds: &[Kind]) {
         for &kind in kinds {
             let api = self.api(kind);
             let list = api.list(&ListParams::default()).await.unwrap();
@@ -281,7 +282,7 @@ impl World {
     }
 }
 
-const EVERYWHERE: &[Kind] = &[
+pub(crate) const EVERYWHERE: &[Kind] = &[
     SERVICE_ACCOUNT,
     CONFIG_MAP,
     SECRET,

@@ -17,4 +17,5 @@ mod scenario;
 mod seed;
 mod stage;
 mod state;
+#[path = "../common/wire.rs"]
 mod wire;

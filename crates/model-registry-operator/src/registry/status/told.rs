@@ -1,7 +1,7 @@
 //! The conditions, each of what the attempt, the spec and the cluster say.
 
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistryStatus};
-use conditions::{READY, Status, Wanted, ready, reason};
+use conditions::{Status, Wanted, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::Kind;
@@ -17,8 +17,8 @@ use runtime::told::{Bad, UNAVAILABLE};
 use super::super::validate::{LeftData, Validated};
 use super::super::{Registry, names};
 use super::proxy::Program;
-use super::{AVAILABLE, DATABASE_CONFIG_VALID, PROGRESSING, SPEC_WARNINGS, proxy, route, ways};
-use crate::workload::{self, Availability, Live, Progress, STARTING, Workload};
+use super::{DATABASE_CONFIG_VALID, PROGRESSING, SPEC_WARNINGS, proxy, route, ways};
+use crate::workload::{self, Live, Progress, Workload};
 
 /// Whose an object of a taken name is, and what to do.
 pub(super) const FOREIGN: &str = "somebody else; delete it or name the registry otherwise";
@@ -34,18 +34,14 @@ pub(super) struct View<'a> {
 impl View<'_> {
     pub(super) fn conditions<I: Inputs>(&self, inputs: &I) -> Vec<Wanted> {
         let live = self.live(inputs);
-        let Workload {
-            availability,
-            progress,
-            held_up,
-        } = workload::workload(&live);
+        let workload = workload::workload(&live);
         let bad = self
             .attempt
             .undone(
                 |target, missing| is_essential(target.kind, missing) && !self.is_beside(target),
                 FOREIGN,
             )
-            .or_else(|| self.down(&availability));
+            .or_else(|| self.down(&workload));
         let proxies = [proxy::KUBE_RBAC, proxy::OAUTH]
             .map(|program| self.proxy(program, inputs, &live, bad.as_ref()));
         let mesh = self.mesh(inputs, &live, bad.as_ref());
@@ -57,31 +53,16 @@ impl View<'_> {
                 reason: way.reason,
                 message: way.message.clone(),
             });
-        let available = match bad.or(unreached) {
-            Some(Bad { reason, message }) => Wanted::new(AVAILABLE, Status::False, reason, message),
-            None if availability == Availability::Undecided => self.as_told(),
-            None => usable(),
-        };
+        let available = workload.available(bad.or(unreached), self.told());
         let database = self.database();
         let parts: Vec<&Wanted> = [&available]
             .into_iter()
             .chain(&ways_in)
             .chain(&database)
             .collect();
-        let ready = match rolling(&progress, held_up) {
-            // Older pods serve: whoever waits for this edit waits on.
-            Some(Bad { reason, message })
-                if parts.iter().all(|part| part.status == Status::True) =>
-            {
-                Wanted::new(READY, Status::False, reason, message)
-            }
-            _ => Wanted {
-                observed_generation: None,
-                ..ready(&parts, 0)
-            },
-        };
-        let progressing =
-            (live.deployment.is_some() || self.validated.is_some()).then(|| progressing(progress));
+        let ready = workload.ready(&parts);
+        let progressing = (live.deployment.is_some() || self.validated.is_some())
+            .then(|| progressing(workload.progress));
         let rest = [
             Some(available),
             database,
@@ -98,30 +79,14 @@ impl View<'_> {
             .collect()
     }
 
-    /// `Available` as it was told before the Deployment changed, of the generation that it was told
-    /// of: neither False, as older pods serve, nor said of an edit that nobody has looked at.
-    fn as_told(&self) -> Wanted {
-        Wanted {
-            observed_generation: self.told().and_then(|told| told.observed_generation),
-            ..usable()
-        }
-    }
-
     pub(super) fn told(&self) -> Option<&Condition> {
         workload::told(&self.previous.conditions)
     }
 
     /// The workload does not do what it should. What the spec refers to and is not there is said
     /// first: pods only say that they wait.
-    fn down(&self, availability: &Availability) -> Option<Bad> {
-        let message = match availability {
-            Availability::Up => return None,
-            Availability::Undecided if self.told().is_some_and(|told| told.status == "True") => {
-                return None;
-            }
-            Availability::Undecided | Availability::Starting => STARTING.to_owned(),
-            Availability::Down(message) => message.clone(),
-        };
+    fn down(&self, workload: &Workload) -> Option<Bad> {
+        let message = workload.down(self.told())?.to_owned();
         let troubles = self
             .validated
             .map(|validated| validated.troubles.as_slice())
@@ -279,30 +244,6 @@ impl View<'_> {
             )
         })
     }
-}
-
-fn usable() -> Wanted {
-    let message = "Deployment is available";
-    Wanted::new(
-        AVAILABLE,
-        Status::True,
-        reason!("DeploymentAvailable"),
-        message,
-    )
-}
-
-/// Why the registry is not yet what is asked for, though it can be used.
-fn rolling(progress: &Progress, held_up: Option<String>) -> Option<Bad> {
-    let (reason, message) = match progress {
-        Progress::Settled => return None,
-        Progress::Creating | Progress::Updating => (
-            reason!("UpdatingDeployment"),
-            "older pods serve until those of this generation do",
-        ),
-        Progress::Stalled(message) => (reason!("ProgressDeadlineExceeded"), message.as_str()),
-    };
-    let message = held_up.unwrap_or_else(|| message.to_owned());
-    Some(Bad { reason, message })
 }
 
 fn progressing(progress: Progress) -> Wanted {

@@ -54,8 +54,9 @@ struct Inner {
 }
 
 impl Wire {
-    /// Opens a wire to the API server, as the user of `client`.
+    /// Opens a wire to the API server, as the user of `client` and in its namespace.
     pub(crate) async fn open(client: Client) -> Self {
+        let namespace = client.default_namespace().to_owned();
         let inner = Arc::new(Inner {
             client,
             writes: AtomicU64::new(0),
@@ -77,7 +78,7 @@ impl Wire {
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
             inner,
-            kubeconfig: kubeconfig(address),
+            kubeconfig: kubeconfig(address, &namespace),
         }
     }
 
@@ -135,12 +136,12 @@ impl Wire {
     }
 }
 
-fn kubeconfig(address: SocketAddr) -> PathBuf {
+fn kubeconfig(address: SocketAddr, namespace: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}", address.port()));
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: wire, \
           clusters: [{{name: wire, cluster: {{server: 'http://{address}'}}}}], \
-          contexts: [{{name: wire, context: {{cluster: wire, user: wire}}}}], \
+          contexts: [{{name: wire, context: {{cluster: wire, user: wire, namespace: '{namespace}'}}}}], \
           users: [{{name: wire, user: {{}}}}]}}"
     );
     std::fs::write(&path, text).expect("a kubeconfig");
