@@ -48,12 +48,14 @@ pub enum StandIn {
     ServiceMonitor,
     /// `auths.services.platform.opendatahub.io`, v1alpha1.
     Auth,
+    /// `templates.template.openshift.io`, v1. Nothing processes them.
+    Template,
 }
 
 impl StandIn {
     /// What [`crate::Platform::OpenShift`] begins with; the others come by
     /// [`crate::Cluster::install`].
-    pub const OPENSHIFT: [Self; 10] = [
+    pub const OPENSHIFT: [Self; 11] = [
         Self::Route,
         Self::Group,
         Self::Ingress,
@@ -64,6 +66,7 @@ impl StandIn {
         Self::ReferenceGrant,
         Self::ServiceMonitor,
         Self::Auth,
+        Self::Template,
     ];
 
     /// The `CustomResourceDefinition` as YAML.
@@ -85,6 +88,7 @@ impl StandIn {
             Self::Certificate => include_str!("../../assets/crds/certificates.yaml"),
             Self::ServiceMonitor => include_str!("../../assets/crds/servicemonitors.yaml"),
             Self::Auth => include_str!("../../assets/crds/auths.yaml"),
+            Self::Template => include_str!("../../assets/crds/templates.yaml"),
         }
     }
 
@@ -106,6 +110,7 @@ impl StandIn {
             }
             Self::ServiceMonitor => "servicemonitors.monitoring.coreos.com",
             Self::Auth => "auths.services.platform.opendatahub.io",
+            Self::Template => "templates.template.openshift.io",
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Config {
     /// `RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE`: the image of the operators that are
     /// deployed. Absent means the one of the manifests.
     pub operator_image: Option<String>,
+    /// `RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE`: the image that Templates of upload
+    /// jobs begin with. Absent means the one of the manifests.
+    pub upload_image: Option<String>,
     /// Variables that are passed on, with their values.
     pub images: Vec<(&'static str, String)>,
 }
@@ -58,6 +61,7 @@ impl Config {
         }
         Ok(Self {
             operator_image: image("RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE")?,
+            upload_image: image("RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE")?,
             images,
         })
     }

@@ -28,6 +28,9 @@ use observe::Observation;
 pub const CATALOG: Kind =
     Kind::namespaced("aihub.opendatahub.io", "v1alpha1", "Catalog", "catalogs");
 
+/// What OpenShift's console and `oc process` make objects of.
+pub const TEMPLATE: Kind = Kind::namespaced("template.openshift.io", "v1", "Template", "templates");
+
 /// The component that turns an AIHub into running operators.
 #[derive(Clone, Debug)]
 pub struct Hub {
@@ -79,6 +82,11 @@ const KINDS: &[Watched] = &[
     Watched {
         optional: true,
         ..owned(CATALOG)
+    },
+    // OpenShift has them.
+    Watched {
+        optional: true,
+        ..owned(TEMPLATE)
     },
     Watched {
         selector: "",

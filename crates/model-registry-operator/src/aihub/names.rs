@@ -20,6 +20,8 @@ pub const REGISTRY_OPERATOR: &str = "model-registry-operator-controller-manager"
 pub const CATALOG_OPERATOR: &str = "catalog-controller-manager";
 /// Container of an operator, in either.
 pub const MANAGER: &str = "manager";
+/// Parameter of a Template with the image of its Job.
+pub const UPLOAD_IMAGE: &str = "JOB_IMAGE";
 /// ConfigMap in which the platform says its version.
 pub const PLATFORM_CONFIG: &str = "odh-modelregistry-config";
 /// Key of the version.

@@ -11,7 +11,7 @@ use resources::meta::Pairs;
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 
-use super::{CATALOG, KINDS, names};
+use super::{CATALOG, KINDS, TEMPLATE, names};
 
 /// What the plan depends on that is not in the resource.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Observation {
     pub live: BTreeMap<&'static str, LiveDeployment>,
     /// The cluster serves Catalogs.
     pub serves_catalogs: bool,
+    /// The cluster serves Templates.
+    pub serves_templates: bool,
     /// The hub's Catalog is there.
     pub has_catalog: bool,
     /// Version of the platform, where it says one.
@@ -78,6 +80,7 @@ pub async fn observe<I: Inputs>(
         left_alone: left_alone(inputs),
         live: live.collect(),
         serves_catalogs: inputs.capabilities().has(CATALOG),
+        serves_templates: inputs.capabilities().has(TEMPLATE),
         has_catalog: inputs
             .child(CATALOG, Some(instances), crate::catalog::names::RESOURCE)
             .is_some(),

@@ -12,7 +12,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::core::ObjectMeta;
+use kube::core::{DynamicObject, ObjectMeta};
 use kube::{Resource, ResourceExt};
 use resources::kind::{
     CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, MUTATING_WEBHOOKS, NAMESPACE,
@@ -28,7 +28,7 @@ use super::config::Config;
 use super::deployed::{self, text};
 use super::error::Error;
 use super::observe::{Home, Observation};
-use super::{CATALOG, names};
+use super::{CATALOG, TEMPLATE, names};
 use crate::catalog::names::RESOURCE as CATALOG_NAME;
 
 /// Label that says how an object was installed by hand.
@@ -181,10 +181,13 @@ fn broken(kind: &'static str, name: &str, error: &impl ToString) -> PlanError {
     }
 }
 
-/// A document as the object of this hub. `None` for what the hub makes by itself.
+/// A document as the object of this hub. `None` for what the hub makes by itself, and for what the
+/// cluster does not know.
 fn stamped(view: View<'_>, document: &Value) -> Result<Option<Planned>, PlanError> {
     let typed = match text(document, "/kind") {
         "Namespace" => return Ok(None),
+        "Template" if !view.seen.serves_templates => return Ok(None),
+        "Template" => stamp(view, TEMPLATE, document, template),
         "CustomResourceDefinition" => stamp(view, DEFINITION, document, definition),
         "ServiceAccount" => stamp(
             view,
@@ -320,6 +323,21 @@ fn definition(view: View<'_>, definition: &mut CustomResourceDefinition) {
     let client = webhook.and_then(|webhook| webhook.client_config.as_mut());
     if let Some(service) = client.and_then(|client| client.service.as_mut()) {
         view.namespace.clone_into(&mut service.namespace);
+    }
+}
+
+/// The image is the default of a parameter, as the Go operator has it: whoever processes the
+/// Template may name another.
+fn template(view: View<'_>, template: &mut DynamicObject) {
+    let Some(image) = &view.config.upload_image else {
+        return;
+    };
+    let parameters = template.data.get_mut("parameters");
+    let parameters = parameters.and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        if text(parameter, "/name") == names::UPLOAD_IMAGE {
+            parameter["value"] = image.as_str().into();
+        }
     }
 }
 

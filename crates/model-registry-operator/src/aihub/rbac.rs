@@ -73,6 +73,12 @@ const KIND: &[RbacRule] = &[
         OWN,
         "The hub's catalog. Its deletion is waited for.",
     ),
+    rule(
+        &["template.openshift.io"],
+        &["templates"],
+        OWN,
+        "Templates of upload jobs, on OpenShift.",
+    ),
     cluster(
         &[""],
         &["configmaps"],

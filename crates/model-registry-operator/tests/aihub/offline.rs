@@ -5,14 +5,17 @@ use std::path::Path;
 use api::aihub::v1alpha1::AIHub;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use model_registry_operator::aihub::{CATALOG, Hub, config::Config, error::Error};
+use model_registry_operator::aihub::{
+    CATALOG, Hub, TEMPLATE, config::Config, error::Error, observe::Observation,
+};
 use model_registry_operator::cli::{Cli, Command};
 use resources::Plan;
 use resources::kind::{
     CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, NAMESPACE, VALIDATING_WEBHOOKS,
 };
-use runtime::component::Component;
+use runtime::component::{Attempt, Component};
 use runtime::offline::{OfflineInputs, Platform, documents};
+use runtime::outcome::Outcome;
 use serde_json::{Value, json};
 
 fn hub(spec: &Value) -> AIHub {
@@ -24,6 +27,15 @@ fn hub(spec: &Value) -> AIHub {
 }
 
 fn plan(env: &[(&str, &str)], spec: &Value, text: &str) -> Result<Plan, Error> {
+    plan_on(Platform::OpenShift, env, spec, text)
+}
+
+fn plan_on(
+    platform: Platform,
+    env: &[(&str, &str)],
+    spec: &Value,
+    text: &str,
+) -> Result<Plan, Error> {
     let lookup = |name: &str| {
         let found = env.iter().find(|(key, _)| *key == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -32,15 +44,25 @@ fn plan(env: &[(&str, &str)], spec: &Value, text: &str) -> Result<Plan, Error> {
         config: Config::from_lookup(lookup).unwrap(),
     };
     let resource = hub(spec);
+    let (seen, _) = observe(platform, &component, &resource, text);
+    component.plan(&resource, &seen)
+}
+
+fn observe(
+    platform: Platform,
+    component: &Hub,
+    resource: &AIHub,
+    text: &str,
+) -> (Observation, OfflineInputs) {
     let documents = documents::read(text, "test").unwrap();
-    let capabilities = Platform::OpenShift.capabilities(&component, &[]);
+    let capabilities = platform.capabilities(component, &[]);
     let now = Timestamp::UNIX_EPOCH;
-    let inputs = OfflineInputs::new(&component, &resource, &documents, capabilities, now);
+    let inputs = OfflineInputs::new(component, resource, &documents, capabilities, now);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let seen = runtime.block_on(component.observe(&resource, &inputs))?;
-    component.plan(&resource, &seen)
+    let seen = runtime.block_on(component.observe(resource, &inputs));
+    (seen.unwrap(), inputs)
 }
 
 fn spec() -> Value {
@@ -186,6 +208,48 @@ fn images_and_settings_are_passed_on() {
 }
 
 #[test]
+fn templates_have_the_image_and_are_made_where_there_are_templates() {
+    let image = "example.test/upload:1";
+    let env = [(
+        "RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE",
+        image,
+    )];
+    let names = |plan: &Plan| {
+        let templates = plan.objects().iter().filter(|o| o.kind == TEMPLATE);
+        templates.map(|o| o.name.clone()).collect::<Vec<_>>()
+    };
+    let value = |plan: &Plan, template: &str, parameter: &str| {
+        let body = &plan.get(TEMPLATE, template).unwrap().body;
+        let all = body["parameters"].as_array().unwrap();
+        let found = all.iter().find(|one| one["name"] == parameter).unwrap();
+        found["value"].clone()
+    };
+    let with_image = plan(&env, &spec(), "").unwrap();
+    assert_eq!(
+        names(&with_image),
+        [
+            "configmap-create-model-template",
+            "configmap-create-version-template",
+            "jobs-async-upload-s3-to-oci-template",
+            "jobs-async-upload-uri-to-oci-template",
+        ]
+    );
+    for source in ["s3", "uri"] {
+        let template = format!("jobs-async-upload-{source}-to-oci-template");
+        assert_eq!(value(&with_image, &template, "JOB_IMAGE"), image);
+        let author = value(&with_image, &template, "MODEL_SYNC_REGISTRY_AUTHOR");
+        assert_eq!(author, "jobs-async-upload", "other parameters stay");
+        assert_eq!(
+            value(&plan(&[], &spec(), "").unwrap(), &template, "JOB_IMAGE"),
+            "quay.io/opendatahub/model-registry-job-async-upload:latest",
+            "what is not set stays"
+        );
+    }
+    let plain = plan_on(Platform::Kubernetes, &env, &spec(), "").unwrap();
+    assert_eq!(names(&plain), Vec::<String>::new());
+}
+
+#[test]
 fn what_people_adjusted_and_what_cannot_change_stays() {
     let plan = plan(&[], &spec(), &live()).unwrap();
     let (deployment, manager) = manager(&plan, "catalog-controller-manager");
@@ -200,6 +264,52 @@ fn what_people_adjusted_and_what_cannot_change_stays() {
     let catalog = &plan.get(CATALOG, "catalog").unwrap();
     assert_eq!(catalog.namespace.as_deref(), Some("registries"));
     assert_eq!(catalog.body["spec"], json!({}));
+}
+
+#[test]
+fn a_hub_is_ready_when_both_operators_are() {
+    let component = Hub {
+        config: Config::default(),
+    };
+    let resource = hub(&spec());
+    let (registry, catalog) = (
+        "child deployment model-registry-operator-controller-manager",
+        "child deployment catalog-controller-manager",
+    );
+    let starting = live().replacen("status: 'True'", "status: 'False'", 1);
+    for (documents, phase, message) in [
+        (String::new(), "Not Ready", format!("{registry} not found")),
+        (
+            starting,
+            "Not Ready",
+            format!("{registry} not yet Available"),
+        ),
+        (
+            live().split("---").nth(1).unwrap().to_owned(),
+            "Not Ready",
+            format!("{catalog} not found"),
+        ),
+        (live(), "Ready", String::new()),
+    ] {
+        let (seen, inputs) = observe(Platform::OpenShift, &component, &resource, &documents);
+        let planned = component.plan(&resource, &seen).unwrap();
+        let attempt = Attempt {
+            observation: Some(&seen),
+            plan: Some(&planned),
+            failure: None,
+            outcome: &Outcome::default(),
+            paused: false,
+            missing_rules: &[],
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let status = component.status(&resource, &attempt, &inputs);
+        let ready = &status.conditions[0];
+        assert_eq!(ready.type_, "Ready");
+        assert_eq!(
+            (status.phase.as_deref(), ready.message.clone()),
+            (Some(phase), Some(message).filter(|text| !text.is_empty()))
+        );
+    }
 }
 
 #[test]
@@ -245,5 +355,7 @@ fn the_manifest_runs_the_subcommand_and_names_every_variable() {
             .value
             .clone()
     });
-    assert_eq!(config.unwrap().images.len(), 5);
+    let config = config.unwrap();
+    assert_eq!(config.images.len(), 5);
+    assert!(config.operator_image.is_some() && config.upload_image.is_some());
 }

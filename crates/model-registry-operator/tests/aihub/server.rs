@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use cluster::{Platform, eventually};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
-use model_registry_operator::aihub::CATALOG;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use model_registry_operator::aihub::{CATALOG, TEMPLATE};
 use resources::Kind;
 use resources::kind::{
     CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION, DEPLOYMENT, MUTATING_WEBHOOKS,
@@ -57,12 +57,95 @@ async fn the_sample_lives_on_kubernetes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sample_lives_on_openshift() {
     let mut world = World::start(Platform::OpenShift).await;
+    a_template_of_somebody_else(&world).await;
     world.sample().await;
     let catalog_operator = world.catalog_operator().await;
+    it_is_left_alone_until_it_is_handed_over(&world).await;
     is_ready(&world).await;
+    templates_are_kept(&world).await;
     leaves_nothing_in_the_way(&world).await;
     catalog_operator.stop();
     world.stop();
+}
+
+const UPLOADS: &str = "jobs-async-upload-s3-to-oci-template";
+
+async fn a_template_of_somebody_else(world: &World) {
+    let client = world.cluster.client().unwrap();
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": APPLICATION}});
+    let template = json!({"apiVersion": TEMPLATE.api_version(), "kind": "Template",
+        "metadata": {"name": UPLOADS}, "objects": [], "parameters": []});
+    for object in [namespace, template] {
+        cluster::apply_yaml(&client, APPLICATION, &object.to_string())
+            .await
+            .unwrap();
+    }
+}
+
+/// The condition names it, and an event does.
+async fn it_is_left_alone_until_it_is_handed_over(world: &World) {
+    world
+        .until(HUB, None, "default-aihub", |hub| {
+            let conditions = hub.and_then(|hub| hub.data["status"]["conditions"].as_array());
+            conditions.into_iter().flatten().any(|condition| {
+                condition["type"] == "ProvisioningSucceeded"
+                    && condition["status"] == "False"
+                    && condition["message"]
+                        .as_str()
+                        .is_some_and(|message| message.contains(UPLOADS))
+            })
+        })
+        .await;
+    world.event(UPLOADS).await;
+    let templates = world.api(TEMPLATE, Some(APPLICATION));
+    let foreign = templates.get(UPLOADS).await.unwrap();
+    assert_eq!(foreign.data["objects"], json!([]));
+    let label = json!({"metadata": {"labels": {"platform.opendatahub.io/part-of": "aihub"}}});
+    templates
+        .patch(UPLOADS, &PatchParams::default(), &Patch::Merge(label))
+        .await
+        .unwrap();
+    world.condition("ProvisioningSucceeded", "True").await;
+}
+
+/// What they hold comes from the program; one that is not among them any more goes.
+async fn templates_are_kept(world: &World) {
+    let has_the_image = |template: Option<&DynamicObject>| {
+        template.is_some_and(|template| {
+            template.owner_references().len() == 1
+                && template.data["parameters"][0]
+                    == json!({"name": "JOB_IMAGE", "description": "Image of the upload job",
+                        "required": true, "value": "example.test/upload:1"})
+        })
+    };
+    let kept = async || {
+        world
+            .until(TEMPLATE, Some(APPLICATION), UPLOADS, has_the_image)
+            .await;
+    };
+    kept().await;
+    let templates = world.api(TEMPLATE, Some(APPLICATION));
+    let drift = json!({"parameters": []});
+    templates
+        .patch(UPLOADS, &PatchParams::default(), &Patch::Merge(drift))
+        .await
+        .unwrap();
+    kept().await;
+    templates
+        .delete(UPLOADS, &DeleteParams::background())
+        .await
+        .unwrap();
+    kept().await;
+    let old = json!({"apiVersion": TEMPLATE.api_version(), "kind": "Template", "objects": [],
+        "metadata": {"name": "of-old", "labels": {"platform.opendatahub.io/part-of": "aihub"}}});
+    let client = world.cluster.client().unwrap();
+    cluster::apply_yaml(&client, APPLICATION, &old.to_string())
+        .await
+        .unwrap();
+    world
+        .until(TEMPLATE, Some(APPLICATION), "of-old", |old| old.is_none())
+        .await;
 }
 
 /// The operators run, and the catalog is Available by the rights that the hub gave its operator.

@@ -74,9 +74,14 @@ impl World {
 
     /// Starts the hub's operator, as its service account.
     pub(crate) fn run(&mut self) {
-        let env = |name: &str| {
-            (name == "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE")
-                .then(|| "example.test/operator:1".to_owned())
+        let env = |name: &str| match name {
+            "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE" => {
+                Some("example.test/operator:1".to_owned())
+            }
+            "RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE" => {
+                Some("example.test/upload:1".to_owned())
+            }
+            _ => None,
         };
         let config = Config::from_lookup(env).unwrap();
         let beside = Beside::default();
@@ -187,6 +192,31 @@ impl World {
         )
         .await
         .unwrap()
+    }
+
+    /// Waits for a warning about the hub that says this.
+    pub(crate) async fn event(&self, text: &str) {
+        let events = Api::<k8s_openapi::api::events::v1::Event>::all(self.client.clone());
+        eventually(&format!("an event with {text}"), SOON, || async {
+            let all = events.list(&ListParams::default()).await;
+            let all = all.map_err(|error| error.to_string())?;
+            let found = all.iter().any(|event| {
+                event.type_.as_deref() == Some("Warning")
+                    && event
+                        .regarding
+                        .as_ref()
+                        .is_some_and(|hub| hub.kind.as_deref() == Some(HUB.kind))
+                    && event
+                        .note
+                        .as_deref()
+                        .is_some_and(|note| note.contains(text))
+            });
+            found
+                .then_some(())
+                .ok_or_else(|| format!("{} others", all.items.len()))
+        })
+        .await
+        .unwrap();
     }
 
     pub(crate) async fn until(
