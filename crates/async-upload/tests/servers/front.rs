@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::bucket::sign;
 
+/// The first byte of a connection with TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -77,6 +80,10 @@ async fn serve(
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await?);
+        // A client that tries TLS first sends no request until it is answered.
+        if head[0] == TLS_HANDSHAKE {
+            return Ok(());
+        }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let (line, headers) = head.split_once("\r\n").unwrap();
