@@ -68,6 +68,7 @@ pub(crate) fn setup(full: bool) -> Result<()> {
     tools::ensure()?;
     tools::images()?;
     tools::s3()?;
+    tools::helm()?;
     DENY.ensure()?;
     TYPOS.ensure()?;
     if full {

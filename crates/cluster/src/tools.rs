@@ -82,6 +82,14 @@ const S3: Module = Module {
     ldflags: "-s -w",
 };
 
+const HELM: Module = Module {
+    name: "helm",
+    go_mod: include_str!("../tools/helm/go.mod"),
+    go_sum: include_str!("../tools/helm/go.sum"),
+    tools_go: include_str!("../tools/helm/tools.go"),
+    ldflags: "-s -w -X helm.sh/helm/v3/internal/version.version=v3.22.0",
+};
+
 /// Name, module and package of a tool.
 type Tool = (&'static str, &'static Module, &'static str);
 
@@ -273,6 +281,15 @@ pub fn cosign() -> Result<PathBuf, Error> {
 fn alone(tool: Tool) -> Result<PathBuf, Error> {
     let cache = cache_dir()?;
     let program = tool.1.directory(&cache).join(tool.0);
+    build_missing(&cache, &[tool], |_| program.clone())?;
+    Ok(program)
+}
+
+/// `helm`, which the crate `helm-render` is compared with and which installs charts in tests.
+pub fn helm() -> Result<PathBuf, Error> {
+    let cache = cache_dir()?;
+    let program = HELM.directory(&cache).join("helm");
+    let tool = ("helm", &HELM, "helm.sh/helm/v3/cmd/helm");
     build_missing(&cache, &[tool], |_| program.clone())?;
     Ok(program)
 }

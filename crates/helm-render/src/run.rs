@@ -1,0 +1,173 @@
+//! One render of one template: the functions that need to know where they are called.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use gotmpl::{FuncMap, Template, TemplateError, Value};
+
+use crate::compile::{AT, FIELD, HAS, INCLUDE, PRINT};
+use crate::error::{Error, Place};
+use crate::format::text;
+
+/// How deep templates may include one another. Each takes some kilobytes of the stack, of which a
+/// thread of a server has two megabytes; charts need fewer than ten.
+const MAX_INCLUDES: usize = 64;
+
+/// What Go prints for what is not set, and Helm takes out of the result.
+const NO_VALUE: &str = "<no value>";
+
+/// The functions that the compiler puts into trees and that are the same in every render.
+pub(crate) fn internal() -> FuncMap {
+    let mut functions = FuncMap::new();
+    functions.insert(PRINT.into(), Arc::new(|values: &[Value]| Ok(print(values))));
+    functions.insert(
+        FIELD.into(),
+        Arc::new(|values: &[Value]| field(values).map_err(TemplateError::Exec)),
+    );
+    functions.insert(
+        HAS.into(),
+        Arc::new(|values: &[Value]| has(values).map_err(TemplateError::Exec)),
+    );
+    functions
+}
+
+fn print(values: &[Value]) -> Value {
+    match values {
+        [Value::Nil] => Value::String(NO_VALUE.into()),
+        [value @ Value::String(_)] => value.clone(),
+        values => Value::String(values.iter().map(text).collect::<String>().into()),
+    }
+}
+
+/// Follows a path. As in Go, nothing at its start gives nothing, and nothing on the way is an error.
+fn field(values: &[Value]) -> Result<Value, String> {
+    let [start, Value::String(path)] = values else {
+        return Err("a path of fields was compiled wrongly".into());
+    };
+    let mut value = start;
+    let mut end = path.find('.').unwrap_or(path.len());
+    if matches!(start, Value::Nil) {
+        return Ok(Value::Nil);
+    }
+    for name in path.split('.').skip(1) {
+        let so_far = path
+            .get(..end)
+            .filter(|path| !path.is_empty())
+            .unwrap_or(".");
+        match value {
+            Value::Map(map) => value = map.get(name).unwrap_or(&Value::Nil),
+            Value::Nil => return Err(format!("{so_far} is not set, so there is no {path}")),
+            other => {
+                return Err(format!(
+                    "{so_far} is a {}, so there is no {path}",
+                    other.type_name()
+                ));
+            }
+        }
+        end += 1 + name.len();
+    }
+    Ok(value.clone())
+}
+
+fn has(values: &[Value]) -> Result<Value, String> {
+    match values {
+        [Value::List(known), wanted @ Value::String(_)] => Ok(Value::Bool(known.contains(wanted))),
+        _ => {
+            Err("only `.Capabilities.APIVersions` has the method `Has`, and it takes a text".into())
+        }
+    }
+}
+
+/// Where a render is.
+struct State {
+    place: AtomicUsize,
+    includes: AtomicUsize,
+    nothing: Value,
+}
+
+/// Renders templates with the same functions and the same values of [`crate::Release`].
+pub(crate) struct Run<'a> {
+    template: Arc<Template>,
+    state: Arc<State>,
+    places: &'a [Place],
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(template: &Template, places: &'a [Place]) -> Self {
+        let state = Arc::new(State {
+            place: AtomicUsize::new(0),
+            includes: AtomicUsize::new(0),
+            nothing: Value::String("".into()),
+        });
+        let template = Arc::new_cyclic(|this: &Weak<Template>| {
+            let noted = state.clone();
+            let at = move |values: &[Value]| {
+                if let [Value::Int(place)] = values {
+                    noted
+                        .place
+                        .store(usize::try_from(*place).unwrap_or(0), Ordering::Relaxed);
+                }
+                Ok(noted.nothing.clone())
+            };
+            let (this, including) = (this.clone(), state.clone());
+            let include = move |values: &[Value]| include(&this, &including, values);
+            template.clone().func(AT, at).func(INCLUDE, include)
+        });
+        Self {
+            template,
+            state,
+            places,
+        }
+    }
+
+    /// The text of one file.
+    pub(crate) fn file(&self, name: &str, data: &Value) -> Result<String, Error> {
+        let rendered = self.template.execute_template_to_string(name, data);
+        match rendered {
+            Ok(text) => Ok(text.replace(NO_VALUE, "")),
+            Err(error) => {
+                let place = self.places.get(self.state.place.load(Ordering::Relaxed));
+                let message = match error {
+                    TemplateError::Exec(message) => message,
+                    other => other.to_string(),
+                };
+                let nowhere = || Place {
+                    file: name.to_owned(),
+                    line: 1,
+                    source: String::new(),
+                };
+                Err(Error::Template {
+                    place: place.cloned().unwrap_or_else(nowhere),
+                    message,
+                })
+            }
+        }
+    }
+}
+
+/// Renders a template to a text. The place is that of the caller again afterwards; after an error
+/// it is that of the error.
+fn include(
+    template: &Weak<Template>,
+    state: &State,
+    values: &[Value],
+) -> Result<Value, TemplateError> {
+    let [Value::String(name), data] = values else {
+        return Err(TemplateError::Exec(
+            "include takes the name of a template and a value".into(),
+        ));
+    };
+    let Some(template) = template.upgrade() else {
+        return Err(TemplateError::Exec("include outside of a render".into()));
+    };
+    let place = state.place.load(Ordering::Relaxed);
+    if state.includes.fetch_add(1, Ordering::Relaxed) >= MAX_INCLUDES {
+        return Err(TemplateError::Exec(format!(
+            "templates include one another more than {MAX_INCLUDES} deep, last `{name}`"
+        )));
+    }
+    let text = template.execute_template_to_string(name, data)?;
+    state.includes.fetch_sub(1, Ordering::Relaxed);
+    state.place.store(place, Ordering::Relaxed);
+    Ok(Value::String(text.into()))
+}
