@@ -193,6 +193,7 @@ async fn credentials_and_certificates_of_a_registry() {
         tls: Some((certificate.clone(), key)),
         // up:s3cret
         htpasswd: Some("up:$2b$04$xEPRRo2mY2MPBDgXeKKleevTSsKL/7Nu0nezM8xbXaZxH9j5AUBcC"),
+        tokens: None,
     });
     let open = registry(&Access::default());
     let weights = content(4, 2_000_000);

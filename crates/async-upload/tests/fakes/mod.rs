@@ -10,3 +10,4 @@
 
 pub(crate) mod model_registry;
 pub(crate) mod sigstore;
+pub(crate) mod tokens;

@@ -13,6 +13,9 @@ use super::bucket::sign;
 /// The first byte of a connection with TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// How long a refused request may go on sending.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -22,8 +25,10 @@ pub enum Trouble {
     CutUp(u64),
     /// It is cut after so many bytes from the server.
     CutDown(u64),
-    /// The server answers this status.
+    /// The server answers this status and hangs up, whatever is still coming.
     Status(u16),
+    /// The server answers this status, and reads what is still coming, so that the answer arrives.
+    Refuse(u16),
     /// What the server says comes a little at a time.
     Slow,
 }
@@ -45,8 +50,8 @@ pub struct Front {
     pub seen: Arc<Seen>,
 }
 
-/// Puts a front before `server`. `trouble` decides by the number of the connection and the request
-/// line; `secret` is the key that signatures must be made with.
+/// Puts a front before `server`. `trouble` decides by the number of the connection and the head of
+/// the request; `secret` is the key that signatures must be made with.
 pub async fn front<F>(server: &str, secret: Option<&'static str>, trouble: F) -> Front
 where
     F: Fn(u64, &str) -> Trouble + Send + Sync + 'static,
@@ -87,14 +92,14 @@ async fn serve(
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let (line, headers) = head.split_once("\r\n").unwrap();
-    let trouble = trouble(number, line);
+    let trouble = trouble(number, &head);
     if trouble != Trouble::None {
         seen.troubled.fetch_add(1, Ordering::Relaxed);
     }
     let right = secret.is_none_or(|secret| signed(line, headers, secret));
     let status = match trouble {
         _ if !right => Some(403),
-        Trouble::Status(status) => Some(status),
+        Trouble::Status(status) | Trouble::Refuse(status) => Some(status),
         _ => None,
     };
     if let Some(status) = status {
@@ -105,7 +110,14 @@ async fn serve(
             "HTTP/1.1 {status} Trouble\r\ncontent-length: 0\r\nretry-after: 0\r\nconnection: close\r\n\r\n"
         );
         client.write_all(answer.as_bytes()).await?;
-        return client.shutdown().await;
+        client.shutdown().await?;
+        if matches!(trouble, Trouble::Refuse(_)) {
+            let mut dropped = tokio::io::sink();
+            let rest = tokio::io::copy(&mut client, &mut dropped);
+            // A client that neither sends nor ends is let go.
+            let _ = tokio::time::timeout(LINGER, rest).await;
+        }
+        return Ok(());
     }
     let line = without_token(line, headers).unwrap_or_else(|| line.to_owned());
     let mut server = TcpStream::connect(server).await?;

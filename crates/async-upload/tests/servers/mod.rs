@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod front;
+pub mod limits;
 pub mod web;
 
 use std::fmt::Write as _;
@@ -88,6 +89,8 @@ pub struct Access {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// A line of a password file.
     pub htpasswd: Option<&'static str>,
+    /// A line of configuration about tokens.
+    pub tokens: Option<String>,
 }
 
 /// A registry of the distribution project, empty.
@@ -105,6 +108,9 @@ pub fn registry(access: &Access) -> Server {
             config,
             "auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}"
         );
+    }
+    if let Some(line) = &access.tokens {
+        let _ = writeln!(config, "auth: {{{line}}}");
     }
     let _ = writeln!(config, "http:\n  addr: 127.0.0.1:{port}");
     if let Some((certificate, key)) = &access.tls {
