@@ -54,8 +54,9 @@ impl Session {
         self.challenge.is_some() && self.header(auth).is_none()
     }
 
-    /// Takes in what a refusal says. Scopes add up: a token that may push still has to pull.
-    pub(super) fn challenged(&mut self, headers: &HeaderMap) -> Result<(), Failure> {
+    /// Takes in what a refusal says. Scopes add up: a token that may push still has to pull. Gives
+    /// those that are new.
+    pub(super) fn challenged(&mut self, headers: &HeaderMap) -> Result<Vec<String>, Failure> {
         let (challenge, scope) = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
@@ -67,9 +68,15 @@ impl Session {
                 )
             })?;
         self.challenge = Some(challenge);
-        self.scopes.extend(scope);
         self.token = None;
-        Ok(())
+        let mut new = scope;
+        new.retain(|scope| self.scopes.insert(scope.clone()));
+        Ok(new)
+    }
+
+    /// Asks for these scopes no more: with them, a server gives no token for the others either.
+    pub(super) fn forget(&mut self, scopes: &[String]) {
+        self.scopes.retain(|scope| !scopes.contains(scope));
     }
 
     /// Fetches a token, where the registry wants one.

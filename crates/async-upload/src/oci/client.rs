@@ -278,11 +278,12 @@ impl Repository {
     /// Answers a challenge.
     pub(super) async fn answer(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let mut session = self.shared.session.lock().await;
-        session.challenged(headers)?;
+        let new = session.challenged(headers)?;
         session
             .renew(&self.shared.reader, &self.shared.image.auth)
             .await
             .map_err(|failure| {
+                session.forget(&new);
                 failure.while_doing(&format!("asking for access to {}", self.label()))
             })
     }
