@@ -5,6 +5,7 @@
 
 pub mod cert_manager;
 pub mod certificates;
+pub mod edit;
 pub mod exposure;
 pub mod kind;
 pub mod merge;
@@ -17,6 +18,7 @@ pub mod proxy;
 pub mod share;
 pub mod workload;
 
+pub use edit::{Change, Edit};
 pub use kind::{Kind, Scope};
 pub use plan::{Adoption, Foreign, Plan, PlanError, Planned, Precondition, Retired};
 pub use share::Share;

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::edit::Edit;
 use crate::kind::{
     AUTH_CONFIG, AUTHORIZATION_POLICY, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION,
     GROUP, Kind, NAMESPACE, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, ROLE, ROLE_BINDING, SECRET,
@@ -19,6 +20,7 @@ pub struct Plan {
     objects: Vec<Planned>,
     keep: BTreeSet<(&'static str, String, String)>,
     shares: Vec<Share>,
+    edits: Vec<Edit>,
     retired: Vec<Retired>,
 }
 
@@ -225,6 +227,17 @@ impl Plan {
     #[must_use]
     pub fn shares(&self) -> &[Share] {
         &self.shares
+    }
+
+    /// Adds a change of somebody else's object. It is made after all writes.
+    pub fn edit(&mut self, edit: Edit) {
+        self.edits.push(edit);
+    }
+
+    /// Changes of somebody else's objects.
+    #[must_use]
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
     }
 
     /// An object that goes when it carries these labels, whoever owns it.

@@ -4,7 +4,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use jiff::Timestamp;
 use kube::{CustomResourceExt, Resource, core::ObjectMeta};
-use resources::{Kind, Plan};
+use resources::{Edit, Kind, Plan};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ pub trait Component: Send + Sync + 'static {
     fn kinds(&self) -> &[Watched];
 
     /// Kinds, among those, whose objects belong to somebody else and may get a few fields from
-    /// plans ([`resources::Share`]).
+    /// plans ([`resources::Share`], [`resources::Edit`]).
     fn shared(&self) -> &[Kind] {
         &[]
     }
@@ -96,6 +96,16 @@ pub trait Component: Send + Sync + 'static {
         _inputs: &I,
     ) -> impl Future<Output = Result<Option<Plan>, Self::Error>> + Send {
         std::future::ready(Ok(None))
+    }
+
+    /// What takes back the edits of earlier plans ([`resources::Edit`]), when the resource goes. What
+    /// was shared is taken back without being asked for.
+    fn undo<I: Inputs>(
+        &self,
+        _resource: &Self::Resource,
+        _inputs: &I,
+    ) -> impl Future<Output = Result<Vec<Edit>, Self::Error>> + Send {
+        std::future::ready(Ok(Vec::new()))
     }
 
     /// When the plan changes without any event: a certificate's renewal.
@@ -173,8 +183,19 @@ pub enum Detail {
 pub struct Owner {
     /// Namespace of the resource; `None` where the labels do not say: every resource of the name.
     pub namespace: Option<String>,
-    /// Name of the resource.
+    /// Name of the resource; empty for every resource of the namespace.
     pub name: String,
+}
+
+impl Owner {
+    /// Every resource of this namespace: for objects that matter to all of them.
+    #[must_use]
+    pub fn everyone_in(namespace: String) -> Self {
+        Self {
+            namespace: Some(namespace),
+            name: String::new(),
+        }
+    }
 }
 
 /// One pass over a resource, as far as it came.

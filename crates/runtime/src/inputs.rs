@@ -36,6 +36,11 @@ pub trait Inputs: Send + Sync {
     /// for names that the whole cluster shares.
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta>;
 
+    /// Metadata of the other resources of this kind in the resource's own namespace: for what only
+    /// one of them may have. When one goes, or one comes that is no younger, those that asked are
+    /// looked at.
+    fn neighbours(&self) -> Vec<ObjectMeta>;
+
     /// What the cluster offers.
     fn capabilities(&self) -> Arc<Capabilities>;
 

@@ -52,6 +52,7 @@ pub struct OfflineInputs {
     /// Whether the object at the same place belongs to the resource.
     owned: Vec<bool>,
     namesakes: Vec<ObjectMeta>,
+    neighbours: Vec<ObjectMeta>,
     landmarks: Vec<Landmark>,
     capabilities: Arc<Capabilities>,
     now: Timestamp,
@@ -105,7 +106,8 @@ impl OfflineInputs {
                                  namespace: owner,
                                  name: owner_name,
                              }| {
-                                owner_name == name && owner.is_none_or(|owner| owner == namespace)
+                                (owner_name == name || owner_name.is_empty())
+                                    && owner.is_none_or(|owner| owner == namespace)
                             },
                         )
                     })
@@ -113,20 +115,21 @@ impl OfflineInputs {
                 by_reference || by_label()
             })
             .collect();
-        let others = documents
-            .iter()
-            .filter(|d| is_resource(d))
-            .map(meta)
-            .filter(|other| {
-                other.name.as_deref() == Some(&name)
-                    && other.namespace.as_deref().unwrap_or(&namespace) != namespace
-            });
-        let namesakes = others.chain([resource.meta().clone()]).collect();
+        let is_here =
+            |other: &ObjectMeta| other.namespace.as_deref().unwrap_or(&namespace) == namespace;
+        let is_named = |other: &ObjectMeta| other.name.as_deref() == Some(&name);
+        let others = || documents.iter().filter(|d| is_resource(d)).map(meta);
+        let namesakes = others().filter(|other| is_named(other) && !is_here(other));
+        let namesakes = namesakes.chain([resource.meta().clone()]).collect();
+        let neighbours = others()
+            .filter(|other| is_here(other) && !is_named(other))
+            .collect();
         Self {
             namespace,
             objects,
             owned,
             namesakes,
+            neighbours,
             landmarks: component.landmarks().to_vec(),
             capabilities: Arc::new(capabilities),
             now,
@@ -183,6 +186,10 @@ impl Inputs for OfflineInputs {
 
     fn namesakes(&self, _name: &str) -> Vec<ObjectMeta> {
         self.namesakes.clone()
+    }
+
+    fn neighbours(&self) -> Vec<ObjectMeta> {
+        self.neighbours.clone()
     }
 
     fn capabilities(&self) -> Arc<Capabilities> {

@@ -83,6 +83,7 @@ impl<C: Component> Engine<C> {
             }
         }
         self.share(root, plan.shares(), &mut outcome).await;
+        self.edit(root, plan.edits(), &mut outcome).await;
         if !held_back {
             self.prune(root, plan, &mut outcome).await;
         }

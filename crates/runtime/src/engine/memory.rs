@@ -34,9 +34,18 @@ impl RootKey {
         }
     }
 
-    /// Whether this key, full or by name, means that resource.
+    /// Every resource of this namespace: objects that matter to all of them.
+    pub(super) fn whole_namespace(&self) -> Self {
+        Self {
+            namespace: self.namespace.clone(),
+            name: String::new(),
+        }
+    }
+
+    /// Whether this key, full, by name or by namespace, means that resource.
     pub(super) fn means(&self, root: &Self) -> bool {
-        self.name == root.name && (self.namespace.is_none() || self.namespace == root.namespace)
+        (self.name == root.name || self.name.is_empty())
+            && (self.namespace.is_none() || self.namespace == root.namespace)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop: watches make memory and wake-ups, a wake-up is one pass over one resource.
 
 mod apply;
-pub mod edit;
+mod edit;
 mod landmarks;
 mod memory;
 mod objects;
@@ -233,7 +233,8 @@ impl<C: Component> Engine<C> {
     fn wake(&self, roots: impl IntoIterator<Item = RootKey>) {
         let mut exact = BTreeSet::new();
         for root in roots {
-            if root.namespace.is_none() && self.root_is_namespaced() {
+            let is_full = !root.name.is_empty() && root.namespace.is_some();
+            if !is_full && self.root_is_namespaced() {
                 exact.extend(self.root_keys().into_iter().filter(|key| root.means(key)));
             } else {
                 exact.insert(root);

@@ -217,19 +217,28 @@ impl Objects {
     /// Deletes the object with this uid in the background. Gone already, or another one of the
     /// same name by now, counts as done.
     pub(super) async fn delete(&self, target: &Target, uid: &str) -> Answer<()> {
+        match self.delete_if(target, uid, None).await {
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Deletes the object if it still is at `version`; a conflict otherwise.
+    pub(super) async fn delete_at(&self, target: &Target, uid: &str, version: &str) -> Answer<()> {
+        self.delete_if(target, uid, Some(version)).await
+    }
+
+    async fn delete_if(&self, target: &Target, uid: &str, version: Option<&str>) -> Answer<()> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(uid.to_owned()),
-                resource_version: None,
+                resource_version: version.map(ToOwned::to_owned),
             }),
             ..DeleteParams::background()
         };
         let request = Build::new(collection(target.kind, target.namespace.as_deref()))
             .delete(&target.name, &params)?;
-        match self.send::<Value>(request).await {
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-            answer => answer.map(|_| ()),
-        }
+        self.send::<Value>(request).await.map(|_| ())
     }
 
     async fn write(&self, request: Request<Vec<u8>>, kind: Kind) -> Answer<Written> {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt, core::ObjectMeta, runtime::controller::Action};
 use resources::{Plan, merge};
 use serde_json::{Value, json};
@@ -26,6 +26,9 @@ use crate::{
 const PAUSED: &str = "paused";
 /// First and longest distance of retries.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_mins(5));
+
+/// How long a resource that is being deleted waits for what it set in objects of others.
+const GIVE_BACK: SignedDuration = SignedDuration::from_secs(30);
 
 /// How a pass ended.
 enum End {
@@ -279,7 +282,11 @@ impl<C: Component> Engine<C> {
                 return Ok(End::Retry);
             }
         }
-        self.take_back(root, &[], &mut undone).await;
+        if !self.give_back(root, resource, &inputs).await
+            && !is_overdue(resource.meta(), inputs.now)
+        {
+            return Ok(End::Retry);
+        }
         let mut left = self.part_with(root).await;
         left.append(&mut undone.failed);
         if undone.stale {
@@ -306,6 +313,50 @@ impl<C: Component> Engine<C> {
         self.events.settled(&uid);
         info!(namespace = key.namespace, name = key.name, "deleted");
         Ok(End::Done(None))
+    }
+
+    /// Takes back what was set in objects of others. Whether all of it is.
+    ///
+    /// Their API may be gone for good, or refuse every write, and the resource must go all the same:
+    /// what is not taken back in time stays, and people are told.
+    async fn give_back(
+        &self,
+        root: For<'_>,
+        resource: &C::Resource,
+        inputs: &ClusterInputs<'_, C>,
+    ) -> bool {
+        let mut undone = Outcome::default();
+        self.take_back(root, &[], &mut undone).await;
+        let mut kept = match self.component.undo(resource, inputs).await {
+            Ok(edits) => {
+                self.edit(root, &edits, &mut undone).await;
+                Vec::new()
+            }
+            Err(failure) => vec![failure.to_string()],
+        };
+        let failed = undone.failed.iter();
+        kept.extend(failed.map(|failed| format!("{}: {}", failed.target, failed.message)));
+        for message in &kept {
+            warn!(
+                namespace = root.key.namespace,
+                name = root.key.name,
+                message,
+                "not taken back"
+            );
+        }
+        if !kept.is_empty() && is_overdue(resource.meta(), inputs.now) {
+            let note = Note {
+                warning: true,
+                reason: "NotTakenBack",
+                action: "Delete",
+                message: format!(
+                    "the resource goes, and what it set in other objects stays; remove it by hand: {}",
+                    kept.join("; ")
+                ),
+            };
+            self.tell(resource, &[note]);
+        }
+        kept.is_empty() && !undone.stale
     }
 
     /// One write, and only if something is different.
@@ -354,6 +405,12 @@ impl<C: Component> Engine<C> {
             name: key.name.clone(),
         }
     }
+}
+
+/// Whether the resource has waited long enough for the objects of others.
+fn is_overdue(meta: &ObjectMeta, now: Timestamp) -> bool {
+    let since = meta.deletion_timestamp.as_ref();
+    since.is_some_and(|since| now.duration_since(since.0) >= GIVE_BACK)
 }
 
 /// Whether somebody changed what a pass depends on: anything but the status.

@@ -137,6 +137,16 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
             .collect()
     }
 
+    fn neighbours(&self) -> Vec<ObjectMeta> {
+        self.engine
+            .with_memory(|memory| memory.root(self.root).heeds_neighbours = true);
+        let all = self.engine.store.state();
+        let others = all.iter().filter(|root| {
+            root.namespace() == self.root.namespace && root.name_any() != self.root.name
+        });
+        others.map(|root| root.meta().clone()).collect()
+    }
+
     fn capabilities(&self) -> Arc<Capabilities> {
         self.engine.capabilities.borrow().clone()
     }

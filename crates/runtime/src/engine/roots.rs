@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Resource as _, ResourceExt,
     core::DynamicObject,
@@ -107,6 +108,7 @@ impl<C: Component> Engine<C> {
             }
         };
         let is_new = self.store.get(&reference(&key)).is_none();
+        let created = resource.meta().creation_timestamp.clone();
         writer.apply_watcher_event(&Event::Apply(resource));
         let ours = self.with_memory(|memory| memory.root(&key).caught_up(&version));
         if !ours {
@@ -114,6 +116,7 @@ impl<C: Component> Engine<C> {
         }
         if is_new {
             self.wake_namesakes(&key);
+            self.wake_neighbours(&key, created.as_ref());
         }
     }
 
@@ -123,6 +126,7 @@ impl<C: Component> Engine<C> {
         }
         self.with_memory(|memory| memory.forget(key));
         self.wake_namesakes(key);
+        self.wake_neighbours(key, None);
     }
 
     /// Whether the resource is still there, as far as the watch has shown.
@@ -137,6 +141,23 @@ impl<C: Component> Engine<C> {
                 .into_iter()
                 .filter(|other| other.name == key.name && other != key),
         );
+    }
+
+    /// What only one resource of a namespace may have may change hands: those that asked look again.
+    /// Who is older than one that came keeps what it has.
+    fn wake_neighbours(&self, key: &RootKey, came: Option<&Time>) {
+        let others = self.store.state();
+        let others = others.iter().filter(|other| {
+            other.namespace() == key.namespace
+                && other.name_any() != key.name
+                && came.is_none_or(|came| other.meta().creation_timestamp.as_ref() >= Some(came))
+        });
+        let others: Vec<RootKey> = others.map(|other| key_of(other.as_ref())).collect();
+        let heeding = self.with_memory(|memory| {
+            let heeds = |key: &RootKey| memory.root_ref(key).is_some_and(|r| r.heeds_neighbours);
+            others.into_iter().filter(heeds).collect::<Vec<_>>()
+        });
+        self.wake(heeding);
     }
 
     /// The newest version that is known: the watch's, or the answer to our own last write. What the

@@ -1,6 +1,6 @@
 //! A small component: enough of everything that the loop promises.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use kube::{CustomResource, Resource, ResourceExt, core::ObjectMeta};
 use resources::{
-    Kind, Plan, Planned, Share,
+    Change, Edit, Kind, Plan, Planned, Share,
     kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, SECRET},
 };
 use runtime::{Attempt, Component, Detail, Failure, Identity, Inputs, Next, Owner, Watched};
@@ -29,6 +29,10 @@ use serde_json::{Value, json};
     status = "GadgetStatus"
 )]
 #[serde(rename_all = "camelCase", default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each asks for one more thing to be tested"
+)]
 pub(crate) struct GadgetSpec {
     pub(crate) value: String,
     pub(crate) second: bool,
@@ -37,6 +41,17 @@ pub(crate) struct GadgetSpec {
     pub(crate) refuse: bool,
     /// A key of somebody else's ConfigMap.
     pub(crate) share: Option<GadgetShare>,
+    /// An item of a list in somebody else's ConfigMap.
+    pub(crate) item: Option<GadgetItem>,
+    /// Says who of its namespace is older.
+    pub(crate) only_one: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct GadgetItem {
+    pub(crate) name: String,
+    pub(crate) item: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -61,6 +76,7 @@ pub(crate) struct GadgetStatus {
     #[serde(default)]
     pub(crate) contested: Vec<String>,
     pub(crate) failure: Option<String>,
+    pub(crate) older: Option<String>,
     #[serde(default)]
     pub(crate) paused: bool,
 }
@@ -97,6 +113,53 @@ impl Failure for GadgetError {
 pub(crate) struct GadgetObservation {
     input: Option<String>,
     share_uid: Option<String>,
+    listed: Option<Arc<Value>>,
+    older: Option<String>,
+}
+
+const LIST: &str = "/data/list";
+
+fn items(config: &Value) -> Vec<&str> {
+    let list = config.pointer(LIST).and_then(Value::as_str);
+    list.map_or_else(Vec::new, |list| list.split_whitespace().collect())
+}
+
+fn add(live: &Value, wanted: &Value) -> Change {
+    let item = wanted.as_str().unwrap_or_default();
+    let mut all = items(live);
+    if all.contains(&item) {
+        return Change::Nothing;
+    }
+    all.push(item);
+    Change::Merge(json!({"data": {"list": all.join(" ")}}))
+}
+
+fn remove(live: &Value, wanted: &Value) -> Change {
+    let mut all = items(live);
+    if !all.contains(&wanted.as_str().unwrap_or_default()) {
+        return Change::Nothing;
+    }
+    all.retain(|item| Some(*item) != wanted.as_str());
+    if all.is_empty() {
+        return Change::Delete;
+    }
+    Change::Merge(json!({"data": {"list": all.join(" ")}}))
+}
+
+fn edit_of(gadget: &Gadget, config: &Value, change: fn(&Value, &Value) -> Change) -> Option<Edit> {
+    let item = gadget.spec.item.as_ref()?;
+    let wanted = Value::from(item.item.as_str());
+    if change(config, &wanted) == Change::Nothing {
+        return None;
+    }
+    Some(Edit {
+        kind: CONFIG_MAP,
+        namespace: gadget.namespace(),
+        name: item.name.clone(),
+        uid: config.pointer("/metadata/uid")?.as_str()?.to_owned(),
+        wanted,
+        change,
+    })
 }
 
 const OURS: &str = "app.kubernetes.io/created-by=gadget-operator";
@@ -175,7 +238,23 @@ impl Component for Gadgets {
             }
             share => share.as_ref().map(|share| share.uid.clone()),
         };
-        Ok(GadgetObservation { input, share_uid })
+        let listed = match &gadget.spec.item {
+            Some(item) => inputs.get(CONFIG_MAP, &item.name).await?,
+            None => None,
+        };
+        let mut older = Vec::new();
+        if gadget.spec.only_one {
+            let age = |meta: &ObjectMeta| (meta.creation_timestamp.clone(), meta.uid.clone());
+            older = inputs.neighbours();
+            older.retain(|other| age(other) < age(&gadget.metadata));
+            older.sort_by_key(age);
+        }
+        Ok(GadgetObservation {
+            input,
+            share_uid,
+            listed,
+            older: older.into_iter().next().and_then(|meta| meta.name),
+        })
     }
 
     fn plan(&self, gadget: &Gadget, observation: &GadgetObservation) -> Result<Plan, GadgetError> {
@@ -210,6 +289,10 @@ impl Component for Gadgets {
                 overwrite: share.overwrite,
             });
         }
+        let edit = observation.listed.as_ref();
+        if let Some(edit) = edit.and_then(|config| edit_of(gadget, config, add)) {
+            plan.edit(edit);
+        }
         if gadget.spec.second {
             let secret = Secret {
                 metadata: meta(gadget, &format!("{}-second", gadget.name_any())),
@@ -241,6 +324,15 @@ impl Component for Gadgets {
         Ok(plan)
     }
 
+    async fn undo<I: Inputs>(&self, gadget: &Gadget, inputs: &I) -> Result<Vec<Edit>, GadgetError> {
+        let Some(item) = &gadget.spec.item else {
+            return Ok(Vec::new());
+        };
+        let config = inputs.get(CONFIG_MAP, &item.name).await?;
+        let edit = config.and_then(|config| edit_of(gadget, &config, remove));
+        Ok(edit.into_iter().collect())
+    }
+
     fn status<I: Inputs>(
         &self,
         gadget: &Gadget,
@@ -269,6 +361,7 @@ impl Component for Gadgets {
                 .map(ToString::to_string)
                 .collect(),
             failure: attempt.failure.map(ToString::to_string),
+            older: attempt.observation.and_then(|o| o.older.clone()),
             paused: attempt.paused,
         }
     }

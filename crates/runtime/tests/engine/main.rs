@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod edit;
 mod gadget;
+mod neighbours;
 mod rights;
 mod share;
 

@@ -1,18 +1,9 @@
 //! Fields of somebody else's object: set, repaired, contested and taken back.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use resources::kind::CONFIG_MAP;
-use runtime::{
-    Target,
-    engine::edit::{EditError, Edited, edit},
-};
-use tokio::runtime::Handle;
-
 use super::*;
 use crate::gadget::GadgetShare;
 
-const THEIRS: &str = "theirs";
+pub(super) const THEIRS: &str = "theirs";
 
 fn sharing(value: &str, overwrite: bool) -> GadgetSpec {
     let share = GadgetShare {
@@ -39,7 +30,7 @@ fn contested(gadget: &Gadget) -> bool {
 }
 
 /// Everything but what every write changes.
-fn content(config: &ConfigMap) -> ConfigMap {
+pub(super) fn content(config: &ConfigMap) -> ConfigMap {
     let mut config = config.clone();
     let meta = config.meta_mut();
     meta.resource_version = None;
@@ -49,7 +40,7 @@ fn content(config: &ConfigMap) -> ConfigMap {
 
 impl Bench {
     /// Somebody else's ConfigMap, written as `manager`.
-    async fn theirs(&self, manager: &str, data: Value) -> ConfigMap {
+    pub(super) async fn theirs(&self, manager: &str, data: Value) -> ConfigMap {
         let config =
             json!({"metadata": {"name": THEIRS, "labels": {"their": "label"}}, "data": data});
         let config = serde_json::from_value(config).expect("a ConfigMap");
@@ -61,7 +52,7 @@ impl Bench {
         api.create(&params, &config).await.expect("their ConfigMap")
     }
 
-    async fn change_theirs(&self, data: Value) {
+    pub(super) async fn change_theirs(&self, data: Value) {
         let params = PatchParams {
             field_manager: Some("somebody".into()),
             ..PatchParams::default()
@@ -245,58 +236,6 @@ async fn fields_of_a_predecessor_are_taken_over_and_undone_with_the_rest_left_to
     data.insert("b".into(), "x".into());
     bench.undone(&wanted).await;
     operator.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn edits_of_a_list_in_a_string_lose_nothing_to_each_other() {
-    let bench = Bench::new("edit-list").await;
-    let theirs = bench.theirs("somebody", json!({"list": "0"})).await;
-    let target = Target {
-        kind: CONFIG_MAP,
-        namespace: Some(bench.namespace.clone()),
-        name: THEIRS.into(),
-    };
-    let uid = theirs.uid().expect("a uid");
-    let add = |item: &'static str| {
-        let (client, target, uid) = (&bench.admin, &target, &uid);
-        async move {
-            let add = |object: &Value| {
-                let list = object.pointer("/data/list")?.as_str()?;
-                let there = list.split(' ').any(|present| present == item);
-                (!there).then(|| json!({"data": {"list": format!("{list} {item}")}}))
-            };
-            edit(client, "editor", target, uid, add).await
-        }
-    };
-    // One of four is the winner of each round, so five attempts are enough for all.
-    let all = futures::future::join_all(["1", "2", "3", "4"].map(&add)).await;
-    for one in all {
-        assert_eq!(one.expect("written"), Edited::Changed);
-    }
-    let after = bench.config(THEIRS, |_| true).await;
-    let list = after.data.as_ref().and_then(|data| data.get("list"));
-    let mut items: Vec<&str> = list.expect("a list").split(' ').collect();
-    items.sort_unstable();
-    assert_eq!(items, ["0", "1", "2", "3", "4"]);
-    assert_eq!(add("1").await.expect("an answer"), Edited::Unchanged);
-
-    // Whoever is overtaken every time gives up after a few attempts, and says so.
-    let attempts = AtomicU32::new(0);
-    let overtaken = |_: &Value| {
-        let attempt = attempts.fetch_add(1, Ordering::Relaxed);
-        let faster = bench.change_theirs(json!({"a": attempt.to_string()}));
-        tokio::task::block_in_place(|| Handle::current().block_on(faster));
-        Some(json!({"data": {"list": "lost"}}))
-    };
-    let busy = edit(&bench.admin, "editor", &target, &uid, overtaken).await;
-    assert!(matches!(busy, Err(EditError::Busy(_))), "{busy:?}");
-    assert_eq!(attempts.into_inner(), 5);
-    let other = edit(&bench.admin, "editor", &target, "another", |_| {
-        Some(json!({"data": {"list": "lost"}}))
-    });
-    assert_eq!(other.await.expect("an answer"), Edited::Gone);
-    let list = bench.config(THEIRS, |_| true).await.data.expect("data");
-    assert_eq!(list.get("list"), after.data.expect("data").get("list"));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! version of it we wrote.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,6 +26,10 @@ pub(in crate::engine) struct Root<K> {
     /// Repairs of drift in the current window, to slow down a fight over a field.
     pub(in crate::engine) repairs: u32,
     pub(in crate::engine) repairs_since: Option<Instant>,
+    /// Objects of somebody else that were edited: once more is a repair.
+    pub(in crate::engine) edited: HashSet<Target>,
+    /// It has asked for the other resources of its namespace.
+    pub(in crate::engine) heeds_neighbours: bool,
 }
 
 impl<K> Default for Root<K> {
@@ -37,6 +41,8 @@ impl<K> Default for Root<K> {
             written: None,
             repairs: 0,
             repairs_since: None,
+            edited: HashSet::new(),
+            heeds_neighbours: false,
         }
     }
 }

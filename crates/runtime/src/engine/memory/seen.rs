@@ -174,8 +174,8 @@ impl<K> Memory<K> {
             .get(&(target.namespace.clone(), target.name.clone()))
     }
 
-    /// Everything seen that belongs to the resource, by its full address or, where labels do not
-    /// say the namespace, by its name.
+    /// Everything seen that belongs to the resource, by its full address, where labels do not say
+    /// the namespace by its name, or as what matters to all resources of its namespace.
     pub(in crate::engine) fn of_root(
         &self,
         root: &RootKey,
@@ -185,6 +185,7 @@ impl<K> Memory<K> {
             .get(root)
             .into_iter()
             .chain(by_name.and_then(|key| self.by_root.get(&key)))
+            .chain(self.by_root.get(&root.whole_namespace()))
             .flatten()
             .filter_map(|target| self.seen(target).map(|seen| (target, seen)))
     }
@@ -299,6 +300,23 @@ mod tests {
         assert_eq!(memory.of_root(&root("a")).count(), 1);
         assert!(root("a").any_namespace().means(&root("a")));
         assert!(!root("b").means(&root("a")));
+    }
+
+    #[test]
+    fn what_matters_to_a_namespace_belongs_to_each_of_its_resources() {
+        let mut memory = Memory::<()>::default();
+        let all = root("a").whole_namespace();
+        memory.observe(&target("s"), seen("1", "5", 1, std::slice::from_ref(&all)));
+        for name in ["a", "b"] {
+            assert_eq!(memory.of_root(&root(name)).count(), 1);
+            assert!(all.means(&root(name)));
+        }
+        let elsewhere = RootKey {
+            namespace: Some("other".into()),
+            name: "a".into(),
+        };
+        assert_eq!(memory.of_root(&elsewhere).count(), 0);
+        assert!(!all.means(&elsewhere));
     }
 
     #[test]
