@@ -24,6 +24,8 @@ pub struct Failure {
     pub retriable: bool,
     /// How long the server wants to be left alone.
     pub wait: Option<Duration>,
+    /// The status with which a registry refused the content of a blob.
+    pub refused: Option<reqwest::StatusCode>,
 }
 
 impl Failure {
@@ -35,6 +37,7 @@ impl Failure {
             remedy: remedy.into(),
             retriable: false,
             wait: None,
+            refused: None,
         }
     }
 
@@ -47,6 +50,7 @@ impl Failure {
                 .to_owned(),
             retriable: true,
             wait: None,
+            refused: None,
         }
     }
 

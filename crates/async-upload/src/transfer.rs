@@ -161,6 +161,7 @@ pub async fn upload(
         },
         memory: Memory::new(transfer.memory_budget.max(MEMORY_BUDGET_MIN)),
         meter: Meter::new(progress.clone()),
+        notes_hold: transfer.notes_hold,
     };
     tokio::select! {
         result = stage(transfer, &context) => result,

@@ -85,16 +85,17 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Error> {
         ));
     }
     let intent = loading.intent(metadata.as_ref())?;
+    let signing = loading.signing()?;
     let config = Config {
         intent,
         registry: loading.model_registry(&job_id, &destination)?,
-        signing: loading.signing()?,
         transfer: Transfer {
             source,
             destination,
             memory_budget: run.memory_budget,
             retries: RETRIES,
             checkpoint: run.checkpoint,
+            notes_hold: signing.is_none(),
             job_id,
             spool: run
                 .storage_path
@@ -102,6 +103,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Error> {
                 .map(|dir| environment.path(dir))
                 .filter(|dir| dir.is_dir()),
         },
+        signing,
     };
     Ok(Loaded {
         config,

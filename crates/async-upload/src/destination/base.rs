@@ -6,6 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::Context;
+use super::turns::{Turn, Turns};
 use crate::failure::Failure;
 use crate::oci::image::{Base, Platform, is_attestation};
 use crate::oci::{Descriptor, Manifest, Repository};
@@ -130,11 +131,14 @@ pub(super) async fn copy(
     base: &Base,
     from: &Repository,
     destination: &Repository,
+    turns: Option<&Turns>,
     context: &Context,
 ) -> Result<(), Failure> {
     stream::iter(base.layers()?)
         .map(Ok)
-        .try_for_each_concurrent(AT_ONCE, |layer| bring(layer, from, destination, context))
+        .try_for_each_concurrent(AT_ONCE, |layer| {
+            bring(layer, from, destination, turns, context)
+        })
         .await
 }
 
@@ -143,6 +147,7 @@ async fn bring(
     layer: Descriptor,
     from: &Repository,
     destination: &Repository,
+    turns: Option<&Turns>,
     context: &Context,
 ) -> Result<(), Failure> {
     // Layers that only their maker may distribute stay where they are.
@@ -168,14 +173,16 @@ async fn bring(
             parallel: false,
         },
     }]);
-    let what = format!("copying {} of the base image", layer.digest);
-    context
-        .patience
-        .retry(&what, || async {
-            let upload = destination.begin().await?;
-            let pieces = read::ahead(files.clone(), context.memory.clone(), 2, context.patience)
-                .into_content();
-            upload.put_pieces(&layer.digest, pieces, layer.size).await
-        })
+    let turn = Turn::new(turns, layer.size);
+    let pieces =
+        || read::ahead(files.clone(), context.memory.clone(), 2, context.patience).into_content();
+    destination
+        .put_content(
+            &layer.digest,
+            layer.size,
+            async || turn.wait().await,
+            pieces,
+        )
         .await
+        .map_err(|failure| failure.while_doing("base image"))
 }

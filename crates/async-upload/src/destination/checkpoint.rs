@@ -30,6 +30,8 @@ pub(super) fn tag(job_id: &str, destination: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     finished: watch::Sender<Vec<Descriptor>>,
+    /// How many of them are written. All, when nothing more can be.
+    written: watch::Receiver<usize>,
     writer: JoinHandle<Option<String>>,
     repository: Repository,
 }
@@ -42,16 +44,19 @@ impl Checkpoint {
         found: Option<(String, Vec<Descriptor>)>,
     ) -> Self {
         let (digest, layers) = found.unzip();
-        let (finished, changes) = watch::channel(layers.unwrap_or_default());
+        let layers = layers.unwrap_or_default();
+        let (progress, written) = watch::channel(layers.len());
+        let (finished, changes) = watch::channel(layers);
         Self {
             finished,
-            writer: tokio::spawn(write(repository.clone(), tag, changes, digest)),
+            written,
+            writer: tokio::spawn(write(repository.clone(), tag, changes, progress, digest)),
             repository: repository.clone(),
         }
     }
 
-    /// One more layer is in the repository.
-    pub(super) fn add(&self, layer: &Descriptor) {
+    /// One more layer is in the repository. The result waits until that is written, or cannot be.
+    pub(super) fn add(&self, layer: &Descriptor) -> impl Future<Output = ()> + use<> {
         self.finished.send_if_modified(|all| {
             let new = !all.iter().any(|one| one.digest == layer.digest);
             if new {
@@ -59,6 +64,11 @@ impl Checkpoint {
             }
             new
         });
+        let count = self.finished.borrow().len();
+        let mut written = self.written.clone();
+        async move {
+            let _ = written.wait_for(|written| *written >= count).await;
+        }
     }
 
     /// Waits until all that was added is written.
@@ -88,6 +98,7 @@ async fn write(
     repository: Repository,
     tag: String,
     mut changes: watch::Receiver<Vec<Descriptor>>,
+    progress: watch::Sender<usize>,
     mut digest: Option<String>,
 ) -> Option<String> {
     let mut config = None;
@@ -95,7 +106,10 @@ async fn write(
     while changes.changed().await.is_ok() {
         let layers = changes.borrow_and_update().clone();
         match put(&repository, &tag, &mut config, &layers).await {
-            Ok(written) => digest = Some(written),
+            Ok(written) => {
+                digest = Some(written);
+                progress.send_replace(layers.len());
+            }
             Err(failure) => {
                 tracing::warn!(
                     "no checkpoint, so a retry starts over: {}; run with --checkpoint=off if this \

@@ -2,9 +2,11 @@
 
 mod base;
 mod checkpoint;
+mod layers;
 pub mod oci;
 mod reuse;
 pub mod s3;
+mod turns;
 
 use crate::failure::Patience;
 use crate::pipeline::memory::Memory;
@@ -19,4 +21,6 @@ pub struct Context {
     pub memory: Memory,
     /// How far it is.
     pub meter: Meter,
+    /// Whether notes in the destination are believed; see [`Transfer`](crate::settings::Transfer).
+    pub notes_hold: bool,
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use super::auth::Session;
+use super::upload::{ANSWER_LIMIT, Lessons};
 use super::{digest, media};
 use crate::failure::{Failure, Patience, chain};
 use crate::http::{self, Use};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     base: OnceCell<Url>,
     session: Mutex<Session>,
     pub(super) patience: Patience,
+    pub(super) lessons: Lessons,
 }
 
 /// A manifest or an index as the registry holds it.
@@ -57,6 +59,7 @@ impl Repository {
                 base: OnceCell::new(),
                 session: Mutex::default(),
                 patience,
+                lessons: Lessons::default(),
             }),
             name: image.reference.repository().to_owned(),
         })
@@ -138,7 +141,7 @@ impl Repository {
                             .put(url.clone())
                             .header(CONTENT_TYPE, media_type)
                             .body(content.clone())
-                            .timeout(super::blob::ANSWER_LIMIT)
+                            .timeout(ANSWER_LIMIT)
                     })
                     .await?;
                 let response = success(response).await?;

@@ -6,6 +6,7 @@ mod client;
 pub mod image;
 mod reference;
 mod referrers;
+mod upload;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use client::{Manifest, Repository};
 pub use reference::{NotAReference, Reference};
+pub use upload::{Form, Upload};
+pub(crate) use upload::{as_content, in_memory};
 
 /// Media types that this crate reads or writes.
 pub mod media {

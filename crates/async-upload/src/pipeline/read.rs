@@ -12,7 +12,7 @@ use crate::failure::{Failure, Patience};
 use crate::source::{Body, Content, File, steady};
 
 /// The length of one ranged request, in blocks.
-const PART: usize = 8;
+pub const PART: usize = 8;
 /// How many blocks a member of an archive is unpacked into before they are used.
 const MEMBER: usize = 4;
 
@@ -100,6 +100,18 @@ pub fn ahead(files: Arc<[File]>, memory: Memory, connections: usize, patience: P
         current: None,
         planner: planner.abort_handle(),
     }
+}
+
+/// How many blocks the content of `files` takes when it is in memory as a whole. `None` if some of
+/// it can only be read through blocks that are used over and over.
+#[must_use]
+pub fn blocks(files: &[File]) -> Option<usize> {
+    files
+        .iter()
+        .flat_map(|file| parts_of(0, file, usize::MAX))
+        .try_fold(0_usize, |sum, part| {
+            (!part.recycle).then(|| sum.saturating_add(part.blocks))
+        })
 }
 
 /// A range of a file that one request fetches.

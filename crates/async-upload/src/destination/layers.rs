@@ -1,0 +1,467 @@
+//! Layers on their way to a registry: found there, or read, packed, hashed and sent.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::Context;
+use super::checkpoint::Checkpoint;
+use super::reuse::{FILES, KEY, Known};
+use super::turns::{Turn, Turns};
+use crate::failure::Failure;
+use crate::oci::image::ModelLayer;
+use crate::oci::{Descriptor, Form, Repository, as_content, in_memory, media};
+use crate::pipeline::hash::Hashing;
+use crate::pipeline::layer;
+use crate::pipeline::memory::Memory;
+use crate::pipeline::read;
+use crate::source::File;
+use crate::transfer::FileDigest;
+
+/// How many layers are read or sent at once.
+const AT_ONCE: usize = 4;
+/// How many requests read the files of one layer, at most.
+const CONNECTIONS: usize = 8;
+/// How many pieces wait between reading and sending.
+const QUEUE: usize = 4;
+/// A layer of at most so many blocks is in memory before it is sent, so it goes in one request that
+/// begins with its digest, and only if nobody has sent it before.
+const HELD: usize = 16;
+/// Blocks that layers leave to the base image.
+const FOR_BASE: usize = 4;
+/// Notes on the files of a layer beyond this many are left out: manifests have a limit.
+const NOTED_FILES: usize = 2000;
+
+/// A layer that is in the registry.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) layer: ModelLayer,
+    pub(super) files: Vec<FileDigest>,
+}
+
+/// What sending layers needs.
+#[derive(Debug)]
+pub(super) struct Sender<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) mount_from: Option<&'a str>,
+    pub(super) known: &'a Known,
+    pub(super) checkpoint: Option<&'a Checkpoint>,
+    pub(super) turns: Option<&'a Turns>,
+    pub(super) context: &'a Context,
+}
+
+/// What reading a layer tells.
+#[derive(Debug)]
+struct Packed {
+    /// `sha256:…` of the layer.
+    digest: String,
+    /// SHA-256 of each file.
+    files: Vec<String>,
+}
+
+/// How many layers are on their way at once, and how many blocks of memory each has.
+fn shares(layers: usize, sequential: bool, blocks: usize) -> (usize, usize) {
+    let most = if sequential { 1 } else { AT_ONCE };
+    let at_once = most.min(layers).min(blocks / read::PART).max(1);
+    let each = blocks.saturating_sub(FOR_BASE) / at_once;
+    (at_once, each.max(1))
+}
+
+impl Sender<'_> {
+    /// Brings the layers of `plan` to the registry.
+    pub(super) async fn layers(
+        &self,
+        files: &[File],
+        plan: Vec<Range<usize>>,
+        sequential: bool,
+    ) -> Result<Vec<Sent>, Failure> {
+        let blocks = self.context.memory.blocks();
+        let (at_once, share) = shares(plan.len(), sequential, blocks);
+        let mut sent: Vec<(usize, Sent)> = stream::iter(plan)
+            .map(|range| async move {
+                let place = range.start;
+                let files = files.get(range).unwrap_or_default().into();
+                Ok::<_, Failure>((place, self.layer(files, share).await?))
+            })
+            .buffer_unordered(at_once)
+            .try_collect()
+            .await?;
+        // A big layer holds up nobody, so they end in any order.
+        sent.sort_by_key(|(place, _)| *place);
+        Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+    }
+
+    /// Brings one layer.
+    async fn layer(&self, files: Arc<[File]>, share: usize) -> Result<Sent, Failure> {
+        let key = layer::key(&files);
+        let hint = key.as_deref().and_then(|key| self.known.get(key));
+        if let (true, Some(hint)) = (self.context.notes_hold, hint)
+            && let Some(sent) = self.noted(hint, &files).await?
+        {
+            drop(self.note(&sent, key.as_deref()));
+            return Ok(sent);
+        }
+        let hint = hint.filter(|_| !self.context.notes_hold);
+        let length = layer::length(&files)?;
+        let memory = self.context.memory.share(share).await;
+        let turn = Turn::new(self.turns.filter(|_| key.is_some()), length);
+        let packed = if read::blocks(&files).is_some_and(|blocks| blocks <= HELD.min(share)) {
+            self.held(&files, &memory, length, hint, &turn).await?
+        } else {
+            self.streamed(&files, &memory, length, hint, &turn).await?
+        };
+        let digests: Vec<FileDigest> = files
+            .iter()
+            .zip(packed.files)
+            .map(|(file, sha256)| FileDigest {
+                path: file.path.clone(),
+                size: file.size,
+                sha256,
+            })
+            .collect();
+        let mut descriptor = Descriptor::new(media::LAYER, packed.digest, length);
+        annotate(&mut descriptor, &digests, key.as_deref());
+        let sent = Sent {
+            layer: ModelLayer {
+                descriptor,
+                title: title(&digests),
+            },
+            files: digests,
+        };
+        if let Some(written) = self.note(&sent, key.as_deref()) {
+            written.await;
+        }
+        Ok(sent)
+    }
+
+    /// Notes that a layer is there. The result waits until that is written.
+    fn note(&self, sent: &Sent, key: Option<&str>) -> Option<impl Future<Output = ()>> {
+        let (checkpoint, _) = self.checkpoint.zip(key)?;
+        Some(checkpoint.add(&sent.layer.descriptor))
+    }
+
+    /// The layer that a note names, if the registry has it.
+    async fn noted(&self, hint: &Descriptor, files: &[File]) -> Result<Option<Sent>, Failure> {
+        let Some(files) = noted(hint, files) else {
+            return Ok(None);
+        };
+        if !self.there(&hint.digest, hint.size, Some(hint)).await? {
+            return Ok(None);
+        }
+        self.skipped(files.iter().map(|file| file.size));
+        Ok(Some(Sent {
+            layer: ModelLayer {
+                title: title(&files),
+                descriptor: hint.clone(),
+            },
+            files,
+        }))
+    }
+
+    /// Whether the registry has a blob, or takes it over from where the note was found.
+    async fn there(
+        &self,
+        digest: &str,
+        length: u64,
+        hint: Option<&Descriptor>,
+    ) -> Result<bool, Failure> {
+        if self.repository.blob_size(digest).await? == Some(length) {
+            return Ok(true);
+        }
+        match self.mount_from {
+            Some(from) if hint.is_some_and(|hint| hint.digest == digest) => {
+                Ok(self.repository.mount(digest, from).await)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn skipped(&self, sizes: impl Iterator<Item = u64>) {
+        self.context.meter.skipped(sizes.sum());
+    }
+
+    /// A small layer: read, looked for, and sent if nobody has done so before.
+    async fn held(
+        &self,
+        files: &Arc<[File]>,
+        memory: &Memory,
+        length: u64,
+        hint: Option<&Descriptor>,
+        turn: &Turn<'_>,
+    ) -> Result<Packed, Failure> {
+        let (packed, content) = self
+            .context
+            .patience
+            .retry(&label(files), || async {
+                let mut content = Vec::new();
+                let keep = async |data: Bytes, _| {
+                    content.push(data);
+                    true
+                };
+                let packed = self.pack(files, memory, keep).await?;
+                Ok((packed, content))
+            })
+            .await?;
+        let size = files.iter().map(|file| file.size).sum();
+        if self.there(&packed.digest, length, hint).await? {
+            self.context.meter.skipped(size);
+            return Ok(packed);
+        }
+        self.repository
+            .put_content(
+                &packed.digest,
+                length,
+                async || turn.wait().await,
+                || in_memory(&content),
+            )
+            .await
+            .map_err(|failure| failure.while_doing(&label(files)))?;
+        let mut counted = self.context.meter.attempt();
+        counted.add(size);
+        counted.succeed();
+        Ok(packed)
+    }
+
+    /// A layer that is sent while it is read.
+    async fn streamed(
+        &self,
+        files: &Arc<[File]>,
+        memory: &Memory,
+        length: u64,
+        hint: Option<&Descriptor>,
+        turn: &Turn<'_>,
+    ) -> Result<Packed, Failure> {
+        let mut read = None;
+        if let Some(hint) = hint {
+            // It was there once, so reading it to be sure is cheaper than sending it.
+            let packed = self.read(files, memory).await?;
+            if packed.digest == hint.digest
+                && self.there(&packed.digest, length, Some(hint)).await?
+            {
+                self.skipped(files.iter().map(|file| file.size));
+                return Ok(packed);
+            }
+            read = Some(packed);
+        }
+        loop {
+            let form = self.repository.form(length);
+            if let (Form::Whole, None) = (form, &read) {
+                read = Some(self.read(files, memory).await?);
+            }
+            let digest = read.as_ref().map(|packed| packed.digest.as_str());
+            let what = label(files);
+            let sent = self.context.patience.retry(&what, || {
+                self.attempt(files, memory, length, form, digest, turn)
+            });
+            match sent.await {
+                Err(failure) if self.repository.learn(&failure, form, length) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads and hashes.
+    async fn read(&self, files: &Arc<[File]>, memory: &Memory) -> Result<Packed, Failure> {
+        self.context
+            .patience
+            .retry(&label(files), || {
+                self.pack(files, memory, async |_, _| true)
+            })
+            .await
+    }
+
+    /// Reads, packs, hashes and sends a layer, once.
+    async fn attempt(
+        &self,
+        files: &Arc<[File]>,
+        memory: &Memory,
+        length: u64,
+        form: Form,
+        digest: Option<&str>,
+        turn: &Turn<'_>,
+    ) -> Result<Packed, Failure> {
+        let mut upload = self.repository.begin().await?;
+        let (queue, pieces) = mpsc::channel(QUEUE);
+        let mut counted = self.context.meter.attempt();
+        let pack = async {
+            let give = async |data: Bytes, content| {
+                counted.add(content);
+                queue.send(Ok(data)).await.is_ok()
+            };
+            let packed = self.pack(files, memory, give).await;
+            if let Err(failure) = &packed {
+                // Without this the registry would wait for the rest.
+                let _ = queue.send(Err(failure.clone())).await;
+            }
+            drop(queue);
+            packed
+        };
+        let send = async {
+            turn.wait().await;
+            let pieces = as_content(pieces);
+            match (form, digest) {
+                (Form::Whole, Some(digest)) => upload.put(digest, pieces, length).await,
+                (Form::Chunks(longest), _) => upload.patch_in(pieces, length, longest).await,
+                _ => upload.patch(pieces, length).await,
+            }
+        };
+        let (packed, sent) = tokio::join!(pack, send);
+        // A registry that refuses stops listening; then packing failed for no reason of its own.
+        let packed = match (packed, sent) {
+            (Ok(packed), Ok(())) => packed,
+            (Err(failure), Ok(())) | (_, Err(failure)) => return Err(failure),
+        };
+        if form != Form::Whole {
+            upload.finish(&packed.digest).await?;
+        }
+        counted.succeed();
+        Ok(packed)
+    }
+
+    /// Reads and packs, and hands out each piece with how much of the model is in it, until nobody
+    /// takes it any more.
+    async fn pack(
+        &self,
+        files: &Arc<[File]>,
+        memory: &Memory,
+        mut give: impl AsyncFnMut(Bytes, u64) -> bool,
+    ) -> Result<Packed, Failure> {
+        let connections = memory.blocks().div_ceil(read::PART).min(CONNECTIONS);
+        let patience = self.context.patience;
+        let mut ahead = read::ahead(files.clone(), memory.clone(), connections, patience);
+        let whole = Hashing::start();
+        let mut give = async |data: Bytes, content: u64| {
+            whole.add(data.clone());
+            if give(data, content).await {
+                Ok(())
+            } else {
+                Err(Failure::passing("the registry stopped listening"))
+            }
+        };
+        let mut digests = Vec::new();
+        for file in files.iter() {
+            give(layer::header(&file.path, file.size)?, 0).await?;
+            let content = Hashing::start();
+            let mut left = file.size;
+            while left > 0 {
+                let data = match ahead.next().await {
+                    Some(piece) => {
+                        piece
+                            .map_err(|failure| failure.while_doing(&file.path))?
+                            .data
+                    }
+                    None => {
+                        return Err(Failure::passing(format!("{:?} ended early", file.path)));
+                    }
+                };
+                let size = data.len() as u64;
+                left = left.saturating_sub(size);
+                content.add(data.clone());
+                give(data, size).await?;
+            }
+            give(layer::padding(file.size), 0).await?;
+            digests.push(verified(file, content.finish().await?)?);
+        }
+        give(layer::END, 0).await?;
+        Ok(Packed {
+            digest: format!("sha256:{}", whole.finish().await?),
+            files: digests,
+        })
+    }
+}
+
+/// What is being done with a layer, for messages.
+fn label(files: &[File]) -> String {
+    match files {
+        [one] => format!("sending {:?}", one.path),
+        many => format!("sending a layer of {} files", many.len()),
+    }
+}
+
+/// The hash, if it is the one that the source promised.
+fn verified(file: &File, sha256: String) -> Result<String, Failure> {
+    match &file.sha256 {
+        Some(promised) if *promised != sha256 => Err(Failure::passing(format!(
+            "{:?} has SHA-256 {sha256}, and its source says {promised}",
+            file.path
+        ))),
+        _ => Ok(sha256),
+    }
+}
+
+/// What a layer is called.
+pub(super) fn title(files: &[FileDigest]) -> String {
+    match files {
+        [one] => basename(&one.path).to_owned(),
+        many => format!("{} files", many.len()),
+    }
+}
+
+fn basename(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// What is in a layer: as olot says it for a layer with one file, and for reuse.
+pub(super) fn annotate(descriptor: &mut Descriptor, files: &[FileDigest], key: Option<&str>) {
+    let mut note = |key: &str, value: String| {
+        descriptor.annotations.insert(key.to_owned(), json!(value));
+    };
+    note("org.opencontainers.image.title", title(files));
+    if let [file] = files {
+        note(
+            "olot.layer.content.digest",
+            format!("sha256:{}", file.sha256),
+        );
+        note("olot.layer.content.type", "file".to_owned());
+        note(
+            "olot.layer.content.inlayerpath",
+            format!("/{}{}", layer::ROOT, file.path),
+        );
+        note("olot.layer.content.name", basename(&file.path).to_owned());
+    }
+    if let (Some(key), true) = (key, files.len() <= NOTED_FILES) {
+        let digests: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
+        note(KEY, key.to_owned());
+        note(FILES, digests.join(" "));
+    }
+}
+
+/// The files of a layer that was made before, with the digests that it notes.
+fn noted(descriptor: &Descriptor, files: &[File]) -> Option<Vec<FileDigest>> {
+    let digests: Vec<&str> = descriptor.annotation(FILES)?.split(' ').collect();
+    if digests.len() != files.len() {
+        return None;
+    }
+    files
+        .iter()
+        .zip(digests)
+        .map(|(file, sha256)| {
+            let right = file.sha256.as_deref().is_none_or(|known| known == sha256);
+            right.then(|| FileDigest {
+                path: file.path.clone(),
+                size: file.size,
+                sha256: sha256.to_owned(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_share_the_memory() {
+        // One big file has all of it.
+        assert_eq!(shares(1, false, 128), (1, 124));
+        assert_eq!(shares(40, false, 128), (4, 31));
+        assert_eq!(shares(40, true, 128), (1, 124));
+        // The least that may be given: two layers, less than a whole request each.
+        assert_eq!(shares(40, false, 16), (2, 6));
+        assert_eq!(shares(0, false, 1), (1, 1));
+    }
+}
