@@ -10,12 +10,15 @@ use super::turns::{Turn, Turns};
 use crate::failure::Failure;
 use crate::oci::image::{Base, Platform, is_attestation};
 use crate::oci::{Descriptor, Manifest, Repository};
+use crate::pipeline::memory::Memory;
 use crate::pipeline::read;
 use crate::settings::OciImage;
 use crate::source::{Body, File};
 
 /// How many layers of the base are on their way at once.
 const AT_ONCE: usize = 3;
+/// How many blocks of memory they share.
+pub(super) const MEMORY: usize = 4;
 /// The largest configuration of an image that is read.
 const CONFIG_LIMIT: u64 = 8 << 20;
 
@@ -134,10 +137,12 @@ pub(super) async fn copy(
     turns: Option<&Turns>,
     context: &Context,
 ) -> Result<(), Failure> {
+    // Taken before the model's layers take theirs: who has its turn must not wait for memory.
+    let memory = context.memory.share(MEMORY).await;
     stream::iter(base.layers()?)
         .map(Ok)
         .try_for_each_concurrent(AT_ONCE, |layer| {
-            bring(layer, from, destination, turns, context)
+            bring(layer, from, destination, turns, &memory, context)
         })
         .await
 }
@@ -148,6 +153,7 @@ async fn bring(
     from: &Repository,
     destination: &Repository,
     turns: Option<&Turns>,
+    memory: &Memory,
     context: &Context,
 ) -> Result<(), Failure> {
     // Layers that only their maker may distribute stay where they are.
@@ -174,8 +180,7 @@ async fn bring(
         },
     }]);
     let turn = Turn::new(turns, layer.size);
-    let pieces =
-        || read::ahead(files.clone(), context.memory.clone(), 2, context.patience).into_content();
+    let pieces = || read::ahead(files.clone(), memory.clone(), 2, context.patience).into_content();
     destination
         .put_content(
             &layer.digest,

@@ -8,10 +8,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::Context;
 use super::checkpoint::Checkpoint;
 use super::reuse::{FILES, KEY, Known};
 use super::turns::{Turn, Turns};
+use super::{Context, base};
 use crate::failure::Failure;
 use crate::oci::image::ModelLayer;
 use crate::oci::{Descriptor, Form, Repository, as_content, in_memory, media};
@@ -31,8 +31,6 @@ const QUEUE: usize = 4;
 /// A layer of at most so many blocks is in memory before it is sent, so it goes in one request that
 /// begins with its digest, and only if nobody has sent it before.
 const HELD: usize = 16;
-/// Blocks that layers leave to the base image.
-const FOR_BASE: usize = 4;
 /// Notes on the files of a layer beyond this many are left out: manifests have a limit.
 const NOTED_FILES: usize = 2000;
 
@@ -67,7 +65,7 @@ struct Packed {
 fn shares(layers: usize, sequential: bool, blocks: usize) -> (usize, usize) {
     let most = if sequential { 1 } else { AT_ONCE };
     let at_once = most.min(layers).min(blocks / read::PART).max(1);
-    let each = blocks.saturating_sub(FOR_BASE) / at_once;
+    let each = blocks.saturating_sub(base::MEMORY) / at_once;
     (at_once, each.max(1))
 }
 
@@ -237,11 +235,9 @@ impl Sender<'_> {
     ) -> Result<Packed, Failure> {
         let mut read = None;
         if let Some(hint) = hint {
-            // It was there once, so reading it to be sure is cheaper than sending it.
+            // It may be there, and reading it to be sure is cheaper than sending it.
             let packed = self.read(files, memory).await?;
-            if packed.digest == hint.digest
-                && self.there(&packed.digest, length, Some(hint)).await?
-            {
+            if self.there(&packed.digest, length, Some(hint)).await? {
                 self.skipped(files.iter().map(|file| file.size));
                 return Ok(packed);
             }
@@ -287,7 +283,7 @@ impl Sender<'_> {
         let mut upload = self.repository.begin().await?;
         let (queue, pieces) = mpsc::channel(QUEUE);
         let mut counted = self.context.meter.attempt();
-        let pack = async {
+        let packing = async {
             let give = async |data: Bytes, content| {
                 counted.add(content);
                 queue.send(Ok(data)).await.is_ok()
@@ -300,7 +296,7 @@ impl Sender<'_> {
             drop(queue);
             packed
         };
-        let send = async {
+        let sending = async {
             turn.wait().await;
             let pieces = as_content(pieces);
             match (form, digest) {
@@ -309,7 +305,7 @@ impl Sender<'_> {
                 _ => upload.patch(pieces, length).await,
             }
         };
-        let (packed, sent) = tokio::join!(pack, send);
+        let (packed, sent) = tokio::join!(packing, sending);
         // A registry that refuses stops listening; then packing failed for no reason of its own.
         let packed = match (packed, sent) {
             (Ok(packed), Ok(())) => packed,

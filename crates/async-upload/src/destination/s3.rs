@@ -52,9 +52,12 @@ pub async fn stage(place: &S3, listing: Listing, context: &Context) -> Result<St
     context.meter.phase(Phase::Copy);
     let staged = async {
         let bucket = Arc::new(Bucket::new(place)?);
-        let limit = context.memory.blocks() as u64 * BLOCK as u64 / 2;
+        let blocks = context.memory.blocks();
+        let limit = blocks as u64 * BLOCK as u64 / 2;
+        let mut longest = PART;
         for file in &listing.files {
             let part = part_length(file.size);
+            longest = longest.max(part);
             if part > limit {
                 return Err(Failure::lasting(
                     format!(
@@ -68,12 +71,13 @@ pub async fn stage(place: &S3, listing: Listing, context: &Context) -> Result<St
                 ));
             }
         }
+        let at_once = at_once(blocks, longest, listing.sequential);
         let sender = Sender {
             bucket: &bucket,
             place,
             context,
+            share: blocks / at_once,
         };
-        let at_once = if listing.sequential { 1 } else { FILES_AT_ONCE };
         let mut files: Vec<FileDigest> = stream::iter(&listing.files)
             .map(|file| sender.file(file))
             .buffer_unordered(at_once)
@@ -100,6 +104,15 @@ fn part_length(size: u64) -> u64 {
     PART.max(needed.next_multiple_of(BLOCK as u64))
 }
 
+/// How many files are on their way at once: each has memory for a part that is being filled and one
+/// that is being stored.
+fn at_once(blocks: usize, part: u64, sequential: bool) -> usize {
+    let part = usize::try_from(part.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
+    let fit = blocks / part.saturating_mul(2).max(1);
+    let most = if sequential { 1 } else { FILES_AT_ONCE };
+    fit.clamp(1, most)
+}
+
 /// The key of a file below the directory of the model.
 fn key(place: &S3, path: &str) -> String {
     match place.key.trim_matches('/') {
@@ -112,6 +125,8 @@ struct Sender<'a> {
     bucket: &'a Arc<Bucket>,
     place: &'a S3,
     context: &'a Context,
+    /// How many blocks of memory a file has for itself.
+    share: usize,
 }
 
 impl Sender<'_> {
@@ -174,16 +189,21 @@ impl Sender<'_> {
         if !same {
             return Ok(None);
         }
-        let sha256 = match header(SHA256).or(file.sha256.as_deref()) {
+        let noted = header(SHA256);
+        let believed = noted.filter(|_| self.context.notes_hold);
+        let sha256 = match believed.or(file.sha256.as_deref()) {
             Some(sha256) => sha256.to_owned(),
             None => self.hash(file).await?,
         };
+        if noted.is_some_and(|noted| noted != sha256) {
+            return Ok(None);
+        }
         self.context.meter.skipped(file.size);
         Ok(Some(sha256))
     }
 
     async fn hash(&self, file: &File) -> Result<String, Failure> {
-        let mut ahead = self.ahead(file);
+        let mut ahead = self.ahead(file).await;
         let hashing = Hashing::start();
         while let Some(piece) = ahead.next().await {
             hashing.add(piece?.data);
@@ -191,37 +211,52 @@ impl Sender<'_> {
         hashing.finish().await
     }
 
-    fn ahead(&self, file: &File) -> read::Ahead {
-        read::ahead(
-            Arc::new([file.clone()]),
-            self.context.memory.clone(),
-            CONNECTIONS,
-            self.context.patience,
-        )
+    /// Reads a file, through memory of its own: parts that wait for the rest of their content must
+    /// not hold what that rest needs.
+    async fn ahead(&self, file: &File) -> read::Ahead {
+        let memory = self.context.memory.share(self.share).await;
+        let files = Arc::new([file.clone()]);
+        read::ahead(files, memory, CONNECTIONS, self.context.patience)
     }
 
-    /// Reads and stores a file, once.
+    /// Reads and stores a file, once. What was begun in vain is taken back.
     async fn attempt(
         &self,
         file: &File,
         key: &str,
         made_of: Option<&str>,
     ) -> Result<String, Failure> {
+        let mut upload = None;
+        let result = self.store(file, key, made_of, &mut upload).await;
+        if let (Err(_), Some(upload)) = (&result, upload) {
+            self.abort(key, &upload.id).await;
+        }
+        result
+    }
+
+    async fn store(
+        &self,
+        file: &File,
+        key: &str,
+        made_of: Option<&str>,
+        upload: &mut Option<Upload>,
+    ) -> Result<String, Failure> {
         let mut counted = self.context.meter.attempt();
         let hashing = Hashing::start();
-        let mut ahead = self.ahead(file);
+        let mut ahead = self.ahead(file).await;
         let length = part_length(file.size);
         let mut part = Part::default();
-        let mut upload = None;
         while let Some(piece) = ahead.next().await {
             let data = piece?.data;
             hashing.add(data.clone());
             counted.add(data.len() as u64);
             part.add(data);
             if part.length >= length && file.size > length {
-                let upload = match &mut upload {
-                    Some(upload) => upload,
-                    none => none.insert(self.begin(key, made_of).await?),
+                let upload = if let Some(upload) = upload.as_mut() {
+                    upload
+                } else {
+                    self.sweep(key).await;
+                    upload.insert(self.begin(key, made_of).await?)
                 };
                 upload.send(self, key, std::mem::take(&mut part)).await?;
             }
@@ -233,8 +268,8 @@ impl Sender<'_> {
                 file.path
             )));
         }
-        match upload {
-            Some(mut upload) => {
+        match upload.as_mut() {
+            Some(upload) => {
                 if part.length > 0 {
                     upload.send(self, key, part).await?;
                 }
@@ -280,6 +315,45 @@ impl Sender<'_> {
             .await
     }
 
+    /// Ends what an earlier attempt has begun for this object and left: its parts cost money until
+    /// somebody does. Nobody else writes this object at the same time, or they would overwrite each
+    /// other anyway.
+    async fn sweep(&self, key: &str) {
+        let listed = async {
+            let credentials = self.bucket.credentials();
+            // The action for the list is not in the library: it is a GET of the bucket itself.
+            let mut action = self.bucket.bucket.get_object(credentials, "");
+            action.query_mut().insert("uploads", "");
+            action.query_mut().insert("prefix", key);
+            text(self.bucket.ask(&action).await?).await
+        };
+        match listed.await {
+            Ok(list) => {
+                for id in unfinished(&list, key) {
+                    self.abort(key, &id).await;
+                }
+            }
+            // Who may write need not be allowed to see this.
+            Err(failure) => tracing::debug!("no list of unfinished uploads: {}", failure.cause),
+        }
+    }
+
+    async fn abort(&self, key: &str, id: &str) {
+        let credentials = self.bucket.credentials();
+        let action = self
+            .bucket
+            .bucket
+            .abort_multipart_upload(credentials, key, id);
+        match self.bucket.ask(&action).await {
+            Ok(_) => tracing::info!("an unfinished upload of {key:?} was ended"),
+            Err(failure) => tracing::warn!(
+                "an unfinished upload of {key:?} stays: {}; a lifecycle rule of the bucket can \
+                 remove it",
+                failure.cause
+            ),
+        }
+    }
+
     async fn begin(&self, key: &str, made_of: Option<&str>) -> Result<Upload, Failure> {
         let mut action = self
             .bucket
@@ -307,6 +381,15 @@ impl Sender<'_> {
             })
             .await
     }
+}
+
+/// The ids of the uploads of exactly this object in a list of them.
+fn unfinished(list: &str, key: &str) -> Vec<String> {
+    list.split("<Upload>")
+        .skip(1)
+        .filter(|upload| http::element(upload, "Key").is_some_and(|it| http::plain(it) == key))
+        .filter_map(|upload| http::element(upload, "UploadId").map(http::plain))
+        .collect()
 }
 
 /// How long one part may take.
@@ -392,7 +475,7 @@ impl Upload {
     }
 
     /// Makes the parts an object.
-    async fn finish(mut self, sender: &Sender<'_>, key: &str) -> Result<(), Failure> {
+    async fn finish(&mut self, sender: &Sender<'_>, key: &str) -> Result<(), Failure> {
         while !self.sending.is_empty() {
             self.join().await?;
         }
@@ -434,6 +517,7 @@ impl Staged {
             bucket: &self.bucket,
             place: &self.place,
             context: &self.context,
+            share: self.context.memory.blocks(),
         };
         for file in extra {
             let stored = async {
@@ -490,5 +574,31 @@ mod tests {
             assert!(size.div_ceil(length) <= PARTS, "{size}");
             assert_eq!(length % (1 << 20), 0);
         }
+        // Up to 80 GB they stay as short as they can be.
+        assert_eq!(part_length(80_000_000_000), PART);
+        assert!(part_length(90_000_000_000) > PART);
+        // Numbers of parts are 16 bits long.
+        assert!(u16::try_from(PARTS).is_ok());
+    }
+
+    #[test]
+    fn files_at_once_leave_each_other_their_memory() {
+        assert_eq!(at_once(128, PART, false), 4);
+        assert_eq!(at_once(128, PART, true), 1);
+        // Four files of 600 GB: parts of 58 MiB.
+        assert_eq!(at_once(128, part_length(600_000_000_000), false), 1);
+        assert_eq!(at_once(16, PART, false), 1);
+        assert_eq!(at_once(1, u64::MAX, false), 1);
+    }
+
+    #[test]
+    fn only_uploads_of_the_object_itself_are_ended() {
+        let list = "<ListMultipartUploadsResult><Prefix>m/a</Prefix>\
+            <Upload><Key>m/a&amp;b</Key><UploadId>1</UploadId></Upload>\
+            <Upload><Key>m/a&amp;b.json</Key><UploadId>2</UploadId></Upload>\
+            <Upload><UploadId>3&gt;</UploadId><Key>m/a&amp;b</Key></Upload>\
+            </ListMultipartUploadsResult>";
+        assert_eq!(unfinished(list, "m/a&b"), ["1", "3>"]);
+        assert!(unfinished(list, "m/a").is_empty());
     }
 }

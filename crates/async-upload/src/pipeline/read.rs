@@ -13,7 +13,8 @@ use crate::source::{Body, Content, File, steady};
 
 /// The length of one ranged request, in blocks.
 pub const PART: usize = 8;
-/// How many blocks a member of an archive is unpacked into before they are used.
+/// A file that cannot be read in parts and has more blocks than this is read through blocks that are
+/// used over and over.
 const MEMBER: usize = 4;
 
 /// One piece of content, in order.
@@ -142,7 +143,12 @@ fn parts_of(index: usize, file: &File, available: usize) -> impl Iterator<Item =
             file: index,
             start,
             end,
-            blocks: if recycle { MEMBER } else { whole },
+            // The other half is for what comes before and after it.
+            blocks: if recycle {
+                whole.min(MEMBER.max(available / 2))
+            } else {
+                whole
+            },
             recycle,
         }
     })
@@ -239,4 +245,67 @@ fn changed(how: &str) -> Failure {
         format!("a file has {how} content than its source said"),
         "It changed while it was read; run the Job again when it is complete",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(size: u64, parallel: bool) -> File {
+        #[derive(Debug)]
+        struct Nothing;
+        impl crate::source::Object for Nothing {
+            fn read(self: Arc<Self>, _: std::ops::Range<u64>) -> Content {
+                futures::stream::empty().boxed()
+            }
+            fn name(&self) -> String {
+                "nothing".to_owned()
+            }
+        }
+        File {
+            path: "f".to_owned(),
+            size,
+            identity: None,
+            sha256: None,
+            body: Body::Range {
+                object: Arc::new(Nothing),
+                offset: 0,
+                parallel,
+            },
+        }
+    }
+
+    #[test]
+    fn parts_cover_a_file_of_any_size() {
+        for size in [0, 1, 8 << 20, 90 << 30, (1 << 40) + 1] {
+            let mut at = 0;
+            for part in parts_of(0, &file(size, true), 31) {
+                assert_eq!(part.start, at);
+                assert!(part.blocks <= PART && part.end - part.start <= 8 << 20);
+                at = part.end;
+            }
+            assert_eq!(at, size);
+        }
+    }
+
+    #[test]
+    fn what_is_read_in_one_go_leaves_half_of_the_memory() {
+        let blocks = |size, available| {
+            let part = parts_of(0, &file(size, false), available).next().unwrap();
+            (part.blocks, part.recycle)
+        };
+        assert_eq!(blocks(90 << 30, 32), (16, true));
+        assert_eq!(blocks(5 << 20, 32), (5, true));
+        assert_eq!(blocks(3 << 20, 32), (3, false));
+        assert_eq!(blocks(90 << 30, 6), (4, true));
+    }
+
+    #[test]
+    fn only_what_fits_is_held() {
+        let files = vec![file(3_000_000, true); 5];
+        assert_eq!(blocks(&files), Some(15));
+        assert_eq!(blocks(&[file(5 << 20, false)]), None);
+        // Small files take a whole block each.
+        assert_eq!(blocks(&vec![file(1, true); 100]), Some(100));
+    }
 }
