@@ -10,69 +10,44 @@
 mod servers;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_upload::settings::Source;
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use servers::front::{Trouble, front};
+use servers::limits::length;
 use servers::{Access, Server, content, crane_json, files, registry, run, to_image};
 
 /// Larger than what is read before it is sent.
 const LARGE: usize = 20 << 20;
 const SMALL: usize = 300_000;
 
-/// What a proxy saw: method, path and length of each request with a body.
-type Seen = Arc<Mutex<Vec<(Method, u64)>>>;
+/// What came through: method and length of each request with a body.
+type Seen = Arc<Mutex<Vec<(String, u64)>>>;
 
 /// A proxy before a registry, which refuses what `refuse` says by method and length.
 async fn proxy(
     server: &Server,
-    refuse: impl Fn(&Method, u64) -> Option<u16> + Clone + Send + Sync + 'static,
+    refuse: impl Fn(&str, u64) -> Option<u16> + Send + Sync + 'static,
 ) -> (String, Seen) {
     let seen = Seen::default();
-    let (client, server, log) = (servers::client(), server.address.clone(), seen.clone());
-    let handler = move |request: Request| {
-        let (client, server, log) = (client.clone(), server.clone(), log.clone());
-        let refuse = refuse.clone();
-        async move {
-            let (parts, body) = request.into_parts();
-            let length = parts.headers.get("content-length");
-            let length = length.map_or(0, |it| it.to_str().unwrap().parse().unwrap());
-            if let Some(status) = refuse(&parts.method, length) {
-                // A proxy that closed at once would be one more trouble than this is about.
-                let _ = axum::body::to_bytes(body, usize::MAX).await;
-                return StatusCode::from_u16(status).unwrap().into_response();
-            }
-            if length > 0 {
-                log.lock().unwrap().push((parts.method.clone(), length));
-            }
-            let url = format!("http://{server}{}", parts.uri);
-            let answer = client
-                .request(parts.method, url)
-                // With its `Host`, of which the registry makes the addresses in its answers.
-                .headers(parts.headers)
-                .body(reqwest::Body::wrap_stream(body.into_data_stream()))
-                .send()
-                .await
-                .unwrap();
-            let mut response = Response::builder().status(answer.status());
-            *response.headers_mut().unwrap() = answer.headers().clone();
-            response
-                .body(Body::from_stream(answer.bytes_stream()))
-                .unwrap()
+    let log = seen.clone();
+    let front = front(&server.address, None, move |_, head| {
+        let (method, _) = head.split_once(' ').unwrap();
+        let length = length(head);
+        let refused = refuse(method, length);
+        if refused.is_none() && length > 0 {
+            log.lock().unwrap().push((method.to_owned(), length));
         }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        axum::serve(listener, Router::new().fallback(handler))
-            .await
-            .unwrap();
-    });
-    (address, seen)
+        refused.map_or(Trouble::None, Trouble::Refuse)
+    })
+    .await;
+    (front.address, seen)
+}
+
+fn count(seen: &Seen, method: &str) -> usize {
+    let seen = seen.lock().unwrap();
+    seen.iter().filter(|(one, _)| one == method).count()
 }
 
 fn model(dir: &Path) -> (Source, Vec<(String, Vec<u8>)>) {
@@ -102,7 +77,7 @@ async fn without_patch_each_blob_is_one_put() {
     let dir = tempfile::tempdir().unwrap();
     let (source, expected) = model(dir.path());
     for status in [404, 405, 416, 501] {
-        let refuse = move |method: &Method, _| (method == Method::PATCH).then_some(status);
+        let refuse = move |method: &str, _| (method == "PATCH").then_some(status);
         let (proxy, seen) = proxy(&registry, refuse).await;
         let path = format!("put{status}/model:v1");
         let transfer = to_image(source.clone(), &format!("{proxy}/{path}"), None);
@@ -112,8 +87,8 @@ async fn without_patch_each_blob_is_one_put() {
             contents(&format!("{}/{path}", registry.address)) == expected,
             "{status}"
         );
+        assert_eq!(count(&seen, "PATCH"), 0);
         let seen = seen.lock().unwrap();
-        assert!(seen.iter().all(|(method, _)| method == Method::PUT));
         assert!(seen.iter().any(|(_, length)| *length > LARGE as u64));
     }
 }
@@ -128,12 +103,10 @@ async fn requests_are_as_short_as_a_proxy_wants_them() {
     let transfer = to_image(source, &format!("{proxy}/short/model:v1"), None);
     run(&transfer).await.unwrap();
     assert!(contents(&format!("{}/short/model:v1", registry.address)) == expected);
-    let seen = seen.lock().unwrap();
-    let chunks = seen.iter().filter(|(method, _)| method == Method::PATCH);
-    assert!(chunks.count() > LARGE / (2 << 20));
+    assert!(count(&seen, "PATCH") > LARGE / (2 << 20));
     // What is short enough still goes in one request.
-    let small = |(method, length): &&(Method, u64)| method == Method::PUT && *length > SMALL as u64;
-    assert!(seen.iter().find(small).is_some());
+    let small = |(method, length): &(String, u64)| method == "PUT" && *length > SMALL as u64;
+    assert!(seen.lock().unwrap().iter().any(small));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +220,6 @@ async fn signed_layers_that_are_there_are_read_and_not_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_breaks_off_costs_less_than_a_layer() {
-    use std::sync::atomic::{AtomicU64, Ordering};
     const LAYERS: u64 = 6;
     let registry = registry(&Access::default());
     let dir = tempfile::tempdir().unwrap();
@@ -255,12 +227,11 @@ async fn a_run_that_breaks_off_costs_less_than_a_layer() {
         let name = format!("{number}.bin");
         std::fs::write(dir.path().join(name), content(number, LARGE)).unwrap();
     }
-    let begun = Arc::new(AtomicU64::new(0));
-    let count = begun.clone();
+    let begun = AtomicU64::new(0);
     let (proxy, seen) = proxy(&registry, move |method, length| {
-        let large = method == Method::PATCH && length > LARGE as u64;
-        // The fourth layer is refused as one that may come later is: for good.
-        let refused = large && count.fetch_add(1, Ordering::Relaxed) == 3;
+        let large = method == "PATCH" && length > LARGE as u64;
+        // The fourth is refused as nothing is that may come later: for good.
+        let refused = large && begun.fetch_add(1, Ordering::Relaxed) == 3;
         refused.then_some(403)
     })
     .await;
@@ -270,14 +241,8 @@ async fn a_run_that_breaks_off_costs_less_than_a_layer() {
         .await
         .unwrap_err();
     // One after the other: what was finished before the fourth is noted, and nothing else was sent.
-    let sent = |seen: &Seen| {
-        let seen = seen.lock().unwrap();
-        seen.iter()
-            .filter(|(method, _)| method == Method::PATCH)
-            .count()
-    };
-    assert_eq!(sent(&seen), 3);
+    assert_eq!(count(&seen, "PATCH"), 3);
     let outcome = run(&to_image(source, &name, None)).await.unwrap();
-    assert_eq!(sent(&seen) as u64, LAYERS);
+    assert_eq!(count(&seen, "PATCH") as u64, LAYERS);
     assert_eq!(outcome.sent, (LAYERS - 3) * LARGE as u64);
 }

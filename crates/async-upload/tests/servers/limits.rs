@@ -38,7 +38,7 @@ fn upload_of_patch(head: &str) -> Option<&str> {
 }
 
 /// How long the body is; endless where the head does not say.
-fn length(head: &str) -> u64 {
+pub fn length(head: &str) -> u64 {
     let value = |name: &str| {
         head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
