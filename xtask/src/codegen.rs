@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use model_registry_operator::aihub::deployed;
 
+use crate::charts;
 use crate::steps::root;
 
 /// Every generated file: its path from the root of the workspace, and its content.
@@ -14,6 +15,7 @@ fn generated() -> Result<Vec<(String, String)>> {
     let mut files = api::codegen::crd_yaml()?;
     files.extend(api::codegen::references());
     files.extend(model_registry_operator::rbac::manifests()?);
+    files.extend(charts::readmes()?);
     Ok(files)
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod certificates;
+mod charts;
 mod check;
 mod clusters;
 mod codegen;
