@@ -60,9 +60,16 @@ enum Part {
     /// The upload job: 600 MB in one file and in 200, beside the same bytes read and sent by
     /// themselves
     AsyncUpload,
+    /// A render of charts/mlflow with everything on: time and memory
+    HelmRender,
 }
 
 impl Part {
+    /// Whether it measures itself, without a cluster.
+    fn alone(self) -> bool {
+        matches!(self, Self::AsyncUpload | Self::HelmRender)
+    }
+
     /// The numbers of registries that it is measured with, beside what [`complete`] measures.
     fn counts(self) -> &'static [usize] {
         match self {
@@ -70,15 +77,15 @@ impl Part {
             Self::Restart => &[100],
             Self::Start => &[1],
             Self::Memory => &[1, 200],
-            Self::Rest | Self::Size | Self::AsyncUpload => &[],
+            Self::Rest | Self::Size | Self::AsyncUpload | Self::HelmRender => &[],
         }
     }
 }
 
 /// Measures and prints.
 pub(crate) fn run(options: &Bench) -> Result<()> {
-    if options.only == [Part::AsyncUpload] {
-        return upload(options.json);
+    if !options.only.is_empty() && options.only.iter().all(|part| part.alone()) {
+        return measure_alone(&options.only, options.json);
     }
     if cfg!(debug_assertions) {
         return Err(run_optimised(options));
@@ -115,10 +122,31 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     if !measured.failed.is_empty() {
         bail!("not measured: {}", measured.failed.join("; "));
     }
+    measure_alone(parts, options.json)
+}
+
+/// Parts that measure themselves, without a cluster.
+fn measure_alone(parts: &[Part], json: bool) -> Result<()> {
     if parts.contains(&Part::AsyncUpload) {
-        upload(options.json)?;
+        upload(json)?;
+    }
+    if parts.contains(&Part::HelmRender) {
+        eprintln!("building helm-render …");
+        run_bench("helm-render", "render", json, &[])?;
     }
     Ok(())
+}
+
+/// Runs a program of figures that stands in a crate's `benches`.
+fn run_bench(package: &str, bench: &str, json: bool, env: &[(&str, &Path)]) -> Result<()> {
+    let mut command = cargo(&["bench", "--quiet", "--locked", "--package", package]);
+    command
+        .args(["--bench", bench, "--"])
+        .envs(env.iter().copied());
+    if json {
+        command.arg("--json");
+    }
+    run_command(&mut command)
 }
 
 /// The upload job measures itself: it is compared with servers, not with a cluster.
@@ -134,14 +162,9 @@ fn upload(json: bool) -> Result<()> {
     ]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), std::path::PathBuf::from);
-    let mut command = cargo(&["bench", "--quiet", "--locked", "--package", "async-upload"]);
-    command
-        .args(["--bench", "transfer", "--"])
-        .env("ASYNC_UPLOAD_PROGRAM", target.join("release/async-upload"));
-    if json {
-        command.arg("--json");
-    }
-    run_command(&mut command)
+    let program = target.join("release/async-upload");
+    let env = [("ASYNC_UPLOAD_PROGRAM", program.as_path())];
+    run_bench("async-upload", "transfer", json, &env)
 }
 
 /// Runs this program again, optimised: a slow bare client would be no floor. Returns only if it

@@ -37,7 +37,12 @@ fn main() {
         objects = rendered.objects.len();
     }
     times.sort_by(f64::total_cmp);
-    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or(f64::NAN);
+    let at = |share: usize| {
+        times
+            .get(times.len() * share / 100)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
     let (middle_ms, slow_ms, memory_mb) = (at(50), at(99), peak_mb() - before);
     if std::env::args().any(|argument| argument == "--json") {
         println!(
@@ -52,7 +57,9 @@ fn main() {
     }
     println!("helm-render: charts/mlflow with everything on, {objects} objects, {RENDERS} renders");
     println!("  loading the chart    {load_ms:8.2} ms");
-    println!("  a render             {middle_ms:8.2} ms  target {TARGET_MS} ms   (99 of 100: {slow_ms:.2} ms)");
+    println!(
+        "  a render             {middle_ms:8.2} ms  target {TARGET_MS} ms   (99 of 100: {slow_ms:.2} ms)"
+    );
     println!("  peak memory of both  {memory_mb:8.2} MB  target {TARGET_MB} MB");
 }
 
@@ -67,6 +74,11 @@ fn everything(here: &Path) -> String {
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let kilobytes: f64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     kilobytes / 1024.0
 }

@@ -20,7 +20,7 @@
 //! methods but `.Capabilities.APIVersions.Has`, and the functions that `functions` leaves out.
 //! It is stricter than Helm where Helm goes on with nonsense: a key that is there twice, an integer
 //! made of a text that is none, a `printf` whose verbs do not fit. And it keeps what Helm loses:
-//! `toYaml` of a text with the character DEL is empty there.
+//! there `toYaml` of a text with the character DEL is empty, and NEL becomes a space.
 
 mod capabilities;
 mod chart;

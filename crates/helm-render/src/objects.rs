@@ -114,38 +114,67 @@ pub struct Rendered {
 
 /// The objects of one rendered file.
 pub(crate) fn split(file: &str, text: &str) -> Result<Vec<Object>, Error> {
-    let documents = yaml::read(text).map_err(|problem| Error::Yaml {
-        file: format!("{file} (rendered)"),
-        line: problem.line,
-        message: problem.message,
-    })?;
     let mut objects = Vec::new();
-    for document in documents {
-        if document.value.is_null() {
-            continue;
-        }
-        let object = Object {
-            file: file.to_owned(),
-            value: document.value,
-        };
-        for (pointer, field) in [
-            ("/apiVersion", "apiVersion"),
-            ("/kind", "kind"),
-            ("/metadata/name", "metadata.name"),
-        ] {
-            if object.text(pointer).is_empty() {
-                return Err(Error::Object {
-                    file: file.to_owned(),
-                    message: format!(
-                        "what it renders at line {} has no {field}, so it is no object",
-                        document.line
-                    ),
-                });
+    for (before, text) in manifests(text) {
+        let documents = yaml::read(text).map_err(|problem| Error::Yaml {
+            file: format!("{file} (rendered)"),
+            line: before + problem.line,
+            message: problem.message,
+        })?;
+        for document in documents {
+            if !document.value.is_null() {
+                objects.push(object(file, before + document.line, document.value)?);
             }
         }
-        objects.push(object);
     }
     Ok(objects)
+}
+
+/// The documents of a text, each with the number of lines before it. As Helm cuts them: at every
+/// line that begins with `---`, and without the space around them, which is why a text at the end
+/// of a document loses the space at its own end.
+fn manifests(text: &str) -> Vec<(usize, &str)> {
+    let mut starts = vec![(0, 0)];
+    let mut ends = Vec::new();
+    let mut offset = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if line.starts_with("---") {
+            ends.push(offset);
+            starts.push((index, offset + "---".len()));
+        }
+        offset += line.len();
+    }
+    ends.push(text.len());
+    let documents = starts.into_iter().zip(ends);
+    let trimmed = documents.filter_map(|((lines, start), end)| {
+        let document = text.get(start..end)?;
+        let space = document.len() - document.trim_start().len();
+        let lines = lines + document.get(..space)?.matches('\n').count();
+        Some((lines, document.trim())).filter(|(_, document)| !document.is_empty())
+    });
+    trimmed.collect()
+}
+
+fn object(file: &str, line: usize, value: Value) -> Result<Object, Error> {
+    let object = Object {
+        file: file.to_owned(),
+        value,
+    };
+    for (pointer, field) in [
+        ("/apiVersion", "apiVersion"),
+        ("/kind", "kind"),
+        ("/metadata/name", "metadata.name"),
+    ] {
+        if object.text(pointer).is_empty() {
+            return Err(Error::Object {
+                file: file.to_owned(),
+                message: format!(
+                    "what it renders at line {line} has no {field}, so it is no object"
+                ),
+            });
+        }
+    }
+    Ok(object)
 }
 
 /// Hooks apart, the rest in Helm's order. Equal kinds keep the order they come in, which is that of
@@ -161,4 +190,24 @@ pub(crate) fn sort(objects: Vec<Object>) -> (Vec<Object>, Vec<Object>) {
     };
     objects.sort_by_cached_key(rank);
     (objects, hooks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_as_helm_cuts_it() {
+        let text = "\n\na: 1\n--- # words\n\n---\n  b: |\n    ---\n    x  \n---c\n---";
+        assert_eq!(
+            manifests(text),
+            [
+                (2, "a: 1"),
+                (3, "# words"),
+                (6, "b: |\n    ---\n    x"),
+                (9, "c")
+            ]
+        );
+        assert_eq!(manifests(" \n"), []);
+    }
 }
