@@ -22,6 +22,9 @@ const DEAD_PEER: Duration = Duration::from_secs(30);
 /// How much of an error's text is shown.
 const ERROR_TEXT: usize = 300;
 
+const PROXY_REMEDY: &str =
+    "Put user and password into HTTPS_PROXY and HTTP_PROXY, or the host into NO_PROXY";
+
 /// Further certificate authorities, from variables that the tools before this one honoured.
 const CA_VARIABLES: [&str; 3] = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
@@ -130,6 +133,9 @@ pub fn broken(error: reqwest::Error) -> Failure {
             "Give the certificate authority of the server, or correct the address",
         );
     }
+    if text.contains("proxy authorization required") {
+        return Failure::lasting(text, PROXY_REMEDY);
+    }
     if lasting {
         return Failure::lasting(text, "Correct the address");
     }
@@ -147,6 +153,7 @@ pub async fn refused(response: Response) -> Failure {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::lasting(cause, "Check the credentials and their rights")
         }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Failure::lasting(cause, PROXY_REMEDY),
         StatusCode::NOT_FOUND => Failure::lasting(cause, "Check the address and the name"),
         StatusCode::PRECONDITION_FAILED => Failure::lasting(
             cause,

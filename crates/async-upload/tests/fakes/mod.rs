@@ -9,5 +9,6 @@
 )]
 
 pub(crate) mod model_registry;
+pub(crate) mod proxy;
 pub(crate) mod sigstore;
 pub(crate) mod tokens;
