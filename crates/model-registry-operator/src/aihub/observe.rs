@@ -12,6 +12,7 @@ use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 
 use super::{CATALOG, KINDS, TEMPLATE, names};
+use crate::workload::{self, Live, Workload};
 
 /// What the plan depends on that is not in the resource.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,7 @@ pub enum Home {
 }
 
 /// A Deployment as it is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LiveDeployment {
     /// The version that was looked at.
     pub version: Option<String>,
@@ -55,8 +56,8 @@ pub struct LiveDeployment {
     pub selector: Pairs,
     /// What the operator's container asks for, which people adjust.
     pub resources: Option<ResourceRequirements>,
-    /// Its pods are as wanted, and available.
-    pub available: bool,
+    /// Whether it can be used, and how far it is.
+    pub(crate) workload: Workload,
 }
 
 /// Reads what the plan of `resource` depends on.
@@ -139,12 +140,11 @@ fn left_alone<I: Inputs>(inputs: &I) -> BTreeSet<(&'static str, String, String)>
 }
 
 fn live(deployment: Deployment) -> LiveDeployment {
-    let generation = deployment.metadata.generation;
-    let status = deployment.status.unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
-    let available = conditions
-        .iter()
-        .any(|condition| condition.type_ == "Available" && condition.status == "True");
+    // The hub follows no pods: a Deployment speaks for its own.
+    let workload = workload::workload(&Live {
+        deployment: Some(deployment.clone()),
+        ..Live::default()
+    });
     let spec = deployment.spec.unwrap_or_default();
     let pod = spec.template.spec.unwrap_or_default();
     let manager = pod
@@ -155,7 +155,6 @@ fn live(deployment: Deployment) -> LiveDeployment {
         version: deployment.metadata.resource_version,
         selector: spec.selector.match_labels.unwrap_or_default(),
         resources: manager.and_then(|manager| manager.resources),
-        // What is said of an earlier generation is old news.
-        available: available && status.observed_generation >= generation,
+        workload,
     }
 }

@@ -148,9 +148,11 @@ fn homes(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError> {
 /// in its spec is theirs.
 fn catalog(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError> {
     let seen = view.seen;
-    let ready = [names::REGISTRY_OPERATOR, names::CATALOG_OPERATOR]
-        .iter()
-        .all(|name| seen.live.get(name).is_some_and(|live| live.available));
+    let works = |name| {
+        let live = seen.live.get(name);
+        live.is_some_and(|live| live.workload.down(None).is_none())
+    };
+    let ready = works(names::REGISTRY_OPERATOR) && works(names::CATALOG_OPERATOR);
     if !seen.serves_catalogs || !(ready || seen.has_catalog) {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use conditions::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use runtime::component::{Attempt, Failure, Note};
+use runtime::told::Bad;
 
 use super::{Hub, names};
 
@@ -50,9 +51,9 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
             message.clone(),
         ),
     };
-    let registry = child(attempt, REGISTRY, names::REGISTRY_OPERATOR);
-    let catalog = child(attempt, CATALOG, names::CATALOG_OPERATOR);
-    let ready = ready(&[&provisioned, &registry, &catalog]);
+    let registry = child(attempt, &before, REGISTRY, names::REGISTRY_OPERATOR);
+    let catalog = child(attempt, &before, CATALOG, names::CATALOG_OPERATOR);
+    let ready = ready(attempt, &[&provisioned, &registry, &catalog]);
     let phase = if ready.status == Status::True {
         "Ready"
     } else {
@@ -67,7 +68,7 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
     ];
     wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
-        condition.observed_generation = Some(generation);
+        condition.observed_generation.get_or_insert(generation);
     }
     // All of them are ours: the list belongs to the hub's operator.
     let conditions = carry_over(&before, &wanted, attempt.now, |_| false);
@@ -91,11 +92,21 @@ fn trouble(attempt: &Attempt<'_, Hub>) -> Option<String> {
     bad.map(|bad| bad.message)
 }
 
-fn child(attempt: &Attempt<'_, Hub>, type_: ConditionType, name: &str) -> Wanted {
+/// Whether an operator works, the one of before included.
+fn child(
+    attempt: &Attempt<'_, Hub>,
+    before: &[Condition],
+    type_: ConditionType,
+    name: &str,
+) -> Wanted {
+    let told = before.iter().find(|one| one.type_ == type_.as_str());
     let live = attempt.observation.and_then(|seen| seen.live.get(name));
-    let message = match live {
-        Some(live) if live.available => {
-            return Wanted::new(type_, Status::True, reason!("AllDeploymentsAvailable"), "");
+    let message = match live.map(|live| &live.workload) {
+        Some(workload) if workload.down(told).is_none() => {
+            return Wanted {
+                observed_generation: workload.told_of(told),
+                ..Wanted::new(type_, Status::True, reason!("AllDeploymentsAvailable"), "")
+            };
         }
         Some(_) => format!("child deployment {name} not yet Available"),
         None => format!("child deployment {name} not found"),
@@ -108,9 +119,17 @@ fn child(attempt: &Attempt<'_, Hub>, type_: ConditionType, name: &str) -> Wanted
     )
 }
 
-fn ready(parts: &[&Wanted]) -> Wanted {
-    match parts.iter().find(|part| part.status != Status::True) {
-        Some(worst) => Wanted::new(READY, worst.status, worst.reason, worst.message.clone()),
+/// Whether all is as the newest edit asks for: where older pods work, whoever waits for it waits on.
+fn ready(attempt: &Attempt<'_, Hub>, parts: &[&Wanted]) -> Wanted {
+    if let Some(worst) = parts.iter().find(|part| part.status != Status::True) {
+        return Wanted::new(READY, worst.status, worst.reason, worst.message.clone());
+    }
+    let mut children = attempt
+        .observation
+        .iter()
+        .flat_map(|seen| seen.live.values());
+    match children.find_map(|live| live.workload.rolling()) {
+        Some(Bad { reason, message }) => Wanted::new(READY, Status::False, reason, message),
         None => Wanted::new(READY, Status::True, reason!("AllDependentsHealthy"), ""),
     }
 }

@@ -46,12 +46,18 @@ impl Workload {
             reason!("DeploymentAvailable"),
             "Deployment is available",
         );
+        Wanted {
+            observed_generation: self.told_of(told),
+            ..usable
+        }
+    }
+
+    /// The generation of the resource that a True condition speaks of, where `told` is that condition
+    /// so far; `None` for the newest one.
+    pub(crate) fn told_of(&self, told: Option<&Condition>) -> Option<i64> {
         match self.availability {
-            Availability::Undecided => Wanted {
-                observed_generation: told.and_then(|told| told.observed_generation),
-                ..usable
-            },
-            _ => usable,
+            Availability::Undecided => told.and_then(|told| told.observed_generation),
+            _ => None,
         }
     }
 
@@ -72,7 +78,7 @@ impl Workload {
     }
 
     /// Why it is not yet what is asked for, though it can be used.
-    fn rolling(&self) -> Option<Bad> {
+    pub(crate) fn rolling(&self) -> Option<Bad> {
         let (reason, message) = match &self.progress {
             Progress::Settled => return None,
             Progress::Creating | Progress::Updating => (

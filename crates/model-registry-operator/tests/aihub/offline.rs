@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::aihub::v1alpha1::AIHub;
+use api::aihub::v1alpha1::{AIHub, AIHubStatus, HubCondition};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use model_registry_operator::aihub::{
@@ -74,7 +74,7 @@ const LIVE: &str = "
   labels: {platform.opendatahub.io/part-of: aihub}},
  spec: {replicas: 3, selector: {matchLabels: {control-plane: of-old}},
   template: {spec: {containers: [{name: manager, resources: {limits: {memory: 1Gi}}}]}}},
- status: {observedGeneration: 2, conditions: [{type: Available, status: 'True'}]}}
+ status: {observedGeneration: 2, replicas: 3, updatedReplicas: 3, conditions: [{type: Available, status: 'True'}]}}
 ";
 
 fn live() -> String {
@@ -266,12 +266,35 @@ fn what_people_adjusted_and_what_cannot_change_stays() {
     assert_eq!(catalog.body["spec"], json!({}));
 }
 
-#[test]
-fn a_hub_is_ready_when_both_operators_are() {
+/// What is told of a hub among documents. It is what the next pass starts from.
+fn told(resource: &mut AIHub, documents: &str) -> AIHubStatus {
     let component = Hub {
         config: Config::default(),
     };
-    let resource = hub(&spec());
+    let (seen, inputs) = observe(Platform::OpenShift, &component, resource, documents);
+    let planned = component.plan(resource, &seen).unwrap();
+    let attempt = Attempt {
+        observation: Some(&seen),
+        plan: Some(&planned),
+        failure: None,
+        outcome: &Outcome::default(),
+        paused: false,
+        missing_rules: &[],
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let status = component.status(resource, &attempt, &inputs);
+    resource.status = Some(status.clone());
+    status
+}
+
+fn condition<'a>(status: &'a AIHubStatus, type_: &str) -> &'a HubCondition {
+    let mut all = status.conditions.iter();
+    all.find(|one| one.type_ == type_).unwrap()
+}
+
+#[test]
+fn a_hub_is_ready_when_both_operators_are() {
+    let mut resource = hub(&spec());
     let (registry, catalog) = (
         "child deployment model-registry-operator-controller-manager",
         "child deployment catalog-controller-manager",
@@ -291,25 +314,43 @@ fn a_hub_is_ready_when_both_operators_are() {
         ),
         (live(), "Ready", String::new()),
     ] {
-        let (seen, inputs) = observe(Platform::OpenShift, &component, &resource, &documents);
-        let planned = component.plan(&resource, &seen).unwrap();
-        let attempt = Attempt {
-            observation: Some(&seen),
-            plan: Some(&planned),
-            failure: None,
-            outcome: &Outcome::default(),
-            paused: false,
-            missing_rules: &[],
-            now: Timestamp::UNIX_EPOCH,
-        };
-        let status = component.status(&resource, &attempt, &inputs);
-        let ready = &status.conditions[0];
-        assert_eq!(ready.type_, "Ready");
+        let status = told(&mut resource, &documents);
+        let ready = condition(&status, "Ready");
         assert_eq!(
             (status.phase.as_deref(), ready.message.clone()),
             (Some(phase), Some(message).filter(|text| !text.is_empty()))
         );
     }
+}
+
+/// The pods of before work all the while.
+#[test]
+fn a_rolling_update_of_an_operator_is_no_outage_and_no_stale_true() {
+    let mut resource = hub(&spec());
+    resource.metadata.generation = Some(4);
+    told(&mut resource, &live());
+    resource.metadata.generation = Some(5);
+    let edited = live().replacen("generation: 2", "generation: 3", 1);
+    let rolling = edited
+        .replacen("observedGeneration: 2", "observedGeneration: 3", 1)
+        .replacen("updatedReplicas: 3", "updatedReplicas: 1", 1);
+    // Nobody has looked at the Deployment; then its pods are replaced.
+    for (documents, told_of) in [(edited, 4), (rolling, 5)] {
+        let status = told(&mut resource, &documents);
+        let operator = condition(&status, "ModelRegistryReady");
+        assert_eq!(
+            (operator.status.as_str(), operator.observed_generation),
+            ("True", Some(told_of))
+        );
+        let ready = condition(&status, "Ready");
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_deref()),
+            ("False", Some("UpdatingDeployment"))
+        );
+        assert_eq!(ready.observed_generation, Some(5));
+    }
+    let status = told(&mut resource, &live());
+    assert_eq!(condition(&status, "Ready").status, "True");
 }
 
 #[test]
