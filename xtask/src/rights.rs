@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use cluster::Collected;
 use model_registry_operator::{aihub, catalog, rbac};
-use runtime::rbac::{Unused, held};
+use runtime::rbac::{OnlyWhen, Unused, held};
 
 use crate::steps::root;
 
@@ -21,6 +21,8 @@ struct Account {
     given: BTreeSet<String>,
     /// Rights that it holds and does not use.
     unused: &'static [Unused],
+    /// Rights that it uses in races only.
+    races: &'static [OnlyWhen],
 }
 
 fn accounts() -> [Account; 3] {
@@ -31,18 +33,21 @@ fn accounts() -> [Account; 3] {
             held: held(&rbac::roles()).into_iter().collect(),
             given: BTreeSet::new(),
             unused: rbac::UNUSED,
+            races: rbac::RACES,
         },
         Account {
             user: "system:serviceaccount:model-catalog-operator-system:catalog-controller-manager",
             held: held(&catalog::rbac::roles()).into_iter().collect(),
             given: BTreeSet::new(),
             unused: catalog::rbac::UNUSED,
+            races: catalog::rbac::RACES,
         },
         Account {
             user: "system:serviceaccount:aihub-operator-system:aihub-controller-manager",
             held: held(&aihub::rbac::roles()).into_iter().collect(),
             given: held(&aihub::rbac::handed_out()).into_iter().collect(),
             unused: aihub::rbac::UNUSED,
+            races: aihub::rbac::RACES,
         },
     ]
 }
@@ -79,12 +84,14 @@ pub(crate) fn check() -> Result<()> {
     for account in &accounts {
         let asked = Asked::of(&logs, account.user);
         eprintln!(
-            "{}: {} rights; {} requests used {} of them, and {} are listed as not used",
+            "{}: {} rights; {} requests used {} of them, {} are listed as not used, and {} as used in \
+             races only",
             account.user,
             account.held.len(),
             asked.requests,
             asked.used.len(),
             listed(account.unused).count(),
+            in_races(account.races).count(),
         );
         problems.extend(asked.problems(account));
     }
@@ -133,6 +140,7 @@ impl Asked {
             )];
         }
         let listed: BTreeSet<&str> = listed(account.unused).collect();
+        let in_races: BTreeSet<&str> = in_races(account.races).collect();
         let idle = account
             .held
             .iter()
@@ -140,28 +148,36 @@ impl Asked {
                 !self.used.contains(*right)
                     && !account.given.contains(*right)
                     && !listed.contains(right.as_str())
+                    && !in_races.contains(right.as_str())
             })
             .map(|right| {
                 format!(
                     "{user} holds `{right}` and no test uses it: take it out of its rules, test \
-                     what needs it, or give the reason in UNUSED"
+                     what needs it every time, or give the reason in UNUSED or RACES"
                 )
             });
         let stale = listed
             .iter()
             .filter(|right| self.used.contains(**right))
             .map(|right| format!("{user} uses `{right}`: take it out of UNUSED"));
+        let twice = listed
+            .intersection(&in_races)
+            .map(|right| format!("{user}: `{right}` is in UNUSED and in RACES: choose one"));
         let unknown = listed
-            .iter()
+            .union(&in_races)
             .filter(|right| !account.held.contains(**right))
-            .map(|right| format!("{user} does not hold `{right}`: take it out of UNUSED"));
+            .map(|right| format!("{user} does not hold `{right}`: take it out of UNUSED or RACES"));
         let refused = self.refused.iter().map(|(right, request)| {
             format!(
                 "{user} was refused `{right}` ({request}): add it to its rules, or expect it in \
                  the test with Cluster::expect_refusals"
             )
         });
-        idle.chain(stale).chain(unknown).chain(refused).collect()
+        idle.chain(stale)
+            .chain(twice)
+            .chain(unknown)
+            .chain(refused)
+            .collect()
     }
 }
 
@@ -169,6 +185,10 @@ fn listed(unused: &'static [Unused]) -> impl Iterator<Item = &'static str> {
     unused
         .iter()
         .flat_map(|unused| unused.rights.iter().copied())
+}
+
+fn in_races(races: &'static [OnlyWhen]) -> impl Iterator<Item = &'static str> {
+    races.iter().flat_map(|race| race.rights.iter().copied())
 }
 
 #[cfg(test)]
@@ -183,12 +203,22 @@ mod tests {
         reason: "Handed out.",
     }];
 
+    const RACES: &[OnlyWhen] = &[OnlyWhen {
+        rights: &["get routes"],
+        race: "somebody made it a moment before.",
+    }];
+
     fn account(held: &[&str]) -> Account {
         Account {
             user: USER,
-            held: held.iter().map(|&right| right.to_owned()).collect(),
+            held: held
+                .iter()
+                .chain(&["get routes"])
+                .map(|&right| right.to_owned())
+                .collect(),
             given: BTreeSet::from(["get leases".to_owned()]),
             unused: UNUSED,
+            races: RACES,
         }
     }
 
@@ -269,6 +299,27 @@ mod tests {
         let fine = log(&[("list", "pods", 200)], &[]);
         let held = ["list pods", "get endpoints", "get leases"];
         assert_eq!(problems(&held, &[fine]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_right_of_races_may_be_used_or_not() {
+        let list = ("list", "pods", 200);
+        for requests in [vec![list], vec![list, ("get", "routes", 200)]] {
+            let found = problems(&["list pods", "get endpoints"], &[log(&requests, &[])]);
+            assert_eq!(found, Vec::<String>::new());
+        }
+        let mut account = account(&["list pods", "get endpoints"]);
+        account.held.remove("get routes");
+        let found = Asked::of(&[log(&[list], &[])], USER).problems(&account);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("does not hold `get routes`"), "{found:?}");
+        account.held.insert("get routes".to_owned());
+        account.races = &[OnlyWhen {
+            rights: &["get routes", "get endpoints"],
+            race: "of old.",
+        }];
+        let found = Asked::of(&[log(&[list], &[])], USER).problems(&account);
+        assert!(found[0].contains("choose one"), "{found:?}");
     }
 
     #[test]

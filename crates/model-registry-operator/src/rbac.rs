@@ -2,7 +2,9 @@
 
 use api::codegen::HEADER;
 use resources::Scope;
-use runtime::rbac::{FOLLOW, OWN, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule};
+use runtime::rbac::{
+    FOLLOW, OWN, OnlyWhen, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule,
+};
 
 use crate::registry::webhook::{
     DEFINITION_NAME, MUTATING_CONFIGURATION, SECRET, VALIDATING_CONFIGURATION,
@@ -279,10 +281,6 @@ pub const UNUSED: &[Unused] = &[
         reason: "Handed out by Roles registry-api-NAME and registry-viewer-NAME.",
     },
     Unused {
-        rights: &["patch poddisruptionbudgets.policy"],
-        reason: "The tests make and remove budgets; a change is written as that of any child.",
-    },
-    Unused {
         rights: &[
             "delete referencegrants.gateway.networking.k8s.io",
             "delete serviceaccounts",
@@ -291,6 +289,9 @@ pub const UNUSED: &[Unused] = &[
                  only what another version of the operator made is pruned.",
     },
 ];
+
+/// Rights that only a race uses.
+pub const RACES: &[OnlyWhen] = &[];
 
 /// Of every operator with metrics and a proxy.
 pub(crate) const REVIEWS: Unused = Unused {

@@ -123,6 +123,16 @@ pub struct Unused {
     pub reason: &'static str,
 }
 
+/// Rights that only a race uses, so that no test can cause it every time: a request that comes
+/// between two others, or follows one that failed. Used or not used, both are right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnlyWhen {
+    /// As in [`Unused::rights`].
+    pub rights: &'static [&'static str],
+    /// The race, as the end of "only when …".
+    pub race: &'static str,
+}
+
 /// One line of what an operator should be allowed to do, with the reason that a reader of the
 /// role asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use api::codegen::HEADER;
 use runtime::rbac::{
-    FOLLOW, OWN, PROCESS, RbacRule, Unused, cluster, items, lease, manifest, rule,
+    FOLLOW, OWN, OnlyWhen, PROCESS, RbacRule, Unused, cluster, items, lease, manifest, rule,
 };
 
 use crate::{catalog, rbac};
@@ -163,6 +163,9 @@ pub const UNUSED: &[Unused] = &[
                  metrics.",
     },
 ];
+
+/// Rights that only a race uses.
+pub const RACES: &[OnlyWhen] = &[];
 
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {

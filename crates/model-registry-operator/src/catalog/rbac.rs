@@ -3,7 +3,9 @@
 use super::webhook::CONFIGURATION;
 use crate::rbac::{CUSTOM_HOSTS, REVIEWS};
 use api::codegen::HEADER;
-use runtime::rbac::{FOLLOW, OWN, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule};
+use runtime::rbac::{
+    FOLLOW, OWN, OnlyWhen, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule,
+};
 
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "catalog.opendatahub.io";
@@ -208,6 +210,9 @@ pub const UNUSED: &[Unused] = &[
                  way for all kinds: the tests of ModelRegistry show it with these.",
     },
 ];
+
+/// Rights that only a race uses.
+pub const RACES: &[OnlyWhen] = &[];
 
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use cluster::{Platform, eventually};
-use kube::{ResourceExt, api::DeleteParams, api::ListParams};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use resources::{Kind, kind};
 use serde_json::{Value, json};
 
@@ -220,6 +221,35 @@ async fn every_child_comes_back_on_openshift() {
         ],
     )
     .await;
+}
+
+/// A budget is changed in its place, by an edit and after somebody else's.
+#[tokio::test]
+async fn a_budget_follows_the_spec() {
+    let world = world(Platform::Kubernetes, "budget").await;
+    let budget =
+        |least: i32| json!({"replicas": 3, "podDisruptionBudget": {"minAvailable": least}});
+    let mut spec = postgres();
+    spec["operand"] = budget(1);
+    world.registry("budget", spec).await;
+    let says = |least: i32| {
+        world.until(kind::POD_DISRUPTION_BUDGET, "budget", move |budget| {
+            budget.data["spec"]["minAvailable"] == least
+        })
+    };
+    let made = says(1).await;
+    world
+        .edit("budget", json!({"spec": {"operand": budget(2)}}))
+        .await;
+    let edited = says(2).await;
+    assert_eq!(edited.uid(), made.uid());
+    let drift = Patch::Merge(json!({"spec": {"minAvailable": 0}}));
+    world
+        .api(kind::POD_DISRUPTION_BUDGET)
+        .patch("budget", &PatchParams::default(), &drift)
+        .await
+        .expect("patched");
+    says(2).await;
 }
 
 #[tokio::test]
