@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster::{Platform, eventually};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::bench::{ACCOUNT, Bench, NAMESPACE, NEW, OLD, SOON, mysql, sentence};
@@ -82,6 +82,7 @@ async fn the_overlay_serves_both_versions_and_refuses_word_for_word() {
     );
     istio_stays_and_the_proxy_takes_its_place(&bench, &namespace).await;
     a_field_without_effect_is_warned_of(&bench, &namespace).await;
+    a_dry_run_is_answered_and_leaves_nothing(&bench, &namespace).await;
     operator.stop();
 }
 
@@ -118,6 +119,50 @@ async fn istio_stays_and_the_proxy_takes_its_place(bench: &Bench, namespace: &st
     })
     .await
     .expect("the host");
+}
+
+/// Dashboards ask twice: a dry run, and the same for real. What they show is the sentence.
+async fn a_dry_run_is_answered_and_leaves_nothing(bench: &Bench, namespace: &str) {
+    let registries = bench.registries(NEW, namespace);
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let sent = |databases: Value| {
+        let mut spec = json!({"kubeRBACProxy": {}, "grpc": {}, "rest": {}});
+        let fields = spec.as_object_mut().expect("a spec");
+        fields.extend(databases.as_object().expect("databases").clone());
+        let body = json!({"apiVersion": "modelregistry.opendatahub.io/v1beta1", "kind": "ModelRegistry",
+            "metadata": {"name": "dry"}, "spec": spec});
+        serde_json::from_value::<DynamicObject>(body).expect("an object")
+    };
+    let neither = sent(json!({"mysql": null, "postgres": null}));
+    let (code, refused) = sentence(registries.create(&dry, &neither).await);
+    assert_eq!(code, 403);
+    assert!(
+        refused
+            .contains("spec.mysql: Required value: required one of `postgres` or `mysql` database"),
+        "{refused}"
+    );
+    let default = sent(json!({"mysql": null, "postgres": {"generateDeployment": true}}));
+    registries.create(&dry, &default).await.expect("it may be");
+    let left = registries.get_opt("dry").await.expect("an answer");
+    assert!(left.is_none(), "nothing is stored");
+    registries
+        .create(&PostParams::default(), &default)
+        .await
+        .expect("a dry run takes no name");
+
+    // An edit goes the same way.
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let none = Patch::Merge(json!({"spec": {"postgres": null}}));
+    let (code, refused) = sentence(registries.patch("dry", &dry, &none).await);
+    assert_eq!(code, 403, "{refused}");
+    let same = Patch::Merge(json!({"spec": {"kubeRBACProxy": {}}}));
+    registries.patch("dry", &dry, &same).await.expect("no edit");
 }
 
 async fn a_field_without_effect_is_warned_of(bench: &Bench, namespace: &str) {

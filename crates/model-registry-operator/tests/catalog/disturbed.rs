@@ -42,49 +42,6 @@ async fn edit(world: &World, spec: Value) {
         .unwrap();
 }
 
-/// Resources and the volume's size reach the pods; while new ones cannot run, old ones serve.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_reaches_the_pods_while_old_ones_serve() {
-    let world = World::start(Platform::Kubernetes, &[]).await;
-    world.sample().await;
-    world.available("True").await;
-    let containers = "/spec/template/spec/containers/0";
-    let limit = "/spec/template/spec/volumes/0/emptyDir/sizeLimit";
-    let told = |name: &'static str, pointer: String, value: &'static str| {
-        world.until(DEPLOYMENT, name, move |live| {
-            live.is_some_and(|live| live.data.pointer(&pointer) == Some(&json!(value)))
-        })
-    };
-    told("model-catalog-postgres", limit.to_owned(), "10Gi").await;
-
-    // No node has this much.
-    edit(
-        &world,
-        json!({"resources": {"catalog": {"requests": {"cpu": "100k"}, "limits": null}}}),
-    )
-    .await;
-    let held_up = says(&world, "Ready", "False", "Unschedulable").await;
-    let available = &held_up["conditions"][1];
-    assert_eq!(
-        (&available["type"], &available["status"]),
-        (&json!("Available"), &json!("True"))
-    );
-    edit(
-        &world,
-        json!({
-            "resources": {"catalog": {"requests": {"cpu": "50m"}}, "postgres": {"requests": {"memory": "300Mi"}}},
-            "database": {"volume": {"sizeLimit": "7Gi"}},
-        }),
-    )
-    .await;
-    let requests = |name: &str| format!("{containers}/resources/requests/{name}");
-    told("model-catalog", requests("cpu"), "50m").await;
-    told("model-catalog-postgres", requests("memory"), "300Mi").await;
-    told("model-catalog-postgres", limit.to_owned(), "7Gi").await;
-    says(&world, "Ready", "True", "").await;
-    world.available("True").await;
-}
-
 /// A catalog whose operator speaks to the server through a wire.
 async fn disturbed() -> (World, Wire) {
     let mut world = World::start(Platform::Kubernetes, &[]).await;
@@ -96,15 +53,22 @@ async fn disturbed() -> (World, Wire) {
     (world, wire)
 }
 
+/// One cluster for all of it: each costs a control plane.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_of_the_server_are_told_and_outlived() {
+async fn a_catalog_outlives_edits_and_errors() {
     let (world, wire) = disturbed().await;
+    errors_of_the_server_are_told_and_outlived(&world, &wire).await;
+    edits_reach_the_pods_while_old_ones_serve(&world).await;
+    errors_now_and_then_keep_nothing_from_its_end(&world, &wire).await;
+}
+
+async fn errors_of_the_server_are_told_and_outlived(world: &World, wire: &Wire) {
     // What cannot be made is named, with the server's sentence.
     wire.refuse(Some(|_, method, path| {
         *method == Method::POST && path.ends_with("/deployments")
     }));
     world.sample().await;
-    says(&world, "Available", "False", "the disk is full").await;
+    says(world, "Available", "False", "the disk is full").await;
     wire.refuse(None);
     world.available("True").await;
 
@@ -123,7 +87,7 @@ async fn errors_of_the_server_are_told_and_outlived() {
         )
         .await
         .unwrap();
-    says(&world, "Available", "False", "reading ConfigMap").await;
+    says(world, "Available", "False", "reading ConfigMap").await;
     assert!(wire.refusals() > refusals);
     wire.refuse(None);
     world.available("True").await;
@@ -139,12 +103,9 @@ async fn errors_of_the_server_are_told_and_outlived() {
 }
 
 /// One request of seven, all the time.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_now_and_then_keep_nothing_from_its_end() {
-    let (world, wire) = disturbed().await;
+async fn errors_now_and_then_keep_nothing_from_its_end(world: &World, wire: &Wire) {
+    let refusals = wire.refusals();
     wire.refuse(Some(|number, _, _| number % 7 == 3));
-    world.sample().await;
-    world.available("True").await;
     for kind in EVERYWHERE {
         let api = world.api(*kind);
         let ours = ListParams::default().labels("app=model-catalog");
@@ -166,7 +127,7 @@ async fn errors_now_and_then_keep_nothing_from_its_end() {
         }
     }
     world.available("True").await;
-    assert!(wire.refusals() > 3, "{}", wire.refusals());
+    assert!(wire.refusals() > refusals, "{refusals}");
 
     // Where nothing is to be done, errors make nothing to do.
     eventually("rest", Duration::from_mins(1), || async {
@@ -188,4 +149,43 @@ async fn errors_now_and_then_keep_nothing_from_its_end() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!((wire.writes(), wire.refusals()), (writes, refusals));
     assert_eq!(world.versions(EVERYWHERE).await, before);
+}
+
+/// Resources and the volume's size reach the pods; while new ones cannot run, old ones serve.
+async fn edits_reach_the_pods_while_old_ones_serve(world: &World) {
+    let containers = "/spec/template/spec/containers/0";
+    let limit = "/spec/template/spec/volumes/0/emptyDir/sizeLimit";
+    let told = |name: &'static str, pointer: String, value: &'static str| {
+        world.until(DEPLOYMENT, name, move |live| {
+            live.is_some_and(|live| live.data.pointer(&pointer) == Some(&json!(value)))
+        })
+    };
+    told("model-catalog-postgres", limit.to_owned(), "10Gi").await;
+
+    // No node has this much.
+    edit(
+        world,
+        json!({"resources": {"catalog": {"requests": {"cpu": "100k"}, "limits": null}}}),
+    )
+    .await;
+    let held_up = says(world, "Ready", "False", "Unschedulable").await;
+    let available = &held_up["conditions"][1];
+    assert_eq!(
+        (&available["type"], &available["status"]),
+        (&json!("Available"), &json!("True"))
+    );
+    edit(
+        world,
+        json!({
+            "resources": {"catalog": {"requests": {"cpu": "50m"}}, "postgres": {"requests": {"memory": "300Mi"}}},
+            "database": {"volume": {"sizeLimit": "7Gi"}},
+        }),
+    )
+    .await;
+    let requests = |name: &str| format!("{containers}/resources/requests/{name}");
+    told("model-catalog", requests("cpu"), "50m").await;
+    told("model-catalog-postgres", requests("memory"), "300Mi").await;
+    told("model-catalog-postgres", limit.to_owned(), "7Gi").await;
+    says(world, "Ready", "True", "").await;
+    world.available("True").await;
 }
