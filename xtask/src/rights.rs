@@ -205,7 +205,7 @@ mod tests {
 
     const RACES: &[OnlyWhen] = &[OnlyWhen {
         rights: &["get routes"],
-        race: "somebody made it a moment before.",
+        race: "Only when somebody made it a moment before.",
     }];
 
     fn account(held: &[&str]) -> Account {
@@ -316,7 +316,7 @@ mod tests {
         account.held.insert("get routes".to_owned());
         account.races = &[OnlyWhen {
             rights: &["get routes", "get endpoints"],
-            race: "of old.",
+            race: "Only when it is old.",
         }];
         let found = Asked::of(&[log(&[list], &[])], USER).problems(&account);
         assert!(found[0].contains("choose one"), "{found:?}");

@@ -461,6 +461,7 @@ mod tests {
         assert_eq!(all.len(), length);
         let mut reasons: Vec<&str> = roles().iter().map(|rule| rule.reason).collect();
         reasons.extend(UNUSED.iter().map(|unused| unused.reason));
+        reasons.extend(RACES.iter().map(|race| race.race));
         assert!(reasons.iter().all(|reason| reason.ends_with('.')));
     }
 }

@@ -129,7 +129,7 @@ pub struct Unused {
 pub struct OnlyWhen {
     /// As in [`Unused::rights`].
     pub rights: &'static [&'static str],
-    /// The race, as the end of "only when …".
+    /// The race, as a sentence: "Only when …".
     pub race: &'static str,
 }
 

@@ -13,6 +13,7 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
+use crate::process::has_read;
 use crate::world::{ACCOUNT, APPLICATION, COLLECTED, HUB, INSTANCES, World};
 
 const DEPLOYED: &[Kind] = &[
@@ -26,6 +27,20 @@ const DEPLOYED: &[Kind] = &[
     NETWORK_POLICY,
     MUTATING_WEBHOOKS,
     VALIDATING_WEBHOOKS,
+];
+/// What a hub that starts reads, of what it made: the Deployments it has applied.
+const READ_ANEW: &[Kind] = &[
+    SERVICE_ACCOUNT,
+    ROLE,
+    ROLE_BINDING,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    SERVICE,
+    NETWORK_POLICY,
+    MUTATING_WEBHOOKS,
+    VALIDATING_WEBHOOKS,
+    DEFINITION,
+    CATALOG,
 ];
 const REGISTRY_OPERATOR: &str = "model-registry-operator-controller-manager";
 const REGISTRIES: &str = "modelregistries.modelregistry.opendatahub.io";
@@ -42,8 +57,10 @@ async fn the_sample_lives_on_kubernetes() {
     at_rest_there_are_no_requests(&world).await;
     world.stop();
     let versions = versions(&world).await;
+    let mark = world.cluster.audit_mark().await.unwrap();
     world.run();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    has_read(&world.cluster, mark, ACCOUNT, READ_ANEW).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(
         self::versions(&world).await,
         versions,

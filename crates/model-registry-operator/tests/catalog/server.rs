@@ -17,7 +17,7 @@ use runtime::operator::Beside;
 use serde_json::{Value, json};
 
 use crate::offline::component;
-use crate::process::{Running, free_port, lead_to};
+use crate::process::{Running, free_port, has_read, lead_to};
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The garbage collector notices a new CustomResourceDefinition within 30 s.
@@ -324,8 +324,13 @@ async fn the_sample_lives_on_kubernetes() {
     world.at_rest_there_are_no_requests().await;
     world.stop();
     let before = world.versions(EVERYWHERE).await;
+    let mark = world.cluster.audit_mark().await.unwrap();
     world.run();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // A Deployment that was changed since is known by its last apply.
+    let mut read_anew = EVERYWHERE.to_vec();
+    read_anew.retain(|kind| *kind != DEPLOYMENT);
+    has_read(&world.cluster, mark, ACCOUNT, &read_anew).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.versions(EVERYWHERE).await, before);
     let own = world
         .until(CONFIG_MAP, "model-catalog-sources", |m| m.is_some())

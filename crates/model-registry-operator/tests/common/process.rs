@@ -3,9 +3,11 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::Parser;
-use cluster::Cluster;
+use cluster::{Cluster, eventually};
+use resources::Kind;
 use runtime::component::Component;
 use runtime::operator::{self, Beside};
 use runtime::{args::OperatorArgs, shutdown::Shutdown};
@@ -107,4 +109,35 @@ pub(crate) async fn lead_to(
         json!([{"op": "replace", "path": "/webhooks/0/clientConfig/service/port", "value": port}]);
     let (kind, name) = configuration;
     kubectl(&["patch", kind, name, "--type=json", "-p", &port.to_string()]).await;
+}
+
+/// Waits until the operator has read an object of each of these kinds since `mark`. One that has
+/// just started does so: it does not know whether what it made is still as it left it.
+pub(crate) async fn has_read(
+    cluster: &Cluster,
+    mark: u64,
+    (namespace, name): (&str, &str),
+    kinds: &[Kind],
+) {
+    let limit = Duration::from_mins(1);
+    eventually("what it made is read", limit, || async {
+        let log = cluster.audit_since(mark).await;
+        let log = log.map_err(|error| error.to_string())?;
+        let requests = log.by_service_account(namespace, name);
+        let unread: Vec<&str> = kinds
+            .iter()
+            .map(|kind| kind.plural)
+            .filter(|plural| {
+                let mut requests = requests.iter();
+                !requests.any(|record| record.verb == "get" && record.resource == *plural)
+            })
+            .collect();
+        if unread.is_empty() {
+            Ok(())
+        } else {
+            Err(unread.join(", "))
+        }
+    })
+    .await
+    .unwrap();
 }
