@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kube::core::ApiResource;
 use serde::{Deserialize, Serialize};
 
 /// Whether objects of a kind live in a namespace.
@@ -99,6 +100,19 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind)
+    }
+}
+
+/// What an `Api` of objects without a Rust type asks for.
+impl From<Kind> for ApiResource {
+    fn from(kind: Kind) -> Self {
+        Self {
+            group: kind.group.to_owned(),
+            version: kind.version.to_owned(),
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
+            plural: kind.plural.to_owned(),
+        }
     }
 }
 

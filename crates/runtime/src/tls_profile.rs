@@ -9,7 +9,6 @@ use futures::{Stream, StreamExt};
 use kube::{
     Api, Client,
     api::DynamicObject,
-    core::ApiResource,
     runtime::{WatchStreamExt, watcher},
 };
 use resources::kind::API_SERVER;
@@ -238,14 +237,7 @@ async fn until(capabilities: &mut watch::Receiver<Arc<Capabilities>>, served: bo
 fn events(
     client: &Client,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + use<> {
-    let resource = ApiResource {
-        group: API_SERVER.group.to_owned(),
-        version: API_SERVER.version.to_owned(),
-        api_version: API_SERVER.api_version(),
-        kind: API_SERVER.kind.to_owned(),
-        plural: API_SERVER.plural.to_owned(),
-    };
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &API_SERVER.into());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
     watcher(api, config).default_backoff()
 }

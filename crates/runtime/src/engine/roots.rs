@@ -22,7 +22,7 @@ use tracing::{debug, error};
 use super::{
     Engine, key_of,
     memory::{RootKey, is_newer},
-    watch::{Progress, WHOLE, api_resource, is_forbidden},
+    watch::{Progress, WHOLE, api, is_forbidden},
 };
 use crate::{component::Component, permissions::Rule};
 
@@ -39,12 +39,8 @@ impl<C: Component> Engine<C> {
         let namespaces = self.reach.namespaces(self.root.scope);
         let mut unread: BTreeSet<usize> = (0..namespaces.len()).collect();
         let watches = namespaces.iter().enumerate().map(|(index, namespace)| {
-            let resource = api_resource(self.root);
-            let api: Api<DynamicObject> = match namespace {
-                Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-                None => Api::all_with(self.client.clone(), &resource),
-            };
-            watcher(api, watcher::Config::default().page_size(WHOLE))
+            let all: Api<DynamicObject> = api(self.client.clone(), self.root, namespace.as_deref());
+            watcher(all, watcher::Config::default().page_size(WHOLE))
                 .default_backoff()
                 .map(move |event| (index, event))
                 .boxed()

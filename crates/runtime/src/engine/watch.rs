@@ -70,21 +70,11 @@ pub(super) fn once(progress: Progress) -> impl FnMut() {
 }
 
 /// `Api` for a kind without a Rust type.
-pub(super) fn api_resource(kind: Kind) -> ApiResource {
-    ApiResource {
-        group: kind.group.to_owned(),
-        version: kind.version.to_owned(),
-        api_version: kind.api_version(),
-        kind: kind.kind.to_owned(),
-        plural: kind.plural.to_owned(),
-    }
-}
-
 pub(super) fn api<K>(client: Client, kind: Kind, namespace: Option<&str>) -> Api<K>
 where
     K: kube::Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
-    let resource = api_resource(kind);
+    let resource = kind.into();
     match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),

@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
-    core::ApiResource,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -141,7 +140,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
             .boxed();
         let targets = self.keeping.targets.iter().enumerate();
         let targets = targets.map(|(index, (kind, name))| {
-            let api: Api<Clients> = Api::all_with(self.client.clone(), &resource(*kind));
+            let api: Api<Clients> = Api::all_with(self.client.clone(), &(*kind).into());
             states(watcher(api, named(name)).default_backoff())
                 .map(move |object| Seen::Target(index, object))
                 .boxed()
@@ -263,7 +262,7 @@ impl<L: Fn(&ServingCertificate)> Keeper<L> {
             let Some(patch) = seen.patch(bundle) else {
                 continue;
             };
-            let api: Api<Clients> = Api::all_with(self.client.clone(), &resource(seen.kind));
+            let api: Api<Clients> = Api::all_with(self.client.clone(), &seen.kind.into());
             let patch: json_patch::Patch = match serde_json::from_value(patch) {
                 Ok(patch) => patch,
                 Err(error) => {
@@ -307,16 +306,6 @@ fn target(
         ..
     } = keeping;
     Target::of(kind, &object, service, namespace, field_manager)
-}
-
-pub(super) fn resource(kind: Kind) -> ApiResource {
-    ApiResource {
-        group: kind.group.into(),
-        version: kind.version.into(),
-        api_version: kind.api_version(),
-        kind: kind.kind.into(),
-        plural: kind.plural.into(),
-    }
 }
 
 /// The state of the one object that a watch selects, whenever it may have changed. The watch goes on

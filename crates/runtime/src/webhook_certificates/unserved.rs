@@ -11,7 +11,7 @@ use kube::{
 use resources::{Kind, kind::DEFINITION};
 use serde_json::{Value, json};
 
-use super::{Keeping, keeper::resource, targets::clients};
+use super::{Keeping, targets::clients};
 use crate::operator::Chore;
 
 /// Distance of tries.
@@ -43,7 +43,7 @@ async fn one(
     keeping: Keeping,
     namespace: &str,
 ) -> kube::Result<()> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.into());
     let object = match api.get_opt(name).await {
         Ok(Some(object)) => object,
         Ok(None) => return Ok(()),
