@@ -114,12 +114,6 @@ fn start<C: Component>(
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(operator::run(
-            process,
-            &cli.operator,
-            component,
-            beside,
-            None,
-        ))?;
+        .block_on(operator::run(process, &cli.operator, component, beside))?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use crate::{
     admission::{self, AdmissionError, Webhooks},
     args::OperatorArgs,
-    client::{self, ClientError, Gate},
+    client::{self, ClientError},
     component::Component,
     discovery::Discovery,
     engine::{self, Reach, Running, Surroundings},
@@ -84,7 +84,6 @@ pub async fn run<C: Component>(
     args: &OperatorArgs,
     component: C,
     beside: Beside,
-    gate: Option<Gate>,
 ) -> Result<(), OperatorError> {
     let shutdown = Shutdown::new();
     shutdown
@@ -93,34 +92,22 @@ pub async fn run<C: Component>(
             what: "listening to signals",
             source,
         })?;
-    run_beside(process, args, component, beside, gate, shutdown).await
+    run_until(process, args, component, beside, shutdown).await
 }
 
-/// [`run`] with nothing beside the loop, stopped by `shutdown` instead of signals.
+/// [`run`], stopped by `shutdown` instead of signals.
 pub async fn run_until<C: Component>(
     process: Process,
     args: &OperatorArgs,
     component: C,
-    gate: Option<Gate>,
-    shutdown: Shutdown,
-) -> Result<(), OperatorError> {
-    run_beside(process, args, component, Beside::default(), gate, shutdown).await
-}
-
-/// [`run`], stopped by `shutdown` instead of signals.
-pub async fn run_beside<C: Component>(
-    process: Process,
-    args: &OperatorArgs,
-    component: C,
     beside: Beside,
-    gate: Option<Gate>,
     shutdown: Shutdown,
 ) -> Result<(), OperatorError> {
     let metrics = Metrics::new(process.version)?;
     let config = client::config(args.kubeconfig().as_deref()).await?;
     let own_namespace = config.default_namespace.clone();
     let agent = format!("{}/{}", process.name, process.version);
-    let client = client::build(config, &agent, metrics.clone(), gate)?;
+    let client = client::build(config, &agent, metrics.clone(), None)?;
 
     let namespaces = args.namespaces();
     let optional: Vec<Kind> = component
