@@ -18,7 +18,7 @@ use self::life::background;
 use crate::audit::MARKER;
 use crate::process::Guardian;
 use crate::tools::Tools;
-use crate::{AuditLog, Error, StandIn, access, kubeconfig, pki, tools};
+use crate::{AuditLog, Error, Record, StandIn, access, kubeconfig, pki, tools};
 
 /// What a cluster is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -256,6 +256,23 @@ impl Cluster {
     pub async fn audit_since(&self, mark: u64) -> Result<AuditLog, Error> {
         self.audit_mark().await?;
         AuditLog::read(&self.audit, mark)
+    }
+
+    /// What a service account (namespace, name) asks for within this time from now on. A watch ends
+    /// and begins anew now and then; that is no work, and left out.
+    pub async fn asked_within(
+        &self,
+        (namespace, name): (&str, &str),
+        time: Duration,
+    ) -> Result<Vec<Record>, Error> {
+        let mark = self.audit_mark().await?;
+        tokio::time::sleep(time).await;
+        let log = self.audit_since(mark).await?;
+        let asked = log.by_service_account(namespace, name).into_iter();
+        Ok(asked
+            .filter(|record| record.verb != "watch")
+            .cloned()
+            .collect())
     }
 
     /// A place in the audit log: every request that was answered before this call is before it.

@@ -18,6 +18,7 @@ mod access;
 mod aggregated;
 mod audit;
 mod control_plane;
+mod dynamic;
 mod error;
 mod foreign;
 mod https;
@@ -34,6 +35,7 @@ pub use access::{apply, apply_yaml, available, create_namespace, eventually, gon
 pub use aggregated::{Aggregated, AggregatedApi};
 pub use audit::{ANY_RIGHT, AuditLog, Collected, Record};
 pub use control_plane::{COLLECTED_AUDIT, Cluster, Options, Platform};
+pub use dynamic::{api_of, conditions, told, until};
 pub use error::Error;
 pub use foreign::Foreign;
 pub use kubeconfig::{read_config, service_account_kubeconfig};

@@ -10,17 +10,11 @@
     reason = "a test ends at the first surprise"
 )]
 
-#[path = "compat/differences.rs"]
-mod differences;
-#[path = "compat/normalise.rs"]
-mod normalise;
 #[path = "compat/status.rs"]
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use api::modelregistry::v1beta1::ModelRegistry;
 use kube::CustomResourceExt;
@@ -29,29 +23,17 @@ use model_registry_operator::registry::{
     config::{Config, PROXY_IMAGE},
     error::Error,
 };
+use operator_harness::recorded::{self, Differences, read};
 use resources::kind::INGRESS_CONFIG;
 use runtime::component::Component;
-use runtime::offline::{OfflineInputs, Platform, admission::admit, documents};
+use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::{Value, json};
 
-use differences::{Differences, Found};
+/// The user of a generated Postgres, base64: the one value of a Secret that is always the same.
+const GENERATED_USER: &str = "bW9kZWxyZWdpc3RyeQ==";
 
-/// Where the recordings are. Without them it says so once, past the capture of the test harness,
-/// which keeps what a passing test prints.
 fn recordings() -> Option<PathBuf> {
-    static NOTICE: Once = Once::new();
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
-    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
-    let found = Some(root.join("model-registry")).filter(|root| root.is_dir());
-    if found.is_none() {
-        NOTICE.call_once(|| {
-            let _ = writeln!(
-                std::io::stderr(),
-                "not compared with the Go operator: there is no folder with recordings (COMPAT_DIR)"
-            );
-        });
-    }
-    found
+    recorded::folder("model-registry")
 }
 
 /// Why a recorded case is not compared.
@@ -81,12 +63,6 @@ fn config(case: &str) -> Config {
         _ => None,
     })
     .unwrap()
-}
-
-fn read(path: &Path) -> Vec<Value> {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    documents::read(&text, &path.display().to_string()).unwrap()
 }
 
 /// What ours makes of the case, and says of it; no objects when it refuses the resource.
@@ -155,14 +131,15 @@ fn keyed(case: &str, objects: Vec<Value>) -> BTreeMap<String, Value> {
             };
             let name = text("/metadata/name").replacen(case, "NAME", 1);
             let key = format!("{} {name}", text("/kind"));
-            (key, normalise::object(object))
+            (key, recorded::object(object, &[GENERATED_USER]))
         })
         .collect()
 }
 
 #[test]
 fn objects_equal_the_recorded_ones() {
-    let differences = Differences::read();
+    let differences = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
+    let differences = Differences::read(&differences);
     let Some(root) = recordings() else {
         return;
     };
@@ -172,15 +149,8 @@ fn objects_equal_the_recorded_ones() {
         ("plain", Platform::Kubernetes),
         ("openshift", Platform::OpenShift),
     ] {
-        let mut folders: Vec<_> = root
-            .join(folder_name)
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        folders.sort();
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            let case = folder.file_name().unwrap().to_str().unwrap();
+        for folder in &recorded::cases(&root.join(folder_name)) {
+            let case = recorded::name(folder);
             if let Some(reason) = not_compared(case, folder) {
                 println!("{folder_name}/{case}: not compared, {reason}");
                 continue;
@@ -191,22 +161,8 @@ fn objects_equal_the_recorded_ones() {
             let (objects, said) = ours(platform, case, folder);
             let mut ours = keyed(case, objects);
             ours.insert(status::OBJECT.to_owned(), said);
-            let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
-            for object in names {
-                normalise::diff(
-                    "",
-                    theirs.get(object),
-                    ours.get(object),
-                    &mut |path, theirs, ours| {
-                        found.insert(Found {
-                            case: format!("{folder_name}/{case}"),
-                            object: object.clone(),
-                            path: path.to_owned(),
-                            values: format!("\n    theirs: {theirs}\n    ours:   {ours}"),
-                        });
-                    },
-                );
-            }
+            let case = format!("{folder_name}/{case}");
+            recorded::compare(&case, &theirs, &ours, &mut found);
         }
     }
     println!("{compared} cases compared");
@@ -227,7 +183,7 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
         ("openshift/gateway-default", Platform::OpenShift),
     ] {
         let folder = root.join(folder);
-        let case = folder.file_name().unwrap().to_str().unwrap();
+        let case = recorded::name(&folder);
         let live = read(&folder.join("objects.yaml"));
         let taken = keyed(case, ours_beside(platform, case, &folder, live.clone()).0);
         for (object, theirs) in keyed(case, live) {
@@ -239,19 +195,14 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
             if object == "Deployment NAME-postgres" {
                 assert_eq!(ours["spec"], theirs["spec"]);
             }
-            for pointer in [
+            let kept = [
                 "/spec/selector",
                 "/spec/podSelector",
                 "/roleRef",
                 "/spec/accessModes",
                 "/type",
-            ] {
-                assert_eq!(
-                    ours.pointer(pointer),
-                    theirs.pointer(pointer),
-                    "{object}{pointer}"
-                );
-            }
+            ];
+            recorded::assert_kept(&object, &theirs, ours, &kept);
         }
     }
 }

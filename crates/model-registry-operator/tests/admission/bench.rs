@@ -3,27 +3,27 @@
 //! The API server reaches a Service by its address in the cluster, which nothing serves here: an
 //! ExternalName leads it to this machine, at the port that the configurations name.
 
-use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use clap::Parser;
-use cluster::{Cluster, Options, Platform, eventually};
+use cluster::{Cluster, Options, Platform, api_of, eventually};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
-    core::ApiResource,
+    core::{ApiResource, GroupVersionKind},
 };
 use model_registry_operator::{
     migration::Migration,
     registry::{Registry, config::Config, webhook},
 };
+use operator_harness::{Operator, environment, free_ports};
 use runtime::{
     Capabilities,
     admission::{self, Surroundings},
     args::OperatorArgs,
     metrics::Metrics,
-    operator::{self, Beside},
+    operator::{Beside, Process},
     serve::Health,
     shutdown::Shutdown,
     tls::TlsProfile,
@@ -45,12 +45,6 @@ pub(crate) const ACCOUNT: &str = "model-registry-operator-controller-manager";
 pub(crate) const OLD: &str = "v1alpha1";
 pub(crate) const NEW: &str = "v1beta1";
 
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    args: OperatorArgs,
-}
-
 /// A cluster of its own, and the port that its API server calls.
 pub(crate) struct Bench {
     pub(crate) cluster: Cluster,
@@ -58,19 +52,6 @@ pub(crate) struct Bench {
     pub(crate) port: u16,
     probes: u16,
     kubeconfig: PathBuf,
-}
-
-/// An operator that ends when it is asked to.
-pub(crate) struct Operator {
-    shutdown: Shutdown,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Operator {
-    pub(crate) fn stop(self) {
-        self.shutdown.request();
-        self.thread.join().expect("the operator does not panic");
-    }
 }
 
 fn folder(name: &str) -> String {
@@ -90,8 +71,7 @@ impl Bench {
         // It blocks until the cluster is ready.
         let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options));
         let cluster = cluster.await.expect("no panic").expect("a cluster");
-        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let [port, probes] = free.map(|tcp| tcp.local_addr().expect("an address").port());
+        let [port, probes] = free_ports();
         Self {
             client: cluster.client().expect("a client"),
             port,
@@ -181,25 +161,17 @@ impl Bench {
     }
 
     fn args(&self, port: u16, more: &[&str]) -> OperatorArgs {
-        let words = [
-            "operator".to_owned(),
-            format!("--kubeconfig={}", self.kubeconfig.display()),
-            "--metrics-bind-address=0".to_owned(),
-            format!("--health-probe-bind-address=127.0.0.1:{}", self.probes),
-            format!("--webhook-bind-address=127.0.0.1:{port}"),
-        ];
-        let more = more.iter().map(|word| (*word).to_owned());
-        Flags::parse_from(words.into_iter().chain(more)).args
+        let probes = format!("--health-probe-bind-address=127.0.0.1:{}", self.probes);
+        let webhooks = format!("--webhook-bind-address=127.0.0.1:{port}");
+        let flags = [&[probes.as_str(), &webhooks], more].concat();
+        operator_harness::args(&self.kubeconfig, &flags)
     }
 
     /// The program as `main` puts it together.
     pub(crate) fn operator(&self, flags: &[&str], env: &[(&str, &str)]) -> Operator {
         let args = self.args(self.port, flags);
-        let lookup = |name: &str| {
-            let found = env.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let config = Config::from_lookup(lookup).expect("an environment");
+        let lookup = environment(env);
+        let config = Config::from_lookup(&lookup).expect("an environment");
         let webhooks = webhook::webhooks(config.clone());
         let beside = if lookup("ENABLE_WEBHOOKS").as_deref() == Some("false") {
             Beside {
@@ -209,27 +181,15 @@ impl Bench {
         } else {
             Beside {
                 webhooks: Some(webhooks),
-                chore: Migration::from_lookup(lookup).map(Migration::chore),
+                chore: Migration::from_lookup(&lookup).map(Migration::chore),
             }
         };
-        let shutdown = Shutdown::new();
-        let until = shutdown.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            let process = operator::Process {
-                name: "model-registry-operator",
-                version: "test",
-                lease: "85f368d1.opendatahub.io",
-            };
-            let run =
-                operator::run_beside(process, &args, Registry { config }, beside, None, until);
-            runtime.block_on(run).expect("the operator runs");
-            runtime.shutdown_background();
-        });
-        Operator { shutdown, thread }
+        let process = Process {
+            name: "model-registry-operator",
+            version: "test",
+            lease: "85f368d1.opendatahub.io",
+        };
+        Operator::start(process, args, Registry { config }, beside)
     }
 
     /// The webhooks alone, on a port of their own and by this clock.
@@ -282,14 +242,9 @@ impl Bench {
 
     /// Registries in one version.
     pub(crate) fn registries(&self, version: &str, namespace: &str) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: "modelregistry.opendatahub.io".into(),
-            version: version.into(),
-            api_version: format!("modelregistry.opendatahub.io/{version}"),
-            kind: "ModelRegistry".into(),
-            plural: "modelregistries".into(),
-        };
-        Api::namespaced_with(self.client.clone(), namespace, &resource)
+        let kind = GroupVersionKind::gvk("modelregistry.opendatahub.io", version, "ModelRegistry");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "modelregistries");
+        api_of(&self.client, Some(namespace), kind)
     }
 
     /// Creates a registry.

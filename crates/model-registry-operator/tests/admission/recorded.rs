@@ -2,20 +2,17 @@
 //!
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use api::modelregistry::conversion::convert;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use model_registry_operator::registry::{config::Config, webhook::RegistryAdmission};
+use operator_harness::recorded;
 use resources::kind::ROUTE;
 use runtime::{
     Capabilities,
     admission::{Admission, Around, Operation, Request},
-    offline::{admission::admit, documents},
+    offline::admission::admit,
 };
 use serde_json::{Value, json};
 
@@ -30,17 +27,9 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("wh-v1alpha1-istio", "istio stays as it is written"),
 ];
 
-fn recordings() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
-    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
-    Some(root.join("model-registry/openshift")).filter(|root| root.is_dir())
-}
-
 /// The last document: those before it are what the resource refers to.
 fn resource(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).expect("a recording");
-    let mut documents = documents::read(&text, "the recording").expect("YAML");
-    documents.pop().expect("a resource")
+    recorded::read(path).pop().expect("a resource")
 }
 
 fn view(path: &Path) -> Option<Value> {
@@ -103,23 +92,13 @@ fn stored(case: &str, object: Value) -> Result<Value, String> {
 
 #[test]
 fn what_is_stored_and_refused_is_as_recorded() {
-    let Some(root) = recordings() else {
-        // Past the capture of the test harness, so that nothing is skipped silently.
-        let _ = writeln!(
-            std::io::stderr(),
-            "not compared with the Go operator's webhooks: there is no folder with recordings (COMPAT_DIR)"
-        );
+    let Some(root) = recorded::folder("model-registry/openshift") else {
         return;
     };
     let mut compared = 0;
     let mut different = Vec::new();
-    for entry in std::fs::read_dir(root).expect("a folder") {
-        let folder = entry.expect("an entry").path();
-        let case = folder
-            .file_name()
-            .and_then(|name| name.to_str())
-            .expect("a name")
-            .to_owned();
+    for folder in recorded::cases(&root) {
+        let case = recorded::name(&folder).to_owned();
         if !case.starts_with("wh-") {
             continue;
         }

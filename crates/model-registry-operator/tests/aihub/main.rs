@@ -9,7 +9,5 @@
 )]
 
 mod offline;
-#[path = "../common/process.rs"]
-mod process;
 mod server;
 mod world;

@@ -6,6 +6,7 @@ use cluster::{Platform, eventually};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use model_registry_operator::aihub::{CATALOG, TEMPLATE};
+use operator_harness::{at_rest, has_read};
 use resources::Kind;
 use resources::kind::{
     CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEFINITION, DEPLOYMENT, MUTATING_WEBHOOKS,
@@ -13,7 +14,6 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
-use crate::process::has_read;
 use crate::world::{ACCOUNT, APPLICATION, COLLECTED, HUB, INSTANCES, World};
 
 const DEPLOYED: &[Kind] = &[
@@ -54,7 +54,7 @@ async fn the_sample_lives_on_kubernetes() {
     every_child_returns(&world).await;
     drift_is_repaired_and_what_people_adjust_stays(&world).await;
     edits_reach_the_operators(&world).await;
-    at_rest_there_are_no_requests(&world).await;
+    at_rest(&world.cluster, ACCOUNT).await;
     world.stop();
     let versions = versions(&world).await;
     let mark = world.cluster.audit_mark().await.unwrap();
@@ -330,21 +330,6 @@ async fn edits_reach_the_operators(world: &World) {
     .await
     .unwrap();
     world.condition("Ready", "True").await;
-}
-
-async fn at_rest_there_are_no_requests(world: &World) {
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let mark = world.cluster.audit_mark().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let log = world.cluster.audit_since(mark).await.unwrap();
-    let requests: Vec<_> = log
-        .by_service_account(ACCOUNT.0, ACCOUNT.1)
-        .into_iter()
-        // A watch ends and begins anew now and then: that is not work.
-        .filter(|record| record.verb != "watch")
-        .map(|record| format!("{} {}", record.verb, record.name))
-        .collect();
-    assert!(requests.is_empty(), "{requests:?}");
 }
 
 async fn versions(world: &World) -> Vec<(String, Option<String>)> {

@@ -3,24 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::{Cluster, Options, Platform, eventually};
+use cluster::{Cluster, Options, Platform, api_of, eventually, told, until};
 use kube::api::{DynamicObject, ListParams};
-use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt};
 use model_registry_operator::aihub::{Hub, config::Config};
 use model_registry_operator::catalog::{self, Catalog};
+use operator_harness::{Account, Operator, args, environment, free_ports, install, lead_to};
 use resources::Kind;
 use resources::kind::DEPLOYMENT;
-use runtime::operator::Beside;
+use runtime::operator::{Beside, Process};
 use serde_json::Value;
-
-use crate::process::{Running, free_port, lead_to};
 
 /// What happens by an event happens within this time, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The garbage collector notices a new CustomResourceDefinition within 30 s.
 pub(crate) const COLLECTED: Duration = Duration::from_secs(90);
-pub(crate) const ACCOUNT: (&str, &str) = ("aihub-operator-system", "aihub-controller-manager");
+pub(crate) const ACCOUNT: Account = ("aihub-operator-system", "aihub-controller-manager");
 pub(crate) const HUB: Kind = Kind::cluster(
     "components.platform.opendatahub.io",
     "v1alpha1",
@@ -30,13 +28,18 @@ pub(crate) const HUB: Kind = Kind::cluster(
 /// Namespaces of the sample.
 pub(crate) const APPLICATION: &str = "opendatahub";
 pub(crate) const INSTANCES: &str = "odh-model-registries";
+const PROCESS: Process = Process {
+    name: "model-registry-operator",
+    version: "test",
+    lease: "not-asked-for",
+};
 const LEFT_ALONE: &str = "opendatahub.io/managed=false";
 
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
     client: Client,
     kubeconfig: PathBuf,
-    hub: Option<Running>,
+    hub: Option<Operator>,
 }
 
 pub(crate) fn root() -> PathBuf {
@@ -53,15 +56,7 @@ impl World {
             ..Options::default()
         };
         let cluster = Cluster::start(&options).unwrap();
-        let overlay = overlay.to_str().unwrap();
-        cluster
-            .kubectl(&["apply", "--server-side", "-k", overlay])
-            .await
-            .unwrap();
-        let kubeconfig = cluster
-            .service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1)
-            .await
-            .unwrap();
+        let kubeconfig = install(&cluster, &overlay, ACCOUNT).await;
         let mut world = Self {
             client: cluster.client().unwrap(),
             cluster,
@@ -74,23 +69,19 @@ impl World {
 
     /// Starts the hub's operator, as its service account.
     pub(crate) fn run(&mut self) {
-        let env = |name: &str| match name {
-            "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE" => {
-                Some("example.test/operator:1".to_owned())
-            }
-            "RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE" => {
-                Some("example.test/upload:1".to_owned())
-            }
-            _ => None,
-        };
-        let config = Config::from_lookup(env).unwrap();
-        let beside = Beside::default();
-        self.hub = Some(Running::start(
-            Hub { config },
-            beside,
-            &self.kubeconfig,
-            &[],
-        ));
+        let env = [
+            (
+                "RELATED_IMAGE_ODH_MODEL_REGISTRY_OPERATOR_IMAGE",
+                "example.test/operator:1",
+            ),
+            (
+                "RELATED_IMAGE_ODH_MODEL_REGISTRY_JOB_ASYNC_UPLOAD_IMAGE",
+                "example.test/upload:1",
+            ),
+        ];
+        let config = Config::from_lookup(environment(&env)).unwrap();
+        let (args, beside) = (args(&self.kubeconfig, &[]), Beside::default());
+        self.hub = Some(Operator::start(PROCESS, args, Hub { config }, beside));
     }
 
     pub(crate) fn stop(&mut self) {
@@ -101,7 +92,7 @@ impl World {
 
     /// Runs what the pods of the deployed catalog operator run: with their environment, as their
     /// service account.
-    pub(crate) async fn catalog_operator(&self) -> Running {
+    pub(crate) async fn catalog_operator(&self) -> Operator {
         let name = "catalog-controller-manager";
         let deployment = self
             .until(DEPLOYMENT, Some(APPLICATION), name, |live| live.is_some())
@@ -123,7 +114,7 @@ impl World {
             .await
             .unwrap();
         }
-        let port = free_port();
+        let [port] = free_ports();
         let configuration = ("validatingwebhookconfiguration", configuration);
         lead_to(&self.cluster, port, (APPLICATION, service), configuration).await;
         let env = &deployment.data["spec"]["template"]["spec"]["containers"][0]["env"];
@@ -136,26 +127,17 @@ impl World {
         };
         let config = catalog::config::Config::from_lookup(lookup).unwrap();
         let account = self.cluster.service_account_kubeconfig(APPLICATION, name);
+        let address = format!("--webhook-bind-address=127.0.0.1:{port}");
+        let args = args(&account.await.unwrap(), &[&address]);
         let beside = Beside {
             webhooks: Some(catalog::webhook::webhooks(config.clone())),
             chore: None,
         };
-        let flags = [format!("--webhook-bind-address=127.0.0.1:{port}")];
-        Running::start(Catalog { config }, beside, &account.await.unwrap(), &flags)
+        Operator::start(PROCESS, args, Catalog { config }, beside)
     }
 
     pub(crate) fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: kind.group.into(),
-            version: kind.version.into(),
-            api_version: kind.api_version(),
-            kind: kind.kind.into(),
-            plural: kind.plural.into(),
-        };
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+        api_of(&self.client, namespace, kind)
     }
 
     pub(crate) async fn sample(&self) {
@@ -170,28 +152,9 @@ impl World {
     /// Waits for a condition of the hub's newest generation, and returns the whole status.
     pub(crate) async fn condition(&self, type_: &str, status: &str) -> Value {
         let api = self.api(HUB, None);
-        eventually(
-            &format!("{type_}={status}"),
-            Duration::from_mins(1),
-            || async {
-                let hub = api.get("default-aihub").await;
-                let hub = hub.map_err(|error| error.to_string())?;
-                let told = hub.data["status"].clone();
-                let all = told["conditions"].as_array();
-                let found = all.into_iter().flatten().any(|condition| {
-                    condition["type"] == type_
-                        && condition["status"] == status
-                        && condition["observedGeneration"] == hub.metadata.generation.unwrap()
-                });
-                if found {
-                    Ok(told)
-                } else {
-                    Err(told.to_string())
-                }
-            },
-        )
-        .await
-        .unwrap()
+        let limit = Duration::from_mins(1);
+        let hub = told(&api, "default-aihub", limit, (type_, status)).await;
+        hub.unwrap().data["status"].take()
     }
 
     /// Waits for a warning about the hub that says this.
@@ -227,16 +190,7 @@ impl World {
         holds: impl Fn(Option<&DynamicObject>) -> bool,
     ) -> Option<DynamicObject> {
         let api = self.api(kind, namespace);
-        eventually(&format!("{kind} {name}"), COLLECTED, || async {
-            let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
-            if holds(object.as_ref()) {
-                Ok(object)
-            } else {
-                Err(format!("{object:?}"))
-            }
-        })
-        .await
-        .unwrap()
+        until(&api, name, COLLECTED, holds).await.unwrap()
     }
 
     /// Kind, name and version of everything that is labelled as the hub's.

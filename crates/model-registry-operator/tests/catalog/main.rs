@@ -9,16 +9,9 @@
     reason = "a test ends at the first surprise"
 )]
 
-#[path = "../compat/differences.rs"]
-#[expect(dead_code, reason = "shared: the list of registries is another file")]
-mod differences;
 mod disturbed;
 mod installation;
-#[path = "../compat/normalise.rs"]
-mod normalise;
 mod offline;
-#[path = "../common/process.rs"]
-mod process;
 mod recorded;
 mod rules;
 mod server;

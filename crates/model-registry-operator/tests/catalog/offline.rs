@@ -1,10 +1,9 @@
 //! What a Catalog becomes among documents.
 
-use std::collections::BTreeMap;
-
 use api::catalog::v1alpha1::Catalog as Resource;
 use jiff::Timestamp;
 use model_registry_operator::catalog::{Catalog, config::Config, error::Error};
+use operator_harness::environment;
 use resources::Plan;
 use resources::kind::{AUTH, INGRESS_CONFIG};
 use runtime::component::Component;
@@ -13,11 +12,8 @@ use serde_json::{Value, json};
 
 /// A catalog's operator with this environment.
 pub(crate) fn component(env: &[(&str, &str)]) -> Catalog {
-    let env: BTreeMap<_, _> = env.iter().copied().collect();
-    let config = Config::from_lookup(|name| env.get(name).map(|value| (*value).to_owned()));
-    Catalog {
-        config: config.unwrap(),
-    }
+    let config = Config::from_lookup(environment(env)).unwrap();
+    Catalog { config }
 }
 
 /// A Catalog with this name and spec in namespace `ns`.

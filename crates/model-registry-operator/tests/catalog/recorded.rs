@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use operator_harness::recorded::{self, Differences, read};
 use runtime::offline::Platform;
 use serde_json::{Value, json};
 
-use crate::differences::{Differences, Found};
-use crate::normalise;
-use crate::offline::{component, plan, read};
+use crate::offline::{component, plan};
 
 const CASES: [(&str, Platform); 3] = [
     ("plain/catalog-sample", Platform::Kubernetes),
@@ -19,21 +18,11 @@ const CASES: [(&str, Platform); 3] = [
 ];
 
 fn recordings() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
-    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
-    let root = Some(root.join("model-registry")).filter(|root| root.is_dir());
-    if root.is_none() {
-        println!("not compared with the Go operator: there is no folder with recordings");
-    }
-    root
-}
-
-fn documents(folder: &Path, file: &str) -> Vec<Value> {
-    read(&std::fs::read_to_string(folder.join(file)).unwrap())
+    recorded::folder("model-registry")
 }
 
 fn ours(case: &str, folder: &Path, platform: Platform, live: Vec<Value>) -> Vec<Value> {
-    let mut documents = documents(folder, "cr.yaml");
+    let mut documents = read(&folder.join("cr.yaml"));
     let mut resource = documents.pop().unwrap();
     resource["metadata"]["uid"] = "00000000-0000-4000-8000-000000000001".into();
     documents.extend(live);
@@ -75,25 +64,7 @@ fn keyed(objects: Vec<Value>) -> BTreeMap<String, Value> {
                 *text.1 = serde_saphyr::from_str(text.1.as_str().unwrap()).unwrap();
             }
         }
-        let containers = object.pointer_mut("/spec/template/spec/initContainers");
-        for container in containers
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            let container = container.as_object_mut().unwrap();
-            for key in [
-                "imagePullPolicy",
-                "terminationMessagePath",
-                "terminationMessagePolicy",
-            ] {
-                container.remove(key);
-            }
-            if container.get("resources").is_some_and(|r| *r == json!({})) {
-                container.remove("resources");
-            }
-        }
-        (key, normalise::object(object))
+        (key, recorded::object(object, &[]))
     };
     objects.into_iter().map(one).collect()
 }
@@ -104,25 +75,12 @@ fn objects_equal_the_recorded_ones() {
     let mut found = BTreeSet::new();
     for (case, platform) in CASES {
         let folder = root.join(case);
-        let theirs = keyed(documents(&folder, "objects.yaml"));
+        let theirs = keyed(read(&folder.join("objects.yaml")));
         let ours = keyed(ours(case, &folder, platform, Vec::new()));
-        let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
-        for object in names {
-            let mut report = |path: &str, theirs: &str, ours: &str| {
-                found.insert(Found {
-                    case: case.to_owned(),
-                    object: object.clone(),
-                    path: path.to_owned(),
-                    values: format!("\n    theirs: {theirs}\n    ours:   {ours}"),
-                });
-            };
-            normalise::diff("", theirs.get(object), ours.get(object), &mut report);
-        }
+        recorded::compare(case, &theirs, &ours, &mut found);
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog_differences.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let differences: Differences = serde_saphyr::from_str(&text).unwrap();
-    let report = differences.check(&found);
+    let report = Differences::read(&path).check(&found);
     assert!(report.is_empty(), "{report}");
 }
 
@@ -131,7 +89,7 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
     let Some(root) = recordings() else { return };
     for (case, platform) in CASES {
         let folder = root.join(case);
-        let live = documents(&folder, "objects.yaml");
+        let live = read(&folder.join("objects.yaml"));
         let taken = keyed(ours(case, &folder, platform, live.clone()));
         for (object, theirs) in keyed(live) {
             let Some(ours) = taken.get(&object) else {
@@ -146,13 +104,8 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
             if object == "Deployment model-catalog-postgres" {
                 assert_eq!(ours["spec"], theirs["spec"]);
             }
-            for pointer in ["/spec/selector", "/spec/podSelector", "/roleRef", "/type"] {
-                assert_eq!(
-                    ours.pointer(pointer),
-                    theirs.pointer(pointer),
-                    "{object}{pointer}"
-                );
-            }
+            let kept = ["/spec/selector", "/spec/podSelector", "/roleRef", "/type"];
+            recorded::assert_kept(&object, &theirs, ours, &kept);
         }
     }
 }

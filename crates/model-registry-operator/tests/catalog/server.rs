@@ -3,26 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Options, Platform, eventually};
+use cluster::{Cluster, Options, Platform, api_of, conditions, eventually, until};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt};
 use model_registry_operator::catalog::webhook;
+use operator_harness::{
+    Account, Operator, args, at_rest, free_ports, has_read, install, lead_to,
+};
 use resources::Kind;
 use resources::kind::{
     AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
     REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
-use runtime::operator::Beside;
+use runtime::operator::{Beside, Process};
 use serde_json::{Value, json};
 
 use crate::offline::component;
-use crate::process::{Running, free_port, has_read, lead_to};
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The garbage collector notices a new CustomResourceDefinition within 30 s.
 const COLLECTED: Duration = Duration::from_secs(90);
-const ACCOUNT: (&str, &str) = (
+const ACCOUNT: Account = (
     "model-catalog-operator-system",
     "catalog-controller-manager",
 );
@@ -37,7 +38,7 @@ pub(crate) struct World {
     pub(crate) kubeconfig: PathBuf,
     env: Vec<(&'static str, &'static str)>,
     port: u16,
-    operator: Option<Running>,
+    operator: Option<Operator>,
 }
 
 fn root() -> PathBuf {
@@ -54,16 +55,8 @@ impl World {
             ..Options::default()
         })
         .unwrap();
-        let overlay = overlay.to_str().unwrap();
-        cluster
-            .kubectl(&["apply", "--server-side", "-k", overlay])
-            .await
-            .unwrap();
-        let kubeconfig = cluster
-            .service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1)
-            .await
-            .unwrap();
-        let port = free_port();
+        let kubeconfig = install(&cluster, &overlay, ACCOUNT).await;
+        let [port] = free_ports();
         let configuration = ("validatingwebhookconfiguration", webhook::CONFIGURATION);
         lead_to(&cluster, port, (ACCOUNT.0, webhook::SERVICE), configuration).await;
         let mut world = Self {
@@ -85,8 +78,14 @@ impl World {
             webhooks: Some(webhook::webhooks(component.config.clone())),
             chore: None,
         };
-        let flags = [format!("--webhook-bind-address=127.0.0.1:{}", self.port)];
-        self.operator = Some(Running::start(component, beside, &self.kubeconfig, &flags));
+        let process = Process {
+            name: "model-registry-operator",
+            version: "test",
+            lease: "not-asked-for",
+        };
+        let address = format!("--webhook-bind-address=127.0.0.1:{}", self.port);
+        let args = args(&self.kubeconfig, &[&address]);
+        self.operator = Some(Operator::start(process, args, component, beside));
     }
 
     pub(crate) fn stop(&mut self) {
@@ -96,17 +95,7 @@ impl World {
     }
 
     fn of(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: kind.group.into(),
-            version: kind.version.into(),
-            api_version: kind.api_version(),
-            kind: kind.kind.into(),
-            plural: kind.plural.into(),
-        };
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+        api_of(&self.client, namespace, kind)
     }
 
     pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
@@ -142,19 +131,13 @@ impl World {
                 let all = api.list(&ListParams::default()).await;
                 let all = all.map_err(|error| error.to_string())?;
                 let object = all.items.first().ok_or("no catalog")?;
-                let conditions = object.data["status"]["conditions"].as_array();
-                let found = conditions
-                    .into_iter()
-                    .flatten()
+                let found = conditions(&object.data)
                     .find(|c| c["type"] == "Available" && c["status"] == status);
                 found
                     .filter(|c| c["observedGeneration"] == json!(object.metadata.generation))
+                    // Nothing else is said when all is well.
+                    .filter(|_| conditions(&object.data).count() == 2)
                     .cloned()
-                    .filter(|_| {
-                        // Nothing else is said when all is well.
-                        let all = conditions.map_or(0, Vec::len);
-                        all == 2
-                    })
                     .ok_or_else(|| object.data["status"].to_string())
             },
         )
@@ -168,17 +151,7 @@ impl World {
         name: &str,
         holds: impl Fn(Option<&DynamicObject>) -> bool,
     ) -> Option<DynamicObject> {
-        let api = self.api(kind);
-        eventually(&format!("{kind} {name}"), SOON, || async {
-            let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
-            if holds(object.as_ref()) {
-                Ok(object)
-            } else {
-                Err(format!("{object:?}"))
-            }
-        })
-        .await
-        .unwrap()
+        until(&self.api(kind), name, SOON, holds).await.unwrap()
     }
 
     /// Objects with the labels of the catalog's, everywhere but Events.
@@ -244,21 +217,6 @@ impl World {
         self.available("True").await;
     }
 
-    async fn at_rest_there_are_no_requests(&self) {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let mark = self.cluster.audit_mark().await.unwrap();
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let log = self.cluster.audit_since(mark).await.unwrap();
-        // A watch ends and begins anew now and then: that is not work.
-        let requests: Vec<_> = log
-            .by_service_account(ACCOUNT.0, ACCOUNT.1)
-            .into_iter()
-            .filter(|record| record.verb != "watch")
-            .map(|record| format!("{} {}", record.verb, record.name))
-            .collect();
-        assert!(requests.is_empty(), "{requests:?}");
-    }
-
     async fn delete(&self, kinds: &[Kind]) {
         self.api(CATALOG)
             .delete("catalog", &DeleteParams::background())
@@ -321,7 +279,7 @@ async fn the_sample_lives_on_kubernetes() {
         )
         .await
         .unwrap();
-    world.at_rest_there_are_no_requests().await;
+    at_rest(&world.cluster, ACCOUNT).await;
     world.stop();
     let before = world.versions(EVERYWHERE).await;
     let mark = world.cluster.audit_mark().await.unwrap();
@@ -378,7 +336,7 @@ async fn the_sample_lives_behind_a_gateway_on_openshift() {
     kinds.retain(|kind| *kind != SECRET);
     kinds.push(ROUTE);
     world.every_child_returns(&kinds).await;
-    world.at_rest_there_are_no_requests().await;
+    at_rest(&world.cluster, ACCOUNT).await;
     kinds.extend([SECRET, HTTP_ROUTE, REFERENCE_GRANT]);
     world.delete(&kinds).await;
     assert_eq!(AUTH.scope, resources::Scope::Cluster);

@@ -15,7 +15,7 @@ pub(crate) const OBJECT: &str = "ModelRegistry NAME";
 
 /// What was recorded, in the form of [`ours`].
 pub(crate) fn recorded(folder: &Path) -> Value {
-    let resource = super::read(&folder.join("status.yaml")).remove(0);
+    let resource = operator_harness::recorded::read(&folder.join("status.yaml")).remove(0);
     let events = std::fs::read_to_string(folder.join("events.txt")).unwrap();
     // `Normal ServiceCreated ModelRegistry/NAME [REPORTER] MESSAGE`; an edit of the spec by the
     // operator itself makes a second one.

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, conditions, eventually};
 use http::Method;
 use resources::kind::DEPLOYMENT;
 use serde_json::json;
 
 use crate::{
-    harness::{MODEL_REGISTRY, SOON, behind_proxy, conditions},
+    harness::{MODEL_REGISTRY, SOON, behind_proxy},
     scenario::{at_rest, shapes},
     stage::Stage,
     state::{History, versions},

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::eventually;
+use cluster::{conditions, eventually};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{MODEL_REGISTRY, behind_proxy, conditions, postgres},
+    harness::{MODEL_REGISTRY, behind_proxy, postgres},
     stage::Stage,
     state::{History, State, differences, registries, state},
 };

@@ -6,9 +6,10 @@ use cluster::Platform;
 use kube::{Api, Client, api::DeleteParams};
 
 use crate::{
-    harness::{Operator, World, installed},
+    harness::{World, installed, start},
     wire::{Fault, Wire},
 };
+use operator_harness::Operator;
 
 /// One run's place. The operator sees this namespace only, so runs do not disturb each other.
 pub(crate) struct Stage {
@@ -49,7 +50,7 @@ impl Stage {
     /// Starts an operator.
     pub(crate) fn start(&self) {
         let scope = format!("--watch-namespaces={}", self.world.namespace);
-        let operator = Operator::start(self.wire.kubeconfig(), &[], &[&scope], None);
+        let operator = start(self.wire.kubeconfig(), &[], &[&scope]);
         *self.operator.lock().expect("no panic") = Some(operator);
     }
 

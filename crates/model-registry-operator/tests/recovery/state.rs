@@ -1,6 +1,7 @@
 //! What a cluster holds for one run, without what differs from run to run: names that the run has
 //! for itself, uids, times, addresses and random values.
 
+use cluster::api_of;
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,10 +9,7 @@ use kube::{ResourceExt, api::ListParams};
 use resources::{Kind, Scope, kind};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    harness::{MODEL_REGISTRY, api},
-    stage::Stage,
-};
+use crate::{harness::MODEL_REGISTRY, stage::Stage};
 
 /// Objects by kind and name.
 pub(crate) type State = BTreeMap<String, Value>;
@@ -88,7 +86,7 @@ pub(crate) async fn versions(stage: &Stage) -> BTreeMap<String, String> {
 /// Objects of a kind as they are; none where the cluster has no such kind.
 async fn objects(stage: &Stage, kind: Kind) -> Vec<Value> {
     let namespaced = kind.scope == Scope::Namespaced;
-    let api = api(
+    let api = api_of(
         &stage.world.client,
         namespaced.then_some(stage.world.namespace.as_str()),
         kind,

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use resources::{Kind, kind};
 use serde_json::{Value, json};
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, api, behind_proxy, postgres, world};
+use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
 
 /// Every object in the cluster that speaks of the registry, by its labels, owner or name, except
 /// Events. Every listable resource type is looked at.
@@ -346,7 +346,7 @@ async fn the_older_of_two_registries_of_one_name_keeps_it() {
             .expect("an answer")
             .is_none()
     );
-    let binding = api(&first.client, None, kind::CLUSTER_ROLE_BINDING)
+    let binding = api_of(&first.client, None, kind::CLUSTER_ROLE_BINDING)
         .get("same-name-auth-delegator")
         .await
         .expect("the binding");

@@ -10,7 +10,7 @@ mod label;
 
 use std::collections::BTreeMap;
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
@@ -19,7 +19,7 @@ use resources::kind::{DEPLOYMENT, SECRET, SERVICE};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, api, world};
+use crate::harness::{MODEL_REGISTRY, SOON, World, world};
 
 const DASHBOARD: (&str, &str) = ("dashboard", "odh-dashboard");
 
@@ -94,7 +94,7 @@ impl Settings {
     }
 
     fn api(&self, kind: resources::Kind) -> Api<DynamicObject> {
-        api(&self.client, Some(&self.world.namespace), kind)
+        api_of(&self.client, Some(&self.world.namespace), kind)
     }
 
     /// Dry run, then for real.
@@ -178,7 +178,7 @@ async fn default_database(platform: Platform, name: &str) {
         .await;
     let registry = settings.world.available(name).await;
     assert_eq!(registry.data["spec"]["mysql"], Value::Null);
-    let told: Vec<_> = crate::harness::conditions(&registry.data)
+    let told: Vec<_> = cluster::conditions(&registry.data)
         .filter_map(|c| c["type"].as_str())
         .collect();
     assert!(

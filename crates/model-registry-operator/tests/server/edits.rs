@@ -355,7 +355,7 @@ async fn edits_of_the_volume_reach_it_as_far_as_they_can() {
             .get(name)
             .await
             .map_err(|e| e.to_string())?;
-        let warned = crate::harness::conditions(&live.data).any(|c| c["type"] == "SpecWarnings");
+        let warned = cluster::conditions(&live.data).any(|c| c["type"] == "SpecWarnings");
         if warned {
             Err(live.data["status"].to_string())
         } else {

@@ -1,13 +1,13 @@
 //! With the Go operator's ClusterRole, as when only the image is swapped: it works as far as that
 //! allows, and says what is missing.
 
-use cluster::Platform;
+use cluster::{Platform, api_of};
 use kube::api::DeleteParams;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{COLLECTED, MODEL_REGISTRY, OPERATOR, api, behind_proxy},
+    harness::{COLLECTED, MODEL_REGISTRY, OPERATOR, behind_proxy},
     optional_apis::Own,
 };
 
@@ -126,7 +126,7 @@ async fn works(platform: Platform, lacks: &[&str]) {
     cluster::gone(&world.api(MODEL_REGISTRY), "swapped", COLLECTED)
         .await
         .expect("the deletion finishes");
-    let binding = api(&world.client, None, resources::kind::CLUSTER_ROLE_BINDING);
+    let binding = api_of(&world.client, None, resources::kind::CLUSTER_ROLE_BINDING);
     let left = binding.get_opt("swapped-auth-delegator").await;
     assert!(left.expect("an answer").is_none());
     tokio::task::spawn_blocking(|| operator.stop())

@@ -1,6 +1,6 @@
 //! What operators of other times, and other settings, have left behind.
 
-use cluster::Platform;
+use cluster::{Platform, api_of};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject},
@@ -8,7 +8,7 @@ use kube::{
 use resources::kind::{DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY, ROUTE, SERVICE};
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, SOON, api, behind_proxy, world};
+use crate::harness::{MODEL_REGISTRY, SOON, behind_proxy, world};
 use crate::optional_apis::Own;
 
 /// The catalog that registries had before there was a kind Catalog.
@@ -103,7 +103,7 @@ async fn a_gateway_comes_beside_the_route_and_its_route_goes_without_it() {
 
     // With a gateway: the HTTPRoute comes, and the Route stays for those who know its host.
     let operator = own.operator(GATEWAY, &[]);
-    let routes = api(&world.client, Some("applications"), HTTP_ROUTE);
+    let routes = api_of(&world.client, Some("applications"), HTTP_ROUTE);
     cluster::eventually("the HTTPRoute", SOON, || async {
         let found: DynamicObject = routes
             .get("model-registry-switched")

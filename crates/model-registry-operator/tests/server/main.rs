@@ -11,10 +11,6 @@ mod edits;
 mod exposure;
 mod go_role;
 #[path = "../common/harness.rs"]
-#[expect(
-    dead_code,
-    reason = "shared with other test targets, which need more of it"
-)]
 mod harness;
 mod hub_schema;
 mod installation;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, conditions, eventually};
 use kube::api::{DeleteParams, DynamicObject, PatchParams, ValidationDirective};
 use kube::{ResourceExt as _, api::Patch};
 use resources::Kind;
@@ -14,7 +14,7 @@ use resources::kind::{
 use serde_json::{Value, json};
 
 use crate::children::nothing_left;
-use crate::harness::{MODEL_REGISTRY, SOON, World, api, conditions, postgres, root};
+use crate::harness::{MODEL_REGISTRY, SOON, World, postgres, root};
 use crate::optional_apis::Own;
 use crate::samples::{credential, samples};
 
@@ -65,12 +65,12 @@ impl World {
     }
 
     async fn gone(&self, kind: Kind, namespace: &str, name: &str) {
-        let api = api(&self.client, Some(namespace), kind);
+        let api = api_of(&self.client, Some(namespace), kind);
         cluster::gone(&api, name, SOON).await.expect("it goes");
     }
 
     async fn route(&self, name: &str) -> DynamicObject {
-        let api = api(&self.client, Some("istio-system"), ROUTE);
+        let api = api_of(&self.client, Some("istio-system"), ROUTE);
         eventually(&format!("Route {name}"), SOON, || async {
             let route = api.get(name).await.map_err(|error| error.to_string())?;
             let admitted = route.data.pointer("/status/ingress/0/host").is_some();
@@ -263,7 +263,7 @@ async fn every_field_reaches_its_object(world: &World, rest: &str, grpc: &str) {
         json!("grpc"),
     )
     .await;
-    let routes = api(&world.client, Some("istio-system"), ROUTE);
+    let routes = api_of(&world.client, Some("istio-system"), ROUTE);
     eventually("the Route of the other gateway", SOON, || async {
         let route = routes.get(rest).await.map_err(|error| error.to_string())?;
         let wanted = json!({"host": "inmesh-rest.mesh.example.test", "port": {"targetPort": "https"},

@@ -1,11 +1,11 @@
 //! With Roles in two namespaces and no ClusterRole, as the overlay installs it.
 
-use cluster::{Cluster, Options};
+use cluster::{Cluster, Options, conditions};
 use kube::{ResourceExt as _, api::DeleteParams};
 use resources::kind::DEPLOYMENT;
 
 use crate::harness::{
-    COLLECTED, MODEL_REGISTRY, OPERATOR, Operator, World, behind_proxy, conditions, postgres, root,
+    COLLECTED, MODEL_REGISTRY, OPERATOR, World, behind_proxy, postgres, root, start,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +39,7 @@ async fn roles_in_two_namespaces_are_enough() {
         .await
         .expect("a kubeconfig");
     let flags = ["--watch-namespaces=team-a,team-b"];
-    let operator = Operator::start(&kubeconfig, &[], &flags, None);
+    let operator = start(&kubeconfig, &[], &flags);
 
     let [plain, proxied, elsewhere] = &worlds;
     elsewhere.registry("elsewhere", postgres()).await;

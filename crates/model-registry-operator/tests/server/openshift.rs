@@ -3,7 +3,7 @@
 
 mod gateway;
 
-use cluster::{Platform, StandIn, eventually};
+use cluster::{Platform, StandIn, api_of, eventually};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
@@ -14,7 +14,7 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, api, behind_proxy, postgres, world};
+use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
 
 async fn spec_of(world: &World, name: &str) -> Value {
     world
@@ -338,7 +338,7 @@ async fn the_domain_of_the_cluster_is_followed_and_identities_may_come_from_else
     );
 
     let uid = world.until(DEPLOYMENT, name, |_| true).await.uid();
-    let ingress = api(&world.client, None, INGRESS_CONFIG);
+    let ingress = api_of(&world.client, None, INGRESS_CONFIG);
     for (field, domain) in [
         ("domain", "moved.example.test"),
         ("appsDomain", "apps.of-the-admin.test"),
@@ -371,7 +371,7 @@ async fn the_domain_of_the_cluster_is_followed_and_identities_may_come_from_else
     }
     assert_eq!(world.until(DEPLOYMENT, name, |_| true).await.uid(), uid);
     assert!(
-        !api(&world.client, None, GROUP)
+        !api_of(&world.client, None, GROUP)
             .list(&kube::api::ListParams::default())
             .await
             .is_ok_and(|l| !l.items.is_empty())

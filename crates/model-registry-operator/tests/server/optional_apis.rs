@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use cluster::{AggregatedApi, Cluster, Options, Platform, StandIn, eventually};
+use cluster::{AggregatedApi, Cluster, Options, Platform, StandIn, api_of, eventually};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, ListParams},
@@ -11,7 +11,8 @@ use kube::{
 use resources::kind::{DEPLOYMENT, GROUP, HTTP_ROUTE, ROUTE};
 use serde_json::json;
 
-use crate::harness::{MODEL_REGISTRY, Operator, SOON, World, api, behind_proxy, install, postgres};
+use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, install, postgres, start};
+use operator_harness::Operator;
 
 /// An API that appears is used within this time.
 const FOLLOWED: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ impl Own {
         // Its servers end with the process.
         let cluster: &'static Cluster = Box::leak(Box::new(cluster));
         let kubeconfig = install(cluster).await;
-        let registries = api(&cluster.client().expect("a client"), None, MODEL_REGISTRY);
+        let registries = api_of(&cluster.client().expect("a client"), None, MODEL_REGISTRY);
         eventually("an API that is served", SOON, || async {
             let all = registries.list(&ListParams::default()).await;
             all.map(drop).map_err(|error| error.to_string())
@@ -51,7 +52,7 @@ impl Own {
 
     /// Starts an operator with this environment and these flags.
     pub(crate) fn operator(&self, env: &[(&str, &str)], flags: &[&str]) -> Operator {
-        Operator::start(&self.kubeconfig, env, flags, None)
+        start(&self.kubeconfig, env, flags)
     }
 
     /// A namespace.
@@ -66,7 +67,7 @@ impl Own {
 
 /// Waits until a registry has an object of an API that has just come.
 async fn used(world: &World, namespace: Option<&str>, kind: resources::Kind, name: &str) {
-    let api = api(&world.client, namespace, kind);
+    let api = api_of(&world.client, namespace, kind);
     eventually(&format!("{kind} {name}"), FOLLOWED, || async {
         api.get(name)
             .await

@@ -1,6 +1,6 @@
 //! Pods as a kubelet tells of them, and what `KubeRBACProxyAvailable` makes of it.
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, conditions, eventually};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
@@ -8,7 +8,7 @@ use kube::{
 use resources::kind::POD;
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, World, behind_proxy, conditions, world};
+use crate::harness::{SOON, World, behind_proxy, world};
 
 /// A container's status.
 fn container(name: &str, ready: bool, state: &Value) -> Value {

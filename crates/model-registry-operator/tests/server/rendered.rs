@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use cluster::Platform;
+use cluster::{Platform, api_of};
 use kube::api::{DynamicObject, PostParams};
 use model_registry_operator::{
     offline::{Files, Kinds, PlatformArg},
@@ -12,7 +12,7 @@ use model_registry_operator::{
 use resources::kind;
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, OPERATOR, World, api, behind_proxy, world};
+use crate::harness::{MODEL_REGISTRY, OPERATOR, World, behind_proxy, world};
 
 /// Objects by kind and name.
 type Objects = BTreeMap<(String, String), Value>;
@@ -88,7 +88,7 @@ async fn resent(world: &World, rendered: &Objects) -> Objects {
             ..PostParams::default()
         };
         // They exist: the answer is a conflict, and the log has the body all the same.
-        let _ = api(&world.client, object.metadata.namespace.as_deref(), kind)
+        let _ = api_of(&world.client, object.metadata.namespace.as_deref(), kind)
             .create(&dry, &object)
             .await;
     }

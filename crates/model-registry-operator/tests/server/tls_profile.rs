@@ -1,9 +1,13 @@
 //! The operator serves TLS by the profile of OpenShift's API server, and follows its changes.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use kube::api::{DeleteParams, Patch, PatchParams};
+use operator_harness::free_ports;
 use resources::kind::API_SERVER;
 use rustls::{
     ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
@@ -13,7 +17,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{Operator, SOON, api, installed};
+use crate::harness::{SOON, installed, start};
 
 /// Whether a client with one version of TLS is admitted, and by which one.
 async fn admitted(
@@ -43,7 +47,7 @@ async fn metrics_are_served_by_the_profile_of_the_cluster_without_a_restart() {
     let (cluster, kubeconfig) = installed(Platform::OpenShift).await;
     let client = cluster.client().expect("a client");
     let namespace = cluster.namespace("tls-profile").await.expect("a namespace");
-    let profiles = api(&client, None, API_SERVER);
+    let profiles = api_of(&client, None, API_SERVER);
     let set = async |profile: &str| {
         let object = json!({
             "apiVersion": API_SERVER.api_version(), "kind": API_SERVER.kind,
@@ -67,11 +71,10 @@ async fn metrics_are_served_by_the_profile_of_the_cluster_without_a_restart() {
     }
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a root");
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port");
+    let [port] = free_ports();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // It works in a namespace of its own, beside the operator of other tests.
-    let operator = Operator::start(
+    let operator = start(
         kubeconfig,
         &[],
         &[
@@ -79,7 +82,6 @@ async fn metrics_are_served_by_the_profile_of_the_cluster_without_a_restart() {
             &format!("--metrics-cert-dir={}", folder.path().display()),
             &format!("--watch-namespaces={namespace}"),
         ],
-        None,
     );
 
     let ask = async |version| admitted(address, &roots, version).await;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, conditions, eventually};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -13,7 +13,9 @@ use kube::{
 use resources::{Kind, Scope, kind};
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, World, api, conditions};
+use operator_harness::recorded;
+
+use crate::harness::{MODEL_REGISTRY, World};
 
 /// Field manager of the Go operator.
 pub(crate) const GO: &str = "manager";
@@ -58,29 +60,15 @@ impl Case {
             Platform::Kubernetes => "plain",
             Platform::OpenShift => "openshift",
         };
-        let mut folders: Vec<_> = root
-            .join(folder)
-            .read_dir()
-            .expect("cases")
-            .map(|entry| entry.expect("an entry").path())
-            .collect();
-        folders.sort();
         let other = |name: &str| {
             ["wh-", "catalog-", "v1alpha1"]
                 .iter()
                 .any(|start| name.starts_with(start))
         };
-        folders
+        recorded::cases(&root.join(folder))
             .iter()
             .filter(|folder| folder.join("objects.yaml").exists())
-            .filter(|folder| {
-                !other(
-                    folder
-                        .file_name()
-                        .and_then(|name| name.to_str())
-                        .unwrap_or_default(),
-                )
-            })
+            .filter(|folder| !other(recorded::name(folder)))
             .map(|folder| Self::read(folder))
             .collect()
     }
@@ -93,11 +81,7 @@ impl Case {
         let mut needed = read("cr.yaml");
         needed.pop();
         Self {
-            name: folder
-                .file_name()
-                .and_then(|name| name.to_str())
-                .expect("a name")
-                .to_owned(),
+            name: recorded::name(folder).to_owned(),
             needed,
             registry: read("status.yaml").remove(0),
             made: read("objects.yaml"),
@@ -219,7 +203,7 @@ impl Placed {
     /// The registry as it is.
     pub(crate) async fn now(&self, world: &World) -> DynamicObject {
         let name = self.registry.name_any();
-        api(&world.client, Some(self.case.namespace()), MODEL_REGISTRY)
+        api_of(&world.client, Some(self.case.namespace()), MODEL_REGISTRY)
             .get(&name)
             .await
             .expect("the registry")
@@ -237,7 +221,7 @@ pub(crate) fn place_of(client: &Client, body: &Value) -> (Kind, Api<DynamicObjec
         .flatten();
     (
         kind,
-        api(client, namespace, kind),
+        api_of(client, namespace, kind),
         body["metadata"]["name"]
             .as_str()
             .expect("a name")
@@ -315,7 +299,7 @@ async fn supply(client: &Client, case: &Case) {
                 kind::SECRET
             };
             let params = PatchParams::apply(&format!("user-{key}")).force();
-            api(client, Some(case.namespace()), kind)
+            api_of(client, Some(case.namespace()), kind)
                 .patch(name, &params, &Patch::Apply(&object))
                 .await
                 .expect("applied");
@@ -325,7 +309,7 @@ async fn supply(client: &Client, case: &Case) {
 
 /// The user's resource with the Go operator's finalizer and status.
 async fn registry(client: &Client, case: &Case) -> DynamicObject {
-    let api = api(client, Some(case.namespace()), MODEL_REGISTRY);
+    let api = api_of(client, Some(case.namespace()), MODEL_REGISTRY);
     let mut object: DynamicObject =
         serde_json::from_value(without_normalised(&case.registry).expect("a registry"))
             .expect("an object");
@@ -433,7 +417,7 @@ async fn create(client: &Client, body: &Value) {
 /// ReplicaSets of a namespace.
 pub(crate) async fn replica_sets(world: &World, namespace: &str) -> Vec<DynamicObject> {
     let kind = Kind::namespaced("apps", "v1", "ReplicaSet", "replicasets");
-    api(&world.client, Some(namespace), kind)
+    api_of(&world.client, Some(namespace), kind)
         .list(&ListParams::default())
         .await
         .expect("a list")

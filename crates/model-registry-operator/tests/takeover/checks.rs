@@ -1,6 +1,7 @@
 //! What must hold after our operator took over, and what would not stop the Go operator from
 //! coming back.
 
+use cluster::conditions;
 use kube::{
     ResourceExt,
     api::{DynamicObject, PostParams},
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     case::{GO, LAST_APPLIED, LONG_AGO, Placed, THEIRS, place_of, replica_sets},
-    harness::{World, conditions},
+    harness::World,
 };
 
 const REVISION: &str = "deployment.kubernetes.io/revision";

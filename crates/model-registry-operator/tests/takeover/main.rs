@@ -14,15 +14,14 @@ mod checks;
 mod harness;
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
-    sync::Once,
     time::{Duration, Instant},
 };
 
 use case::{Case, Placed};
 use cluster::{Platform, eventually};
-use harness::{Operator, World, installed};
+use harness::{World, installed, start};
+use operator_harness::recorded;
 
 /// What the Go operator ran with in the recorded cases in gateway mode.
 const GATEWAY: &[(&str, &str)] = &[
@@ -32,13 +31,6 @@ const GATEWAY: &[(&str, &str)] = &[
 
 fn small_cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/takeover/cases")
-}
-
-/// Where the recordings are.
-fn recordings() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
-    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
-    Some(root.join("model-registry")).filter(|root| root.is_dir())
 }
 
 /// Takes over all cases at once and returns what is wrong.
@@ -59,7 +51,7 @@ async fn take_over(platform: Platform, cases: Vec<Case>, env: &[(&str, &str)]) -
         ran += usize::from(placed.settle(&world, ends).await);
     }
     println!("{platform}: {ran} of {} ran", placed.len());
-    let operator = Operator::start(kubeconfig, env, &[], None);
+    let operator = start(kubeconfig, env, &[]);
     let ends = Instant::now() + Duration::from_secs(90);
     for placed in &placed {
         let left = ends.saturating_duration_since(Instant::now());
@@ -83,21 +75,11 @@ async fn take_over(platform: Platform, cases: Vec<Case>, env: &[(&str, &str)]) -
     wrong
 }
 
-/// That there are no recordings is said once.
-static NOTICE: Once = Once::new();
-
 async fn all(platform: Platform) {
     let mut cases = Case::read_all(&small_cases(), platform);
     assert!(!cases.is_empty(), "no small case");
-    match recordings() {
-        Some(root) => cases.extend(Case::read_all(&root, platform)),
-        None => NOTICE.call_once(|| {
-            // Past the capture of the test harness, which keeps what a passing test prints.
-            let _ = writeln!(
-                std::io::stderr(),
-                "not taken over: the Go operator's recorded objects, because there is no folder with them (COMPAT_DIR)"
-            );
-        }),
+    if let Some(root) = recorded::folder("model-registry") {
+        cases.extend(Case::read_all(&root, platform));
     }
     let (gateway, usual): (Vec<_>, Vec<_>) = cases
         .into_iter()

@@ -1,4 +1,4 @@
-//! `differences.yaml`: what is meant to differ from the Go operator.
+//! A file of differences: what is meant to differ from the Go operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// The file.
+/// What the file lists.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Differences {
+pub struct Differences {
     /// Lists of cases by name, for entries that hold for many.
     groups: BTreeMap<String, Vec<String>>,
     differences: Vec<Entry>,
@@ -21,7 +21,7 @@ pub(crate) struct Differences {
 struct Entry {
     /// Cases, or names of groups.
     cases: Vec<String>,
-    /// Kind and name of the objects, the registry's name as `NAME`.
+    /// Kind and name of the objects, the resource's name as `NAME`.
     objects: Vec<String>,
     /// Where in the object. Empty: the object is there in one of the two only.
     path: String,
@@ -30,22 +30,26 @@ struct Entry {
 
 /// A place in which a planned object differs from the recorded one.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Found {
-    pub(crate) case: String,
-    pub(crate) object: String,
-    pub(crate) path: String,
-    pub(crate) values: String,
+pub struct Found {
+    /// The case.
+    pub case: String,
+    /// Kind and name of the object.
+    pub object: String,
+    /// Where in the object.
+    pub path: String,
+    /// What stands there on both sides, for the report.
+    pub values: String,
 }
 
 impl Differences {
-    pub(crate) fn read() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
-        let text = std::fs::read_to_string(path).unwrap();
-        serde_saphyr::from_str(&text).unwrap()
+    /// Reads the file.
+    pub fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("a file of differences");
+        serde_saphyr::from_str(&text).expect("differences")
     }
 
-    /// What is found and not listed, and what is listed and not found.
-    pub(crate) fn check(&self, found: &BTreeSet<Found>) -> String {
+    /// What is found and not listed, and what is listed and not found: empty when all is as listed.
+    pub fn check(&self, found: &BTreeSet<Found>) -> String {
         let mut listed = BTreeSet::new();
         let mut report = String::new();
         for Entry {

@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-/// `object` with the API server's defaults, without what the server alone decides.
-pub(crate) fn object(mut object: Value) -> Value {
+/// `object` with the API server's defaults, without what the server alone decides. Values of Secrets
+/// are compared where they are one of `fixed`; the others may be random.
+pub fn object(mut object: Value, fixed: &[&str]) -> Value {
     meta(&mut object["metadata"]);
     match object["kind"].as_str().unwrap_or_default() {
         "Deployment" => deployment(&mut object["spec"]),
@@ -22,7 +23,7 @@ pub(crate) fn object(mut object: Value) -> Value {
                 .into_iter()
                 .flat_map(Map::values_mut)
             {
-                if value != "bW9kZWxyZWdpc3RyeQ==" {
+                if !fixed.iter().any(|fixed| value == fixed) {
                     *value = "<normalised>".into();
                 }
             }
@@ -102,7 +103,28 @@ fn deployment(spec: &mut Value) {
                "terminationGracePeriodSeconds": 30}),
     );
     remove(pod, &["serviceAccount"]);
-    for container in pod["containers"].as_array_mut().into_iter().flatten() {
+    for container in ["initContainers", "containers"] {
+        containers(&mut pod[container]);
+    }
+    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
+        for name in ["configMap", "secret"] {
+            if let Some(source) = volume.get_mut(name) {
+                default(source, json!({"defaultMode": 420}));
+            }
+        }
+    }
+    for list in ["initContainers", "volumes"] {
+        if pod[list].is_null() {
+            remove(pod, &[list]);
+        }
+    }
+}
+
+fn containers(list: &mut Value) {
+    for container in list.as_array_mut().into_iter().flatten() {
+        if container["resources"] == json!({}) {
+            remove(container, &["resources"]);
+        }
         // The policy follows from the tag, and the tags are compared.
         remove(container, &["imagePullPolicy"]);
         default(
@@ -117,16 +139,6 @@ fn deployment(spec: &mut Value) {
                 default(probe, json!({"successThreshold": 1}));
             }
         }
-    }
-    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
-        for name in ["configMap", "secret"] {
-            if let Some(source) = volume.get_mut(name) {
-                default(source, json!({"defaultMode": 420}));
-            }
-        }
-    }
-    if pod["volumes"].is_null() {
-        remove(pod, &["volumes"]);
     }
 }
 
@@ -151,7 +163,7 @@ fn remove(object: &mut Value, keys: &[&str]) {
 
 /// Reports every place in which the two differ. Members of lists are named by their `name`, by
 /// their flag, or by their place.
-pub(crate) fn diff(
+pub fn diff(
     path: &str,
     theirs: Option<&Value>,
     ours: Option<&Value>,

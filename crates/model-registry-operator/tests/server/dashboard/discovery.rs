@@ -1,6 +1,6 @@
 //! How dashboards find registries, and what they read of their Services.
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use k8s_openapi::api::{authorization::v1::SelfSubjectRulesReview, core::v1::Endpoints};
 use kube::{
     Api, ResourceExt as _,
@@ -10,7 +10,7 @@ use resources::kind::SERVICE;
 use serde_json::{Value, json};
 
 use super::{Settings, grants::user_of};
-use crate::harness::{MODEL_REGISTRY, SOON, api};
+use crate::harness::{MODEL_REGISTRY, SOON};
 
 const EXTERNAL: &str = "routing.opendatahub.io/external-address-rest";
 
@@ -55,7 +55,7 @@ async fn found(platform: Platform, name: &str) -> (Settings, Value) {
         .flat_map(|rule| rule.resource_names.unwrap_or_default())
         .collect();
     assert_eq!(mine, [name]);
-    let service = api(&user, Some(&settings.world.namespace), SERVICE)
+    let service = api_of(&user, Some(&settings.world.namespace), SERVICE)
         .get(name)
         .await
         .expect("the Service");

@@ -1,6 +1,6 @@
 //! Who may use a registry: the dashboard binds people to Role `registry-user-NAME`.
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},
@@ -9,7 +9,7 @@ use resources::kind::{ROLE, ROLE_BINDING};
 use serde_json::{Value, json};
 
 use super::Settings;
-use crate::harness::{COLLECTED, MODEL_REGISTRY, api};
+use crate::harness::{COLLECTED, MODEL_REGISTRY};
 
 const DEFAULT: &str = "{\"postgres\": {\"generateDeployment\": true}, \"mysql\": null}";
 
@@ -273,7 +273,7 @@ async fn the_role_is_the_same_with_access_by_method() {
         .await;
     settings.world.available(name).await;
     let client = user_of(&settings, name, "mia").await;
-    let service = api(
+    let service = api_of(
         &client,
         Some(&settings.world.namespace),
         resources::kind::SERVICE,

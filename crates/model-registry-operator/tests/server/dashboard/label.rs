@@ -1,12 +1,12 @@
 //! The status that the settings page shows, by the rules of the page.
 
-use cluster::Platform;
+use cluster::{Platform, conditions};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use super::Settings;
-use crate::harness::{MODEL_REGISTRY, conditions};
+use crate::harness::MODEL_REGISTRY;
 
 /// What the page shows.
 #[derive(Debug, PartialEq)]

@@ -1,13 +1,13 @@
 //! Fields that mean nothing, or nothing beside others: the status says so, and no child changes.
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, conditions, eventually};
 use serde_json::{Value, json};
 
 use super::{
     behind_oauth_proxy, children::children, difference, generated, mysql, running, spec_of,
     there_and_back,
 };
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, conditions, postgres};
+use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, postgres};
 
 /// An edit of one registry, and how its status names the field.
 pub(super) struct Ignored {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cluster::{Platform, eventually};
+use cluster::{Platform, api_of, eventually};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
@@ -13,7 +13,7 @@ use kube::{
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE, SERVICE};
 use serde_json::json;
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, api, behind_proxy};
+use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy};
 use crate::optional_apis::Own;
 
 const GRANT: &str = "allow-gateway-httproutes";
@@ -25,7 +25,7 @@ const ENV: &[(&str, &str)] = &[
 ];
 
 fn routes(world: &World) -> Api<DynamicObject> {
-    api(&world.client, Some("applications"), HTTP_ROUTE)
+    api_of(&world.client, Some("applications"), HTTP_ROUTE)
 }
 
 async fn delete(world: &World, name: &str) {

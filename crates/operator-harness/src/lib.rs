@@ -1,0 +1,19 @@
+//! What the tests of operators share, whichever operator it is: the program in a thread of the test
+//! ([`Operator`]), the way of the API server to it, what it asks for at rest, and the comparison
+//! with recorded cases ([`recorded`]). A dependency of tests only: the first surprise is a panic.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+mod operator;
+pub mod recorded;
+mod site;
+
+pub use operator::{Operator, args, environment};
+pub use site::{Account, at_rest, free_ports, has_read, install, lead_to};

@@ -1,0 +1,100 @@
+//! Comparison with what the Go operators were recorded to do: the same objects, but for the entries
+//! of a file of differences.
+//!
+//! The recordings are not part of the project. Where they are missing, one line says so.
+
+mod differences;
+mod normalise;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use runtime::offline::documents;
+use serde_json::Value;
+
+pub use differences::{Differences, Found};
+pub use normalise::{diff, object};
+
+/// The folder `part` of the recordings, which are in `COMPAT_DIR` or in `../shared/compat` beside
+/// the workspace. Without it, that is said once, past the capture of the test harness, which keeps
+/// what a passing test prints.
+pub fn folder(part: &str) -> Option<PathBuf> {
+    static NOTICE: Once = Once::new();
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
+    let root = std::env::var_os("COMPAT_DIR").map_or(beside, PathBuf::from);
+    let found = Some(root.join(part)).filter(|folder| folder.is_dir());
+    if found.is_none() {
+        NOTICE.call_once(|| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "not compared with the Go operator: there is no folder with recordings (COMPAT_DIR)"
+            );
+        });
+    }
+    found
+}
+
+/// The cases in a folder of the recordings: the folders in it, by name.
+pub fn cases(folder: &Path) -> Vec<PathBuf> {
+    let mut cases: Vec<_> = folder
+        .read_dir()
+        .expect("cases")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// The name of a case.
+pub fn name(case: &Path) -> &str {
+    case.file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name")
+}
+
+/// The documents of a file.
+pub fn read(path: &Path) -> Vec<Value> {
+    let source = path.display().to_string();
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{source}: {error}"));
+    documents::read(&text, &source).expect("documents")
+}
+
+/// Adds every place in which the two sides differ. Objects are compared by their keys.
+pub fn compare(
+    case: &str,
+    theirs: &BTreeMap<String, Value>,
+    ours: &BTreeMap<String, Value>,
+    found: &mut BTreeSet<Found>,
+) {
+    let objects: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
+    for object in objects {
+        diff(
+            "",
+            theirs.get(object),
+            ours.get(object),
+            &mut |path, theirs, ours| {
+                found.insert(Found {
+                    case: case.to_owned(),
+                    object: object.clone(),
+                    path: path.to_owned(),
+                    values: format!("\n    theirs: {theirs}\n    ours:   {ours}"),
+                });
+            },
+        );
+    }
+}
+
+/// Panics where one of the two has another value than the other at one of `pointers`: what the API
+/// server lets nobody change, taking over must not change either.
+pub fn assert_kept(object: &str, theirs: &Value, ours: &Value, pointers: &[&str]) {
+    for pointer in pointers {
+        assert_eq!(
+            ours.pointer(pointer),
+            theirs.pointer(pointer),
+            "{object}{pointer}"
+        );
+    }
+}
