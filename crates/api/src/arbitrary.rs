@@ -18,32 +18,29 @@ use serde_json::{Map, Value};
 /// `strings` gives the values of fields that take any text. Optional fields are absent,
 /// null or given.
 pub fn model_registry_spec(strings: &BoxedStrategy<String>) -> BoxedStrategy<Value> {
-    spec_of(&crate::crds(), strings)
+    spec_of(&crate::model_registry(), strings)
 }
 
 /// Any `spec` that the schema of ModelRegistry v1alpha1 describes.
 pub fn model_registry_v1alpha1_spec(strings: &BoxedStrategy<String>) -> BoxedStrategy<Value> {
-    spec_of(&[crate::v1alpha1()], strings)
+    spec_of(&crate::v1alpha1(), strings)
 }
 
 /// The `spec` of the first version.
 fn spec_of(
-    crds: &[CustomResourceDefinition],
+    crd: &CustomResourceDefinition,
     strings: &BoxedStrategy<String>,
 ) -> BoxedStrategy<Value> {
-    let spec = crds
-        .iter()
-        .flat_map(|crd| &crd.spec.versions)
-        .find_map(|version| {
-            version
-                .schema
-                .as_ref()?
-                .open_api_v3_schema
-                .as_ref()?
-                .properties
-                .as_ref()?
-                .get("spec")
-        });
+    let spec = crd.spec.versions.iter().find_map(|version| {
+        version
+            .schema
+            .as_ref()?
+            .open_api_v3_schema
+            .as_ref()?
+            .properties
+            .as_ref()?
+            .get("spec")
+    });
     spec.map_or_else(|| Just(Value::Null).boxed(), |spec| value(spec, strings))
 }
 

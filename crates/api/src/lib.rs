@@ -23,20 +23,51 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-/// The definitions that an installation applies.
+/// A definition as it is installed and documented; paths are from the root of the workspace.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Folder of its manifest.
+    pub folder: &'static str,
+    /// The page that has its fields.
+    pub reference: &'static str,
+    /// The definition.
+    pub crd: CustomResourceDefinition,
+}
+
+/// Every definition.
+#[must_use]
+pub fn definitions() -> [Definition; 4] {
+    let registry = |folder, crd| Definition {
+        folder,
+        reference: "docs/model-registry/api.md",
+        crd,
+    };
+    [
+        registry("config/model-registry-operator/crd", model_registry()),
+        registry("config/model-registry-operator/overlays/catalog", catalog()),
+        registry("config/model-registry-operator/overlays/aihub", aihub()),
+        Definition {
+            folder: "config/trustyai-operator/crd",
+            reference: "docs/trustyai/api.md",
+            crd: trustyai(),
+        },
+    ]
+}
+
+/// The definition of ModelRegistry.
 ///
-/// ModelRegistry is served and stored as v1beta1. v1alpha1 is known and not served: what a cluster
+/// It is served and stored as v1beta1. v1alpha1 is known and not served: what a cluster
 /// has stored in it can be read, as v1beta1 has all of its fields, and the API server would refuse
 /// a definition without a version that is stored. Serving it needs the conversion webhook: without
 /// one the API server merely relabels an object, and prunes what v1alpha1 has not.
 #[must_use]
-pub fn crds() -> Vec<CustomResourceDefinition> {
+pub fn model_registry() -> CustomResourceDefinition {
     let mut crd = schema::structural(modelregistry::v1beta1::ModelRegistry::crd());
     for mut version in v1alpha1().spec.versions {
         version.served = false;
         crd.spec.versions.push(version);
     }
-    vec![crd]
+    crd
 }
 
 /// The definition of ModelRegistry v1alpha1 by itself, as it is when it is served.

@@ -21,11 +21,13 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let registry = api::crds().remove(0);
     vec![
         Case {
             recorded: "crds/modelregistry.opendatahub.io_modelregistries.yaml",
-            versions: vec![("v1beta1", registry), ("v1alpha1", api::v1alpha1())],
+            versions: vec![
+                ("v1beta1", api::model_registry()),
+                ("v1alpha1", api::v1alpha1()),
+            ],
             listed: MODEL_REGISTRY,
         },
         Case {

@@ -1,25 +1,21 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use runtime::args::{OperatorArgs, normalise};
+use runtime::args::{self, OperatorArgs};
+use runtime::offline::render::{self, RenderArgs};
+use runtime::offline::{self, Files, OfflineError, say, validate};
 
-use crate::offline::{Files, Kinds, OfflineError};
-use crate::render::{self, RenderArgs};
-use crate::validate_cli;
+use crate::offline::{Also, Kinds};
 
 /// Version, with the commit where it is known, and with `FIPS` where that was asked for.
 #[must_use]
 pub fn version() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let commit = option_env!("BUILD_COMMIT").map(|commit| format!(" ({commit})"));
-    let fips = if crypto::FIPS { " FIPS" } else { "" };
-    format!("{version}{}{fips}", commit.unwrap_or_default())
+    args::version(env!("CARGO_PKG_VERSION"), option_env!("BUILD_COMMIT"))
 }
 
 /// ModelRegistry resources become running, secured registries.
@@ -44,9 +40,23 @@ pub enum Command {
     /// Documents that are no ModelRegistry, Catalog or AIHub count as existing in the cluster. The environment
     /// variables of the operator are honoured. What is random, and every value of a Secret,
     /// prints as <generated>.
-    Render(RenderArgs),
+    Render {
+        /// Input and output.
+        #[command(flatten)]
+        args: RenderArgs,
+        /// The cluster.
+        #[command(flatten)]
+        also: Also,
+    },
     /// Check resources as the API server and the operator would, without a cluster.
-    Validate(Files),
+    Validate {
+        /// Input.
+        #[command(flatten)]
+        files: Files,
+        /// The cluster.
+        #[command(flatten)]
+        also: Also,
+    },
     /// Print completions for a shell.
     Completion {
         /// The shell.
@@ -61,9 +71,7 @@ pub enum Command {
 impl Cli {
     /// Reads the command line. Long flags may have one dash, as Go's have.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let command = Self::command();
-        let arguments = normalise(&command, arguments);
-        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+        args::read(arguments)
     }
 
     /// Does what needs no cluster. `None`: the operator is to run.
@@ -72,9 +80,11 @@ impl Cli {
         let mut out = io::stdout().lock();
         let done = match self.command.as_ref()? {
             Command::Modelregistry | Command::Catalog | Command::Aihub => return None,
-            Command::Render(args) => kinds().and_then(|kinds| render::run(&kinds, args, &mut out)),
-            Command::Validate(files) => {
-                kinds().and_then(|kinds| validate_cli::run(&kinds, files, &mut out))
+            Command::Render { args, also } => {
+                kinds().and_then(|kinds| Ok(render::run(&kinds, args, also.kinds(), &mut out)?))
+            }
+            Command::Validate { files, also } => {
+                kinds().and_then(|kinds| Ok(validate::run(&kinds, files, also.kinds(), &mut out)?))
             }
             Command::Completion { shell } => {
                 let mut text = Vec::new();
@@ -84,32 +94,20 @@ impl Cli {
                     "model-registry-operator",
                     &mut text,
                 );
-                out.write_all(&text).map_err(OfflineError::Write)
+                out.write_all(&text)
+                    .map_err(|error| OfflineError::Write(error).into())
             }
         };
-        Some(match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                for line in error.to_string().lines() {
-                    say("error", line);
-                }
-                ExitCode::FAILURE
-            }
-        })
+        Some(offline::exit(done))
     }
 }
 
-fn kinds() -> Result<Kinds, OfflineError> {
+fn kinds() -> anyhow::Result<Kinds> {
     let (kinds, warnings) = Kinds::from_lookup(|name| std::env::var(name).ok())?;
     for warning in &warnings {
         say("warning", warning);
     }
     Ok(kinds)
-}
-
-/// One line for people. Nobody can be told that it cannot be written.
-pub(crate) fn say(what: &str, line: impl Display) {
-    let _ = writeln!(io::stderr(), "{what}: {line}");
 }
 
 #[cfg(test)]

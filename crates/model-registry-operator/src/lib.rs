@@ -7,6 +7,4 @@ pub mod migration;
 pub mod offline;
 pub mod rbac;
 pub mod registry;
-pub mod render;
-pub mod validate_cli;
 mod workload;

@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use kube::Client;
 use model_registry_operator::aihub::config::{MANIFESTS, refuse_manifests};
 use model_registry_operator::aihub::{self, Hub};
 use model_registry_operator::catalog::{self, Catalog};
@@ -12,11 +11,10 @@ use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
 use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
-use runtime::admission::Webhooks;
+use runtime::args::webhooks_enabled;
 use runtime::component::Component;
 use runtime::logging::{self, LogSettings};
-use runtime::operator::{self, Beside, Chore, Process};
-use runtime::webhook_certificates::take_back;
+use runtime::operator::{self, Beside, Process};
 
 const PROCESS: Process = Process {
     name: "model-registry-operator",
@@ -46,7 +44,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         filter.as_deref(),
         terminal,
     ))?;
-    let served = webhook::enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
+    let served = webhooks_enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
+    let namespace = std::env::var("POD_NAMESPACE").ok();
     match cli.command {
         Some(Command::Catalog) => {
             let config = catalog::config::Config::from_env()?;
@@ -56,7 +55,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             };
             warn(&config.shared.warnings);
             let webhooks = catalog::webhook::webhooks(config.clone());
-            let beside = beside(webhooks, served, None);
+            let beside = Beside::serving(webhooks, served, namespace, None);
             start(process, cli, Catalog { config }, beside)
         }
         Some(Command::Aihub) => {
@@ -73,27 +72,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             warn(&config.warnings);
             let migration = Migration::from_lookup(|name| std::env::var(name).ok());
             let webhooks = webhook::webhooks(config.clone());
-            let beside = beside(webhooks, served, migration);
+            let chore = migration.map(Migration::chore);
+            let beside = Beside::serving(webhooks, served, namespace, chore);
             start(PROCESS, cli, Registry { config }, beside)
         }
-    }
-}
-
-/// Webhooks that are served, or what is left of them is taken away; then the migration.
-fn beside(webhooks: Webhooks, served: bool, migration: Option<Migration>) -> Beside {
-    let namespace = std::env::var("POD_NAMESPACE").ok().filter(|_| !served);
-    let first = namespace.map(|namespace| take_back(webhooks.keeping, namespace));
-    let then = migration.map(Migration::chore);
-    let chore: Chore = Box::new(|client: Client| {
-        Box::pin(async move {
-            for chore in [first, then].into_iter().flatten() {
-                chore(client.clone()).await;
-            }
-        })
-    });
-    Beside {
-        webhooks: served.then_some(webhooks),
-        chore: Some(chore),
     }
 }
 

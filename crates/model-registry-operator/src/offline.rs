@@ -1,19 +1,9 @@
-//! What `render` and `validate` share: files to resources, as an API server would store them.
+//! The program's kinds as `render` and `validate` work them, without a cluster.
 
-use std::fmt::Write as _;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-
-use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use clap::Args;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Resource as _;
-use resources::kind::INGRESS_CONFIG;
-use resources::{Kind, Plan};
-use runtime::component::Component;
-use runtime::offline::admission::admit;
-use runtime::offline::documents::{self, DocumentError};
-use runtime::offline::{OfflineInputs, Platform};
+use resources::Kind;
+use runtime::offline::{self, Around, Offline, Worked, work};
 use serde_json::Value;
 
 use crate::aihub::{self, Hub};
@@ -22,108 +12,25 @@ use crate::registry::config::{Config, ConfigError};
 use crate::registry::observe::MESH;
 use crate::registry::{self, Registry, validate};
 
-const STDIN: &str = "standard input";
-
-/// Where resources come from and what cluster they are in.
-#[derive(Args, Clone, Debug)]
-pub struct Files {
-    /// File with YAML or JSON documents; "-" is standard input. May be given several times.
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
-    pub files: Vec<PathBuf>,
-    /// What sort of cluster it is.
-    #[arg(long, value_enum, default_value_t)]
-    pub platform: PlatformArg,
+/// What the cluster has beside what its platform has.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Also {
     /// The cluster has Istio and Authorino too.
     #[arg(long)]
     pub istio: bool,
 }
 
-impl Files {
-    /// APIs beside those of the platform.
-    fn more(&self) -> &'static [Kind] {
+impl Also {
+    /// The kinds that it serves by that.
+    #[must_use]
+    pub fn kinds(self) -> &'static [Kind] {
         if self.istio { &MESH } else { &[] }
     }
 }
 
-/// Sorts of clusters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum PlatformArg {
-    /// Kubernetes and nothing else.
-    #[default]
-    Kubernetes,
-    /// OpenShift, with Gateway API.
-    Openshift,
-}
-
-impl From<PlatformArg> for Platform {
-    fn from(platform: PlatformArg) -> Self {
-        match platform {
-            PlatformArg::Kubernetes => Self::Kubernetes,
-            PlatformArg::Openshift => Self::OpenShift,
-        }
-    }
-}
-
-/// Why nothing was printed.
-#[derive(Debug, thiserror::Error)]
-pub enum OfflineError {
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file, or `standard input`.
-        path: String,
-        /// Cause.
-        source: io::Error,
-    },
-    /// The result cannot be written.
-    #[error("the result cannot be written: {0}")]
-    Write(io::Error),
-    /// A file does not hold documents, or the result is no document.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    /// The environment is not one that the operator would start with.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// There is nothing to do.
-    #[error("{0}: no document is a ModelRegistry, a Catalog or an AIHub")]
-    Nothing(String),
-    /// Resources that cannot be: one line for each field, with its path.
-    #[error("{0}")]
-    Resources(String),
-}
-
-/// One resource and what it becomes.
-pub(crate) struct Worked {
-    /// `ModelRegistry NAMESPACE/NAME`, `AIHub NAME`.
-    pub(crate) title: String,
-    pub(crate) plan: Plan,
-    /// Fields that the schema does not know.
-    pub(crate) unknown: Vec<String>,
-    /// What the status would warn of.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// A kind that can be worked without a cluster.
-trait Offline: Component {
-    /// Its definition, as the API server has it.
-    fn definition() -> Option<CustomResourceDefinition>;
-
-    /// One line for each thing that is wrong.
-    fn lines(error: &Self::Error) -> String {
-        error.to_string()
-    }
-
-    /// What the status would warn of.
-    fn warnings(
-        &self,
-        resource: &Self::Resource,
-        seen: &Self::Observation,
-    ) -> Result<Vec<String>, Self::Error>;
-}
-
 impl Offline for Registry {
-    fn definition() -> Option<CustomResourceDefinition> {
-        api::crds().into_iter().next()
+    fn definition() -> CustomResourceDefinition {
+        api::model_registry()
     }
 
     fn lines(error: &Self::Error) -> String {
@@ -149,8 +56,8 @@ impl Offline for Registry {
 }
 
 impl Offline for Catalog {
-    fn definition() -> Option<CustomResourceDefinition> {
-        Some(api::catalog())
+    fn definition() -> CustomResourceDefinition {
+        api::catalog()
     }
 
     fn warnings(
@@ -163,16 +70,8 @@ impl Offline for Catalog {
 }
 
 impl Offline for Hub {
-    fn definition() -> Option<CustomResourceDefinition> {
-        Some(api::aihub())
-    }
-
-    fn warnings(
-        &self,
-        _: &Self::Resource,
-        _: &Self::Observation,
-    ) -> Result<Vec<String>, Self::Error> {
-        Ok(Vec::new())
+    fn definition() -> CustomResourceDefinition {
+        api::aihub()
     }
 }
 
@@ -201,161 +100,14 @@ impl Kinds {
         };
         Ok((kinds, warnings))
     }
+}
 
-    /// What one document becomes; `None` when it is a resource of nobody here.
+impl offline::Kinds for Kinds {
+    const NAMES: &'static str = "a ModelRegistry, a Catalog or an AIHub";
+
     fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
         work(&self.registry, document, around)
             .or_else(|| work(&self.catalog, document, around))
             .or_else(|| work(&self.hub, document, around))
-    }
-}
-
-/// What is around a resource.
-struct Around<'a> {
-    documents: &'a [Value],
-    platform: Platform,
-    /// APIs beside those of the platform.
-    more: &'static [Kind],
-    now: Timestamp,
-}
-
-/// The documents in all files.
-pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<Value>, OfflineError> {
-    let mut all = Vec::new();
-    for path in files {
-        let (name, text) = if path == Path::new("-") {
-            let mut text = String::new();
-            (
-                title_of(path),
-                io::stdin().read_to_string(&mut text).map(|_| text),
-            )
-        } else {
-            (title_of(path), std::fs::read_to_string(path))
-        };
-        let text = text.map_err(|source| OfflineError::Read {
-            path: name.clone(),
-            source,
-        })?;
-        all.extend(documents::read(&text, &name)?);
-    }
-    Ok(all)
-}
-
-/// What the resources among `documents` become.
-pub(crate) fn plans(
-    kinds: &Kinds,
-    documents: &[Value],
-    files: &Files,
-    now: Timestamp,
-) -> Result<Vec<Worked>, OfflineError> {
-    let around = Around {
-        documents,
-        platform: files.platform.into(),
-        more: files.more(),
-        now,
-    };
-    let mut worked = Vec::new();
-    let mut errors = String::new();
-    for document in documents {
-        match kinds.work(document, &around) {
-            None => {}
-            Some(Ok(resource)) => worked.push(resource),
-            Some(Err(lines)) => errors.push_str(&lines),
-        }
-    }
-    if !errors.is_empty() {
-        return Err(OfflineError::Resources(errors));
-    }
-    if worked.is_empty() {
-        let names: Vec<_> = files.files.iter().map(|path| title_of(path)).collect();
-        return Err(OfflineError::Nothing(names.join(", ")));
-    }
-    Ok(worked)
-}
-
-/// What `document` becomes, if it is a resource of the component's kind.
-fn work<C: Offline>(
-    component: &C,
-    document: &Value,
-    around: &Around<'_>,
-) -> Option<Result<Worked, String>> {
-    let definition = C::definition()?;
-    let text = |key: &str| document.get(key).and_then(Value::as_str);
-    let (group, _) = text("apiVersion")?.split_once('/')?;
-    if text("kind")? != definition.spec.names.kind || group != definition.spec.group {
-        return None;
-    }
-    let title = title(&definition, document);
-    let prefixed = |lines: String| {
-        lines.lines().fold(String::new(), |mut all, line| {
-            let _ = writeln!(all, "{title}: {line}");
-            all
-        })
-    };
-    let worked = plan(component, &definition, document, around);
-    Some(match worked {
-        Ok((plan, unknown, warnings)) => Ok(Worked {
-            title,
-            plan,
-            unknown,
-            warnings,
-        }),
-        Err(lines) => Err(prefixed(lines)),
-    })
-}
-
-/// The code path of a reconcile, up to the writes. An error is one line for each thing wrong.
-fn plan<C: Offline>(
-    component: &C,
-    definition: &CustomResourceDefinition,
-    document: &Value,
-    around: &Around<'_>,
-) -> Result<(Plan, Vec<String>, Vec<String>), String> {
-    let admitted = admit(definition, document).map_err(|refused| refused.to_string())?;
-    let mut resource: C::Resource =
-        serde_json::from_value(admitted.object).map_err(|error| error.to_string())?;
-    if definition.spec.scope == "Namespaced" {
-        let namespace = &mut resource.meta_mut().namespace;
-        namespace.get_or_insert_with(|| "default".to_owned());
-    }
-    let served = around.platform.capabilities(component, &[INGRESS_CONFIG]);
-    let capabilities = served.with(around.more.iter().copied());
-    let inputs = OfflineInputs::new(
-        component,
-        &resource,
-        around.documents,
-        capabilities,
-        around.now,
-    );
-    let lines = |error: C::Error| C::lines(&error);
-    // Documents are there at once: nothing is ever waited for.
-    let seen = futures::executor::block_on(component.observe(&resource, &inputs)).map_err(lines)?;
-    let plan = component.plan(&resource, &seen).map_err(lines)?;
-    let warnings = component.warnings(&resource, &seen).map_err(lines)?;
-    Ok((plan, admitted.unknown, warnings))
-}
-
-/// What people call the file.
-fn title_of(path: &Path) -> String {
-    if path == Path::new("-") {
-        STDIN.to_owned()
-    } else {
-        path.display().to_string()
-    }
-}
-
-fn title(definition: &CustomResourceDefinition, document: &Value) -> String {
-    let text = |pointer: &str, absent: &str| {
-        document
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or(absent)
-            .to_owned()
-    };
-    let (kind, name) = (&definition.spec.names.kind, text("/metadata/name", ""));
-    if definition.spec.scope == "Namespaced" {
-        format!("{kind} {}/{name}", text("/metadata/namespace", "default"))
-    } else {
-        format!("{kind} {name}")
     }
 }

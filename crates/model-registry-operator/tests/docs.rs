@@ -184,10 +184,8 @@ fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
 /// Checks the document, if it is one of ours, by the schema and its rules. Whether it was.
 fn is_valid(document: &Value, place: &str) -> bool {
     let version = document["apiVersion"].as_str().unwrap_or_default();
-    let crds = api::crds()
-        .into_iter()
-        .chain([api::v1alpha1(), api::catalog(), api::aihub()]);
-    let mut definitions = crds.filter(|crd| {
+    let known = api::definitions().map(|definition| definition.crd);
+    let mut definitions = known.into_iter().chain([api::v1alpha1()]).filter(|crd| {
         crd.spec.names.kind == document["kind"]
             && crd
                 .spec

@@ -198,7 +198,7 @@ async fn what_an_api_server_stores_and_refuses() {
     let kind = ApiResource::from_gvk_with_plural(&kind, "modelregistries");
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().unwrap(), "default", &kind);
 
-    let definition = api::crds().remove(0);
+    let definition = api::model_registry();
     let resources = resources();
     assert!(resources.len() > 1000, "{}", resources.len());
     let different: Vec<String> = stream::iter(&resources)

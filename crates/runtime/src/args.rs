@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use clap::{ArgAction, Args, Command, builder::ValueParser};
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, builder::ValueParser};
 use tokio::net::TcpListener;
 
 use crate::logging::{Encoder, Level, TimeEncoding};
@@ -265,6 +265,29 @@ impl BindAddress {
     }
 }
 
+/// What `--version` says: with the commit where it is known, and with `FIPS` where that was asked for.
+#[must_use]
+pub fn version(version: &str, commit: Option<&str>) -> String {
+    let commit = commit.map(|commit| format!(" ({commit})"));
+    let fips = if crypto::FIPS { " FIPS" } else { "" };
+    format!("{version}{}{fips}", commit.unwrap_or_default())
+}
+
+/// Whether webhooks are served: unless `ENABLE_WEBHOOKS` is exactly `false`, as in the Go operators.
+#[must_use]
+pub fn webhooks_enabled(variable: Option<&str>) -> bool {
+    variable != Some("false")
+}
+
+/// Reads the command line. Long flags may have one dash, as Go's have.
+pub fn read<C: CommandFactory + FromArgMatches>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<C, clap::Error> {
+    let command = C::command();
+    let arguments = normalise(&command, arguments);
+    C::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
 /// Arguments as clap reads them, from arguments as Go reads them: a long flag may have one dash
 /// (`-leader-elect`). `command` says which long flags there are; anything else stays as it is, so
 /// that short flags (`-f FILE`, `-oyaml`) work.
@@ -489,5 +512,13 @@ mod tests {
             "{error}"
         );
         assert!(BindAddress::Disabled.bind().await.unwrap().is_none());
+    }
+
+    #[test]
+    fn only_the_word_false_turns_them_off() {
+        assert!(!webhooks_enabled(Some("false")));
+        for word in [None, Some(""), Some("False"), Some("true")] {
+            assert!(webhooks_enabled(word));
+        }
     }
 }

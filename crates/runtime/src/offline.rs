@@ -2,8 +2,13 @@
 
 pub mod admission;
 pub mod documents;
+pub mod render;
+pub mod validate;
+mod work;
 
 use std::sync::Arc;
+
+pub use work::{Around, Files, Kinds, Offline, OfflineError, PlatformArg, Worked, exit, say, work};
 
 use jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};

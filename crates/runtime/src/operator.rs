@@ -22,6 +22,7 @@ use crate::{
     serve::{self, Health},
     shutdown::Shutdown,
     tls_profile::TlsProfiles,
+    webhook_certificates::take_back,
 };
 
 /// Passes that run when shutdown is requested get this long to finish.
@@ -45,6 +46,33 @@ pub struct Beside {
     pub webhooks: Option<Webhooks>,
     /// What it does once, while it holds the Lease.
     pub chore: Option<Chore>,
+}
+
+impl Beside {
+    /// Webhooks that are `served`, or whose remains in the cluster are taken away; `then` the chore.
+    #[must_use]
+    pub fn serving(
+        webhooks: Webhooks,
+        served: bool,
+        own_namespace: Option<String>,
+        then: Option<Chore>,
+    ) -> Self {
+        let keeping = webhooks.keeping;
+        let first = own_namespace
+            .filter(|_| !served)
+            .map(|namespace| take_back(keeping, namespace));
+        let chore: Chore = Box::new(|client: Client| {
+            Box::pin(async move {
+                for chore in [first, then].into_iter().flatten() {
+                    chore(client.clone()).await;
+                }
+            })
+        });
+        Self {
+            webhooks: served.then_some(webhooks),
+            chore: Some(chore),
+        }
+    }
 }
 
 /// Work for whoever holds the Lease. It ends by itself, and is dropped when the loop ends.

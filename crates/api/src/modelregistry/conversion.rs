@@ -461,8 +461,8 @@ mod tests {
                 _ => vec![path.to_owned()],
             }
         }
-        let crds = crate::crds();
-        let root = crds[0].spec.versions[0]
+        let crd = crate::model_registry();
+        let root = crd.spec.versions[0]
             .schema
             .as_ref()
             .unwrap()

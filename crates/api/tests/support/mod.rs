@@ -8,11 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use serde_json::{Value, json};
 
 /// The definition of ModelRegistry that is served.
-pub(crate) static MODEL_REGISTRY: LazyLock<CustomResourceDefinition> = LazyLock::new(|| {
-    let mut crds = api::crds();
-    assert_eq!(crds.len(), 1, "one definition is served");
-    crds.remove(0)
-});
+pub(crate) static MODEL_REGISTRY: LazyLock<CustomResourceDefinition> =
+    LazyLock::new(api::model_registry);
 
 /// A v1beta1 resource with this spec.
 pub(crate) fn resource(spec: &Value) -> Value {

@@ -34,12 +34,6 @@ const HUB: &str = "modelregistry.opendatahub.io/v1beta1";
 const KIND: &str = "ModelRegistry";
 const REVIEWED: &str = "ModelRegistry.modelregistry.opendatahub.io";
 
-/// Whether webhooks are served: unless `ENABLE_WEBHOOKS` is exactly `false`, as in the Go operator.
-#[must_use]
-pub fn enabled(variable: Option<&str>) -> bool {
-    variable != Some("false")
-}
-
 /// What is served, with the paths of the Go operator, today's and those of v0.2.
 #[must_use]
 pub fn webhooks(config: Config) -> Webhooks {
@@ -469,13 +463,5 @@ mod tests {
                 .code,
             400
         );
-    }
-
-    #[test]
-    fn only_the_word_false_turns_them_off() {
-        assert!(!enabled(Some("false")));
-        for word in [None, Some(""), Some("False"), Some("true")] {
-            assert!(enabled(word));
-        }
     }
 }

@@ -101,7 +101,7 @@ async fn without_webhooks_what_led_to_them_goes() {
     operator.stop();
 
     // From here to the Go operator without webhooks: it serves both versions, unconverted.
-    let mut theirs = serde_json::to_value(api::crds().remove(0)).expect("JSON");
+    let mut theirs = serde_json::to_value(api::model_registry()).expect("JSON");
     theirs["spec"]["versions"][1]["served"] = true.into();
     apply(&bench, "theirs", &theirs).await;
     for (version, name) in [(NEW, "go-new"), (OLD, "go-old")] {
@@ -172,7 +172,7 @@ async fn the_webhooks_of_the_go_operator_are_accepted_over_ours() {
                 "admissionReviewVersions": ["v1beta1", "v1alpha1", "v1"], "failurePolicy": "Fail", "sideEffects": "None"}]});
         apply(&bench, kind, &theirs).await;
     }
-    let mut theirs = serde_json::to_value(api::crds().remove(0)).expect("JSON");
+    let mut theirs = serde_json::to_value(api::model_registry()).expect("JSON");
     theirs["metadata"]["annotations"] = annotations;
     theirs["spec"]["versions"][1]["served"] = true.into();
     theirs["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {

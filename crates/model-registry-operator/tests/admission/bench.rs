@@ -21,14 +21,13 @@ use operator_harness::{Operator, environment, free_ports};
 use runtime::{
     Capabilities,
     admission::{self, Surroundings},
-    args::OperatorArgs,
+    args::{OperatorArgs, webhooks_enabled},
     metrics::Metrics,
     operator::{Beside, Process},
     serve::Health,
     shutdown::Shutdown,
     tls::TlsProfile,
     tls_profile::TlsProfiles,
-    webhook_certificates::take_back,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -173,17 +172,9 @@ impl Bench {
         let lookup = environment(env);
         let config = Config::from_lookup(&lookup).expect("an environment");
         let webhooks = webhook::webhooks(config.clone());
-        let beside = if lookup("ENABLE_WEBHOOKS").as_deref() == Some("false") {
-            Beside {
-                chore: Some(take_back(webhooks.keeping, NAMESPACE.to_owned())),
-                webhooks: None,
-            }
-        } else {
-            Beside {
-                webhooks: Some(webhooks),
-                chore: Migration::from_lookup(&lookup).map(Migration::chore),
-            }
-        };
+        let served = webhooks_enabled(lookup("ENABLE_WEBHOOKS").as_deref());
+        let migration = Migration::from_lookup(&lookup).map(Migration::chore);
+        let beside = Beside::serving(webhooks, served, Some(NAMESPACE.to_owned()), migration);
         let process = Process {
             name: "model-registry-operator",
             version: "test",

@@ -41,7 +41,7 @@ fn definition(version: &str) -> CustomResourceDefinition {
     if version == "v1alpha1" {
         api::v1alpha1()
     } else {
-        api::crds().remove(0)
+        api::model_registry()
     }
 }
 

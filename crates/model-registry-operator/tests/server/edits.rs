@@ -532,10 +532,7 @@ fn schema_leaves() -> BTreeSet<String> {
             }
         }
     }
-    let crd = api::crds()
-        .into_iter()
-        .find(|crd| crd.spec.names.kind == "ModelRegistry")
-        .expect("the definition");
+    let crd = api::model_registry();
     let version = crd
         .spec
         .versions

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, fs};
 use cluster::{Platform, api_of};
 use kube::api::{DynamicObject, PostParams};
 use model_registry_operator::{
-    offline::{Files, Kinds, PlatformArg},
+    offline::Kinds,
     registry::{Registry, config::Config},
-    render::{self, Output, PLACEHOLDER, RenderArgs},
 };
 use resources::kind;
+use runtime::offline::{
+    Files, PlatformArg,
+    render::{self, Output, PLACEHOLDER, RenderArgs},
+};
 use serde_json::{Value, json};
 
 use crate::harness::{MODEL_REGISTRY, OPERATOR, World, behind_proxy, world};
@@ -175,13 +178,12 @@ async fn same(platform: Platform, name: &str, spec: Value) {
         files: Files {
             files: vec![file],
             platform,
-            istio: false,
         },
         output: Output::Json,
     };
     let (kinds, _) = Kinds::from_lookup(|_| None).expect("an environment");
     let mut printed = Vec::new();
-    render::run(&kinds, &args, &mut printed).expect("rendered");
+    render::run(&kinds, &args, &[], &mut printed).expect("rendered");
     let printed: Value = serde_json::from_slice(&printed).expect("JSON");
     let rendered = by_address(printed["items"].as_array().expect("a list").clone());
 

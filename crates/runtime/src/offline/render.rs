@@ -4,12 +4,11 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use resources::kind::SECRET;
-use runtime::offline::documents;
+use resources::{Kind, kind::SECRET};
 use serde_json::{Value, json};
 
-use crate::cli::say;
-use crate::offline::{Files, Kinds, OfflineError, plans, read};
+use super::documents;
+use super::work::{Files, Kinds, OfflineError, plans, read, say};
 
 /// What stands in place of everything that is random or secret.
 pub const PLACEHOLDER: &str = "<generated>";
@@ -35,10 +34,16 @@ pub enum Output {
     Json,
 }
 
-/// Prints what the resources in the files become.
-pub fn run(kinds: &Kinds, args: &RenderArgs, out: &mut impl Write) -> Result<(), OfflineError> {
+/// Prints what the resources in the files become, in a cluster that serves `more` beside what its
+/// platform does.
+pub fn run(
+    kinds: &impl Kinds,
+    args: &RenderArgs,
+    more: &[Kind],
+    out: &mut impl Write,
+) -> Result<(), OfflineError> {
     let documents = read(&args.files.files)?;
-    let (objects, warnings) = render(kinds, &documents, &args.files)?;
+    let (objects, warnings) = render(kinds, &documents, &args.files, more)?;
     for warning in warnings {
         say("warning", warning);
     }
@@ -48,14 +53,15 @@ pub fn run(kinds: &Kinds, args: &RenderArgs, out: &mut impl Write) -> Result<(),
 
 /// The objects, and what is odd about the resources.
 fn render(
-    kinds: &Kinds,
+    kinds: &impl Kinds,
     documents: &[Value],
     files: &Files,
+    more: &[Kind],
 ) -> Result<(Vec<Value>, Vec<String>), OfflineError> {
     let now = Timestamp::now();
-    let first = plans(kinds, documents, files, now)?;
+    let first = plans(kinds, documents, files, more, now)?;
     // What a second run makes otherwise is random, wherever it stands: a password, the hash of it.
-    let second = plans(kinds, documents, files, now)?;
+    let second = plans(kinds, documents, files, more, now)?;
     let mut objects = Vec::new();
     let mut warnings = Vec::new();
     for (first, second) in first.iter().zip(&second) {

@@ -4,13 +4,20 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use crate::cli::say;
-use crate::offline::{Files, Kinds, OfflineError, plans, read};
+use resources::Kind;
 
-/// Prints one line for each resource that is valid. A field that the schema does not know is an
+use super::work::{Files, Kinds, OfflineError, plans, read, say};
+
+/// Prints one line for each resource that is valid, in a cluster that serves `more` beside what its
+/// platform does. A field that the schema does not know is an
 /// error, as it is for `kubectl apply`.
-pub fn run(kinds: &Kinds, files: &Files, out: &mut impl Write) -> Result<(), OfflineError> {
-    let all = plans(kinds, &read(&files.files)?, files, Timestamp::now())?;
+pub fn run(
+    kinds: &impl Kinds,
+    files: &Files,
+    more: &[Kind],
+    out: &mut impl Write,
+) -> Result<(), OfflineError> {
+    let all = plans(kinds, &read(&files.files)?, files, more, Timestamp::now())?;
     let mut unknown = Vec::new();
     for resource in &all {
         for warning in &resource.warnings {
