@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::ObjectMeta;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -31,6 +33,7 @@ use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
+use crate::meta::pairs;
 use validity::Validity;
 
 /// How long a certificate is valid.
@@ -66,6 +69,29 @@ pub struct Serving {
     pub bundle: String,
     /// When [`advance`] has something to do again.
     pub due: Timestamp,
+}
+
+impl Serving {
+    /// The Secret that pods serve with.
+    #[must_use]
+    pub fn secret(&self, metadata: ObjectMeta) -> Secret {
+        Secret {
+            metadata,
+            data: Some(self.secret.clone()),
+            type_: Some("kubernetes.io/tls".into()),
+            ..Secret::default()
+        }
+    }
+}
+
+/// The ConfigMap by which clients know whom to trust.
+#[must_use]
+pub fn authorities(metadata: ObjectMeta, bundle: &str) -> ConfigMap {
+    ConfigMap {
+        metadata,
+        data: Some(pairs([(AUTHORITIES, bundle)])),
+        ..ConfigMap::default()
+    }
 }
 
 /// One certificate as it was made, all PEM.

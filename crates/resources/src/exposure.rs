@@ -6,11 +6,11 @@ use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
     IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
 };
-use kube::core::{DynamicObject, ObjectMeta};
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::kind::{BACKEND_TLS_POLICIES, HTTP_ROUTE, INGRESS, Kind};
-use crate::meta::{Pairs, annotated};
+use crate::meta::{Pairs, annotated, with_spec};
 use crate::names::{HostLabel, Name, NameError, ObjectName, Rule, ServiceName, label_key};
 use crate::plan::{PlanError, Planned};
 
@@ -186,7 +186,7 @@ impl Exposure {
                 }],
             }],
         });
-        Planned::new(HTTP_ROUTE, &object(metadata, &spec))
+        Planned::new(HTTP_ROUTE, &with_spec(metadata, &spec))
     }
 
     /// The Ingress, as `metadata` calls it; `None` when nobody asks for one.
@@ -263,13 +263,38 @@ pub fn backend_tls_policy(
             "hostname": trust.host,
         },
     });
-    Planned::new(kind, &object(metadata, &spec))
+    Planned::new(kind, &with_spec(metadata, &spec))
 }
 
-fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
-    DynamicObject {
-        types: None,
-        metadata,
-        data: json!({"spec": spec}),
-    }
+/// Spec of an HTTPRoute from a gateway (namespace and name) by a path that the server does not see, to
+/// a port of a Service (namespace and name).
+#[must_use]
+pub fn path_route(
+    gateway: (&str, &str),
+    path: &str,
+    (namespace, service): (&str, &str),
+    port: i32,
+) -> Value {
+    json!({
+        "parentRefs": [{
+            "group": HTTP_ROUTE.group,
+            "kind": "Gateway",
+            "name": gateway.1,
+            "namespace": gateway.0,
+        }],
+        "rules": [{
+            "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+            "filters": [{"type": "URLRewrite", "urlRewrite": {
+                "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"},
+            }}],
+            "backendRefs": [{
+                "group": "",
+                "kind": "Service",
+                "name": service,
+                "namespace": namespace,
+                "port": port,
+                "weight": 1,
+            }],
+        }],
+    })
 }

@@ -15,6 +15,7 @@ pub mod network;
 pub mod plan;
 pub mod postgres;
 pub mod proxy;
+pub mod rbac;
 pub mod share;
 pub mod workload;
 

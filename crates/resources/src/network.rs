@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 
-use crate::meta::Pairs;
+use crate::meta::{Pairs, pairs};
 use crate::workload::matching;
 
 /// Pods of any namespace with these labels.
@@ -26,6 +26,15 @@ pub fn pods(labels: Pairs) -> NetworkPolicyPeer {
         pod_selector: Some(matching(labels)),
         ..NetworkPolicyPeer::default()
     }
+}
+
+/// Where calls through a Route of OpenShift come from: its router, and the platform's own namespaces.
+#[must_use]
+pub fn routers() -> Vec<NetworkPolicyPeer> {
+    vec![
+        namespaces(pairs([("network.openshift.io/policy-group", "ingress")])),
+        namespaces(pairs([("opendatahub.io/generated-namespace", "true")])),
+    ]
 }
 
 /// Lets only `from` reach the pods, and only TCP `port`. An empty list means everybody.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::common::Operand;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, PersistentVolumeClaim, PersistentVolumeClaimSpec,
     PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Secret, Service, ServicePort,
@@ -19,8 +19,8 @@ use crate::meta::{Pairs, annotated, namespaced};
 use crate::names::{HostLabel, ObjectName, ServiceName};
 use crate::network;
 use crate::workload::{
-    Timing, exec_probe, from_secret, literal, matching, mount, place, pull_policy, resources,
-    restricted_container, restricted_pod,
+    Timing, exec_probe, from_secret, literal, matching, mount, place, pull_policy, recreate,
+    resources, restricted_container, restricted_pod,
 };
 
 /// Port of the server.
@@ -186,10 +186,7 @@ impl Postgres<'_> {
             spec: Some(DeploymentSpec {
                 replicas: Some(1),
                 selector: matching(self.pods.clone()),
-                strategy: Some(DeploymentStrategy {
-                    type_: Some("Recreate".into()),
-                    rolling_update: None,
-                }),
+                strategy: Some(recreate()),
                 template: PodTemplateSpec {
                     metadata: Some(annotated(template_meta, self.pod_annotations.clone())),
                     spec: Some(pod),

@@ -4,10 +4,16 @@
 //! its `resourceAttributes`. Only Open Data Hub's build reads the verb from there; the public
 //! builds take it from the HTTP method.
 
-use k8s_openapi::api::core::v1::{Container, ContainerPort, ResourceRequirements, Volume};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, ContainerPort, ResourceRequirements, Volume,
+};
+use kube::core::ObjectMeta;
 use serde::Serialize;
 
+use crate::kind::CONFIG_MAP;
+use crate::meta::pairs;
 use crate::names::{DataKey, ObjectName};
+use crate::plan::PlanError;
 use crate::workload::{
     Timing, config_map_volume, http_probe, mount, pull_policy, resources, restricted_container,
     secret_volume,
@@ -81,12 +87,7 @@ impl Sidecar<'_> {
             ]),
             liveness_probe: health(30),
             readiness_probe: health(5),
-            resources: Some(self.resources.cloned().unwrap_or_else(|| {
-                resources(
-                    &[("cpu", "100m"), ("memory", "256Mi")],
-                    &[("memory", "256Mi")],
-                )
-            })),
+            resources: Some(self.resources.cloned().unwrap_or_else(usual_resources)),
             security_context: Some(restricted_container()),
             volume_mounts: Some(
                 [CERTIFICATE, KEY, CONFIG]
@@ -139,13 +140,39 @@ struct Authorization<'a> {
     resource_attributes: ResourceAttributes<'a>,
 }
 
-/// The configuration file, YAML.
-pub fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_saphyr::ser::Error> {
+/// The ConfigMap with the configuration file.
+pub fn config_map(
+    metadata: ObjectMeta,
+    attributes: ResourceAttributes<'_>,
+) -> Result<ConfigMap, PlanError> {
+    let file = config_file(attributes).map_err(|error| PlanError::Content {
+        kind: CONFIG_MAP.kind,
+        name: metadata.name.clone().unwrap_or_default(),
+        message: error.to_string(),
+    })?;
+    Ok(ConfigMap {
+        metadata,
+        data: Some(pairs([(CONFIG_KEY, file.as_str())])),
+        ..ConfigMap::default()
+    })
+}
+
+/// YAML.
+fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&ConfigFile {
         authorization: Authorization {
             resource_attributes: attributes,
         },
     })
+}
+
+/// What a proxy or a small server needs, where nobody chose.
+#[must_use]
+pub fn usual_resources() -> ResourceRequirements {
+    resources(
+        &[("cpu", "100m"), ("memory", "256Mi")],
+        &[("memory", "256Mi")],
+    )
 }
 
 #[cfg(test)]

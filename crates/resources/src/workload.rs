@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::common::{DisruptionBudget, Operand};
+use k8s_openapi::api::apps::v1::{DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, ExecAction,
     HTTPGetAction, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
@@ -16,6 +17,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 
 use crate::meta::Pairs;
+
+/// Group of the files in volumes on plain Kubernetes, which chooses none: they are readable by
+/// their group, and the images' users are not root.
+pub const FS_GROUP: i64 = 65532;
 
 /// Files that only their owner may read: `0600`.
 pub const PRIVATE: i32 = 0o600;
@@ -45,6 +50,27 @@ pub fn restricted_container() -> SecurityContext {
             ..Capabilities::default()
         }),
         ..SecurityContext::default()
+    }
+}
+
+/// The old pod serves until the new one does.
+#[must_use]
+pub fn rolling() -> DeploymentStrategy {
+    DeploymentStrategy {
+        type_: Some("RollingUpdate".into()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_unavailable: Some(IntOrString::Int(0)),
+            max_surge: None,
+        }),
+    }
+}
+
+/// The old pod is gone before the new one starts: two at a time would get in each other's way.
+#[must_use]
+pub fn recreate() -> DeploymentStrategy {
+    DeploymentStrategy {
+        type_: Some("Recreate".into()),
+        rolling_update: None,
     }
 }
 

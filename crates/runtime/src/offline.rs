@@ -12,7 +12,7 @@ pub use work::{Around, Files, Kinds, Offline, OfflineError, PlatformArg, Worked,
 
 use jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
-use resources::{Kind, Scope};
+use resources::{Kind, Scope, meta};
 use serde_json::Value;
 
 use crate::capabilities::Capabilities;
@@ -97,7 +97,7 @@ impl OfflineInputs {
         let owned = objects
             .iter()
             .map(|object| {
-                let meta = meta(object);
+                let meta = meta::of(object);
                 let by_reference = meta.owner_references.iter().flatten().any(|owner| {
                     owner.kind == kind
                         && owner.name == name
@@ -123,7 +123,7 @@ impl OfflineInputs {
         let is_here =
             |other: &ObjectMeta| other.namespace.as_deref().unwrap_or(&namespace) == namespace;
         let is_named = |other: &ObjectMeta| other.name.as_deref() == Some(&name);
-        let others = || documents.iter().filter(|d| is_resource(d)).map(meta);
+        let others = || documents.iter().filter(|d| is_resource(d)).map(meta::of);
         let namesakes = others().filter(|other| is_named(other) && !is_here(other));
         let namesakes = namesakes.chain([resource.meta().clone()]).collect();
         let neighbours = others()
@@ -186,7 +186,7 @@ impl Inputs for OfflineInputs {
             known.any(|landmark| landmark.kind == kind && keys.contains(&landmark.label))
         };
         let all = self.objects.iter().filter(|object| is(object, kind));
-        all.map(|object| meta(object)).filter(is_one).collect()
+        all.map(|object| meta::of(object)).filter(is_one).collect()
     }
 
     fn namesakes(&self, _name: &str) -> Vec<ObjectMeta> {
@@ -225,14 +225,6 @@ fn define(document: &Value, capabilities: &mut Capabilities) {
 
 fn is(object: &Value, kind: Kind) -> bool {
     kind.matches(text(object, "/apiVersion"), text(object, "/kind"))
-}
-
-fn meta(object: &Value) -> ObjectMeta {
-    object
-        .get("metadata")
-        .cloned()
-        .and_then(|meta| serde_json::from_value(meta).ok())
-        .unwrap_or_default()
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

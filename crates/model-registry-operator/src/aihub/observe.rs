@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::aihub::v1alpha1::AIHub as Resource;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use kube::core::ObjectMeta;
 use resources::kind::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
-use resources::meta::Pairs;
+use resources::meta::{self, Pairs};
 use runtime::inputs::{InputError, Inputs};
-use serde_json::Value;
 
 use super::{CATALOG, KINDS, TEMPLATE, names};
 use crate::workload::{self, Live, Workload};
@@ -88,7 +86,7 @@ pub async fn observe<I: Inputs>(
         platform_version: inputs
             .children(CONFIG_MAP)
             .iter()
-            .filter(|map| meta(map).namespace.as_deref() == Some(application))
+            .filter(|map| meta::of(map).namespace.as_deref() == Some(application))
             .find_map(|map| {
                 map.get("data")?
                     .get(names::PLATFORM_VERSION)?
@@ -101,7 +99,7 @@ pub async fn observe<I: Inputs>(
 async fn home<I: Inputs>(name: &str, inputs: &I) -> Result<Home, InputError> {
     let found = inputs.get(NAMESPACE, name).await?;
     Ok(found.map_or(Home::Missing, |namespace| {
-        if meta(&namespace).deletion_timestamp.is_some() {
+        if meta::of(&namespace).deletion_timestamp.is_some() {
             Home::Leaving
         } else {
             Home::Live
@@ -109,18 +107,11 @@ async fn home<I: Inputs>(name: &str, inputs: &I) -> Result<Home, InputError> {
     }))
 }
 
-fn meta(value: &Value) -> ObjectMeta {
-    value
-        .get("metadata")
-        .and_then(|meta| serde_json::from_value(meta.clone()).ok())
-        .unwrap_or_default()
-}
-
 fn left_alone<I: Inputs>(inputs: &I) -> BTreeSet<(&'static str, String, String)> {
     let kinds = KINDS.iter().filter(|watched| watched.owned);
     let objects = kinds.flat_map(|watched| {
         let children = inputs.children(watched.kind).into_iter();
-        children.map(move |object| (watched.kind.kind, meta(&object)))
+        children.map(move |object| (watched.kind.kind, meta::of(&object)))
     });
     objects
         .filter(|(_, meta)| {

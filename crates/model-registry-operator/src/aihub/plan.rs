@@ -12,13 +12,13 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
-use kube::{Resource, ResourceExt};
 use resources::kind::{
     CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, MUTATING_WEBHOOKS, NAMESPACE,
     NETWORK_POLICY, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT, VALIDATING_WEBHOOKS,
 };
-use resources::meta::{namespaced, pairs};
+use resources::meta::{namespaced, owner, pairs};
 use resources::{Adoption, Kind, Plan, PlanError, Planned, Precondition, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,10 +84,7 @@ fn objects(
     config: &Config,
     parting: bool,
 ) -> Result<Plan, PlanError> {
-    let owner = hub.controller_owner_ref(&()).map(|owner| OwnerReference {
-        block_owner_deletion: Some(true),
-        ..owner
-    });
+    let owner = owner(hub);
     let view = View {
         hub,
         namespace: &hub.spec.application_namespace,

@@ -6,17 +6,17 @@ use api::catalog::v1alpha1::Catalog;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use kube::{Resource, ResourceExt, core::ObjectMeta};
-use resources::Precondition;
 use resources::certificates::{self, Fresh};
 use resources::kind::{AUTH, CONFIG_MAP, DEPLOYMENT, REFERENCE_GRANT, ROUTE, SECRET};
 use resources::names::HostLabel;
+use resources::{Precondition, meta};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 
 use super::config::{Config, Database};
 use super::error::Error;
 use super::{names, sources};
-use crate::registry::names::REFERENCE_GRANT as GRANT;
+use crate::registry::names::{REFERENCE_GRANT as GRANT, service_hosts};
 use crate::registry::observe::{
     Certificate, Credentials, Grant, Platform, cluster_domain, data, grant, password, precondition,
 };
@@ -168,19 +168,12 @@ async fn admins<I: Inputs>(inputs: &I) -> Result<Vec<String>, InputError> {
     Ok(groups.into_iter().collect())
 }
 
-fn meta(value: &Value) -> ObjectMeta {
-    value
-        .get("metadata")
-        .and_then(|meta| serde_json::from_value(meta.clone()).ok())
-        .unwrap_or_default()
-}
-
 /// ConfigMaps that somebody labelled as sources: names of those that are, sorted, and sentences
 /// about those that are not.
 fn labelled<I: Inputs>(inputs: &I) -> (Vec<HostLabel>, Vec<String>) {
     let (mut found, mut ignored) = (Vec::new(), Vec::new());
     for map in inputs.children(CONFIG_MAP) {
-        let meta = meta(&map);
+        let meta = meta::of(&map);
         let name = meta.name.unwrap_or_default();
         let labels = meta.labels.unwrap_or_default();
         if labels.get(names::SOURCE_LABEL).map(String::as_str) != Some("true") {
@@ -235,7 +228,7 @@ fn keys<I: Inputs>(inputs: &I) -> Vec<String> {
     let mut keys: Vec<String> = inputs
         .children(SECRET)
         .iter()
-        .map(meta)
+        .map(meta::of)
         .filter(|meta| {
             let labels = meta.labels.as_ref();
             let component = labels.and_then(|labels| labels.get(names::COMPONENT_LABEL));
@@ -258,7 +251,7 @@ async fn certificate<I: Inputs>(
     }
     let live = inputs.get(SECRET, names::PROXY).await?;
     let is_ours = |secret: &Value| {
-        let owners = meta(secret).owner_references.unwrap_or_default();
+        let owners = meta::of(secret).owner_references.unwrap_or_default();
         owners
             .iter()
             .any(|owner| Some(&owner.uid) == resource.meta().uid.as_ref())
@@ -268,13 +261,7 @@ async fn certificate<I: Inputs>(
     }
     let existing = live.as_deref().map(|secret| data(SECRET, secret));
     let namespace = resource.namespace().unwrap_or_default();
-    let name = names::CATALOG;
-    let hosts = BTreeSet::from([
-        name.to_owned(),
-        format!("{name}.{namespace}"),
-        format!("{name}.{namespace}.svc"),
-        format!("{name}.{namespace}.svc.cluster.local"),
-    ]);
+    let hosts = service_hosts(names::CATALOG, &namespace).into();
     let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
         .map_err(|error| Error::Certificate(error.to_string()))?;
     Ok(Certificate::Own {
@@ -310,7 +297,7 @@ fn credentials(live: Option<&Value>, database: &Database) -> Result<Credentials,
 
 fn live(deployment: &Value) -> LiveDeployment {
     LiveDeployment {
-        baseline: meta(deployment)
+        baseline: meta::of(deployment)
             .annotations
             .and_then(|mut annotations| annotations.remove(names::CREDENTIALS_BASELINE)),
         restricted: deployment

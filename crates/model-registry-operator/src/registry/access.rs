@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use api::modelregistry::v1beta1::{Access, AccessRole, Authorization, ModelRegistrySpec};
 use k8s_openapi::api::rbac::v1::Subject;
 use resources::names::{HostLabel, NameError, ObjectName};
+use resources::rbac;
 use sha2::{Digest, Sha256};
 
 use super::names::RegistryName;
 use super::validate::Problem;
 use super::values::ValueError;
 
-/// API group of roles and their subjects.
-pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 /// Start of the name of the group of all service accounts of a namespace.
 const SERVICE_ACCOUNTS_OF: &str = "system:serviceaccounts:";
 
@@ -92,23 +91,23 @@ type Found = (String, Result<Subject, Wrong>);
 
 /// The subjects of one entry, each with the field that names it.
 fn subjects(access: &Access) -> Vec<Found> {
-    let named = |list: &'static str, kind: &'static str, names: &[String]| {
+    let named = |list: &'static str, named: fn(&str) -> Subject, names: &[String]| {
         let subject = move |(index, name): (usize, &String)| {
-            (format!("{list}[{index}]"), global(kind, name.clone()))
+            let subject = if name.is_empty() {
+                Err(Wrong::Value(ValueError::Empty))
+            } else {
+                Ok(named(name))
+            };
+            (format!("{list}[{index}]"), subject)
         };
         names.iter().enumerate().map(subject).collect::<Vec<_>>()
     };
-    let mut found = named("users", "User", &access.users);
-    found.extend(named("groups", "Group", &access.groups));
+    let mut found = named("users", rbac::user, &access.users);
+    found.extend(named("groups", rbac::group, &access.groups));
     for (index, account) in access.service_accounts.iter().enumerate() {
         let subject = HostLabel::parse(&account.namespace)
             .and_then(|_| ObjectName::parse(&account.name))
-            .map(|_| Subject {
-                api_group: None,
-                kind: "ServiceAccount".to_owned(),
-                name: account.name.clone(),
-                namespace: Some(account.namespace.clone()),
-            });
+            .map(|_| rbac::account(&account.namespace, &account.name));
         found.push((
             format!("serviceAccounts[{index}]"),
             subject.map_err(Wrong::Name),
@@ -116,24 +115,11 @@ fn subjects(access: &Access) -> Vec<Found> {
     }
     for (index, namespace) in access.namespaces.iter().enumerate() {
         let subject = HostLabel::parse(namespace)
-            .map_err(Wrong::Name)
-            .and_then(|namespace| global("Group", format!("{SERVICE_ACCOUNTS_OF}{namespace}")));
+            .map(|namespace| rbac::group(&format!("{SERVICE_ACCOUNTS_OF}{namespace}")))
+            .map_err(Wrong::Name);
         found.push((format!("namespaces[{index}]"), subject));
     }
     found
-}
-
-/// A user or group, which belong to no namespace.
-fn global(kind: &str, name: String) -> Result<Subject, Wrong> {
-    if name.is_empty() {
-        return Err(Wrong::Value(ValueError::Empty));
-    }
-    Ok(Subject {
-        api_group: Some(RBAC.to_owned()),
-        kind: kind.to_owned(),
-        name,
-        namespace: None,
-    })
 }
 
 /// One binding per subject: dashboards show the first subject of a binding as all of it.

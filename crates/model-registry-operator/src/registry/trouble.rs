@@ -238,7 +238,7 @@ pub(super) fn credentials_hash(credentials: &Credentials, salt: &str) -> String 
 }
 
 /// 64 bits are enough to see a change.
-pub(super) fn short(digest: &[u8]) -> String {
+pub(crate) fn short(digest: &[u8]) -> String {
     digest
         .iter()
         .take(8)

@@ -14,7 +14,6 @@ mod proxy;
 use api::common::{DeletionPolicy, Operand};
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, ServiceRoute};
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use resources::names::{DataKey, HostLabel, LabelValue, NameError, ObjectName, label_key};
 
@@ -169,12 +168,7 @@ impl Reader {
         database.set_bundle(spec, observation, bundle_name?);
         let annotation = |key: &str| resource.annotations().get(key).cloned();
         Some(Validated {
-            owner: resource
-                .controller_owner_ref(&())
-                .map(|owner| OwnerReference {
-                    block_owner_deletion: Some(true),
-                    ..owner
-                }),
+            owner: resources::meta::owner(resource),
             platform: observation.platform,
             user_role: user_role?,
             users: users?,

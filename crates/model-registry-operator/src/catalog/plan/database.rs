@@ -1,6 +1,6 @@
 //! The database. What it holds is read again from the sources when its pod is new.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, PodSecurityContext, PodSpec,
     PodTemplateSpec, Secret, SecurityContext, Service, ServicePort, ServiceSpec, Volume,
@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::core::ObjectMeta;
 use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
-use resources::meta::{Pairs, annotated, pairs};
+use resources::meta::{Pairs, annotated, pairs, since};
 use resources::network::{ingress, pods as from_pods};
 use resources::postgres::PORT;
 use resources::workload::{
-    Timing, exec_probe, from_secret, matching, mount, resources, restricted_container,
+    Timing, exec_probe, from_secret, matching, mount, recreate, resources, restricted_container,
     restricted_pod,
 };
 use resources::{Adoption, Plan, PlanError};
@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use super::View;
 use super::metadata::{database as meta, database_pods, planned, pods};
 use crate::catalog::names;
+use crate::registry::trouble::short;
 
 const VOLUME: &str = "postgres-data";
 
@@ -69,21 +70,13 @@ pub(super) fn credentials_hash(view: View<'_>, deployment: &str) -> (Pairs, Pair
             hasher.update(part);
         }
     }
-    let digest = hasher.finalize().into_iter().take(8);
-    let current = format!(
-        "{:016x}",
-        digest.fold(0_u64, |print, byte| print << 8 | u64::from(byte))
-    );
     let live = view.seen.live.get(deployment);
-    let baseline = live.and_then(|live| live.baseline.clone());
-    let baseline = baseline.unwrap_or_else(|| current.clone());
-    let template = if baseline == current {
-        Pairs::new()
-    } else {
-        pairs([(names::INPUTS_HASH, current.as_str())])
-    };
-    let own = pairs([(names::CREDENTIALS_BASELINE, baseline.as_str())]);
-    (own, template)
+    let baseline = live.and_then(|live| live.baseline.as_deref());
+    since(
+        (names::CREDENTIALS_BASELINE, names::INPUTS_HASH),
+        baseline,
+        &short(&hasher.finalize()),
+    )
 }
 
 fn service(view: View<'_>) -> Service {
@@ -108,7 +101,6 @@ fn service(view: View<'_>) -> Service {
     }
 }
 
-/// Two at a time would both be behind the Service.
 fn deployment(view: View<'_>) -> Deployment {
     let (annotations, of_pods) = credentials_hash(view, names::POSTGRES);
     let mut labels = database_pods();
@@ -124,10 +116,7 @@ fn deployment(view: View<'_>) -> Deployment {
             replicas: Some(1),
             revision_history_limit: Some(0),
             selector: matching(database_pods()),
-            strategy: Some(DeploymentStrategy {
-                type_: Some("Recreate".into()),
-                rolling_update: None,
-            }),
+            strategy: Some(recreate()),
             template: PodTemplateSpec {
                 metadata: Some(annotated(template, of_pods)),
                 spec: Some(PodSpec {

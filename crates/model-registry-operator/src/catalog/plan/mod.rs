@@ -9,7 +9,7 @@ mod sources;
 
 use api::catalog::v1alpha1::{Catalog, CatalogSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use resources::names::ObjectName;
 use resources::{Plan, PlanError};
 
@@ -17,9 +17,13 @@ use super::config::Config;
 use super::error::Error;
 use super::names;
 use super::observe::Observation;
+use crate::registry::config::Gateway;
 
 pub use metadata::MADE_BY_US;
 pub use server::SERVER;
+
+/// Where the catalog is behind a gateway.
+pub(super) const PATH: &str = "/catalog";
 
 /// Everything that a plan is made of.
 #[derive(Clone, Copy)]
@@ -31,7 +35,7 @@ pub(super) struct View<'a> {
     pub(super) config: &'a Config,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// Host of the Route. `None` where there is none, or where it could not be one.
     pub(super) fn host(self) -> Option<String> {
         let domain = self.seen.domain.as_ref()?;
@@ -40,9 +44,9 @@ impl View<'_> {
     }
 
     /// The gateway, where there is one.
-    pub(super) fn gateway(self) -> Option<&'static str> {
-        let has = self.config.shared.gateway.is_some() && self.seen.platform.http_routes;
-        has.then_some("/catalog")
+    pub(super) fn gateway(self) -> Option<&'a Gateway> {
+        let gateway = self.config.shared.gateway.as_ref();
+        gateway.filter(|_| self.seen.platform.http_routes)
     }
 }
 
@@ -80,12 +84,7 @@ pub fn plan(resource: &Catalog, seen: &Observation, config: &Config) -> Result<P
         return Err(Error::NameConflict(namespace.clone()));
     }
     let namespace = resource.namespace().unwrap_or_default();
-    let owner = resource
-        .controller_owner_ref(&())
-        .map(|owner| OwnerReference {
-            block_owner_deletion: Some(true),
-            ..owner
-        });
+    let owner = resources::meta::owner(resource);
     let view = View {
         spec: &resource.spec,
         namespace: &namespace,

@@ -1,17 +1,19 @@
 //! Ways in from outside the cluster, and who may take them.
 
 use kube::core::ObjectMeta;
+use resources::exposure::path_route;
 use resources::kind::{HTTP_ROUTE, NETWORK_POLICY, ROUTE};
-use resources::meta::pairs;
-use resources::network::{ingress, namespaces};
+use resources::meta::with_spec;
+use resources::network::{ingress, routers};
 use resources::{Plan, PlanError, Planned};
 use serde_json::json;
 
-use super::View;
 use super::metadata::{MADE_BY_US, elsewhere, own, planned, pods};
 use super::server::PROXY_PORT;
+use super::{PATH, View};
 use crate::catalog::names;
-use crate::registry::plan::routes::{GATEWAY_API, object, reference_grant};
+use crate::registry::config::Gateway;
+use crate::registry::plan::routes::reference_grant;
 
 pub(super) fn routes(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError> {
     plan.push(policy(view)?);
@@ -23,15 +25,15 @@ pub(super) fn routes(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError> {
             "tls": {"termination": "reencrypt"},
             "wildcardPolicy": "None",
         });
-        plan.push(planned(ROUTE, &object(own(view, names::ROUTE), &spec))?);
+        plan.push(planned(ROUTE, &with_spec(own(view, names::ROUTE), &spec))?);
     }
-    if view.gateway().is_some() {
+    if let Some(gateway) = view.gateway() {
         let whose = (view.namespace, view.owner);
         let routes = view.config.shared.http_route_namespace.as_str();
         if view.seen.platform.reference_grants {
             reference_grant(whose, routes, &view.seen.grant, plan)?;
         }
-        plan.push(http_route(view, routes)?);
+        plan.push(http_route(view, gateway, routes)?);
     }
     Ok(())
 }
@@ -40,9 +42,7 @@ pub(super) fn routes(view: View<'_>, plan: &mut Plan) -> Result<(), PlanError> {
 /// else for everybody: the proxy asks who they are.
 fn policy(view: View<'_>) -> Result<Planned, PlanError> {
     let (name, from) = if view.seen.platform.openshift {
-        let router = namespaces(pairs([("network.openshift.io/policy-group", "ingress")]));
-        let platform = namespaces(pairs([("opendatahub.io/generated-namespace", "true")]));
-        (names::ROUTE_POLICY, vec![router, platform])
+        (names::ROUTE_POLICY, routers())
     } else {
         (names::POLICY, Vec::new())
     };
@@ -51,33 +51,16 @@ fn policy(view: View<'_>) -> Result<Planned, PlanError> {
 }
 
 /// In a namespace of the platform's, so without an owner: labels say whose it is.
-fn http_route(view: View<'_>, namespace: &str) -> Result<Planned, PlanError> {
-    let gateway = view.config.shared.gateway.as_ref();
-    let spec = json!({
-        "parentRefs": [{
-            "group": GATEWAY_API,
-            "kind": "Gateway",
-            "name": gateway.map(|gateway| &gateway.name),
-            "namespace": gateway.map(|gateway| &gateway.namespace),
-        }],
-        "rules": [{
-            "matches": [{"path": {"type": "PathPrefix", "value": "/catalog/"}}],
-            "filters": [{"type": "URLRewrite", "urlRewrite": {
-                "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"},
-            }}],
-            "backendRefs": [{
-                "group": "",
-                "kind": "Service",
-                "name": names::CATALOG,
-                "namespace": view.namespace,
-                "port": PROXY_PORT,
-                "weight": 1,
-            }],
-        }],
-    });
+fn http_route(view: View<'_>, gateway: &Gateway, namespace: &str) -> Result<Planned, PlanError> {
+    let spec = path_route(
+        (&gateway.namespace, &gateway.name),
+        &format!("{PATH}/"),
+        (view.namespace, names::CATALOG),
+        PROXY_PORT,
+    );
     let metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
         ..elsewhere(view, names::CATALOG)
     };
-    Ok(Planned::new(HTTP_ROUTE, &object(metadata, &spec))?.identified_by(MADE_BY_US))
+    Ok(Planned::new(HTTP_ROUTE, &with_spec(metadata, &spec))?.identified_by(MADE_BY_US))
 }

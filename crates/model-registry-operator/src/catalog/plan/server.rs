@@ -1,27 +1,25 @@
 //! The catalog's own pods, and the Service in front of them.
 
-use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, Service, ServicePort,
     ServiceSpec, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
+use resources::certificates::{CERTIFICATE, PRIVATE_KEY};
 use resources::kind::{DEPLOYMENT, SERVICE};
 use resources::meta::{annotated, pairs};
 use resources::names::{DataKey, NameError, ObjectName};
-use resources::proxy::Sidecar;
+use resources::proxy::{Sidecar, usual_resources};
 use resources::workload::{
-    Timing, config_map_volume, from_secret, http_probe, literal, matching, mount, pull_policy,
-    resources, restricted_container, restricted_pod, tcp_probe,
+    FS_GROUP, Timing, config_map_volume, from_secret, http_probe, literal, matching, mount,
+    pull_policy, restricted_container, restricted_pod, rolling, tcp_probe,
 };
 use resources::{Plan, PlanError};
 
-use super::View;
 use super::database::credentials_hash;
 use super::metadata::{own, planned, pods};
+use super::{PATH, View};
 use crate::catalog::names;
 
 /// Name of the server's container.
@@ -34,9 +32,6 @@ const PORT_NAME: &str = "http-api";
 const DATA: (&str, &str) = ("catalog-data", "/shared-data");
 /// Their performance data.
 const BENCHMARKS: (&str, &str) = ("benchmark-data", "/shared-benchmark-data");
-/// Group of the files in volumes on plain Kubernetes, which chooses none: they are readable by
-/// their group, and the images' users are not root.
-const FS_GROUP: i64 = 65532;
 /// Volumes with sources, in the order in which the server reads them: a later one wins.
 const SOURCES: [(&str, &str); 4] = [
     ("default-sources", names::DEFAULT_SOURCES),
@@ -61,10 +56,10 @@ fn service(view: View<'_>) -> Service {
         "service.beta.openshift.io/serving-cert-secret-name",
         names::PROXY,
     )]);
-    let address = match (&view.config.shared.gateway, view.gateway()) {
-        (Some(gateway), Some(path)) => Some(format!("{}{path}", gateway.domain)),
-        _ if view.seen.platform.openshift => view.host().map(|host| format!("{host}:443")),
-        _ => None,
+    let address = match view.gateway() {
+        Some(gateway) => Some(format!("{}{PATH}", gateway.domain)),
+        None if view.seen.platform.openshift => view.host().map(|host| format!("{host}:443")),
+        None => None,
     };
     if let Some(address) = address {
         annotations.insert(
@@ -98,7 +93,7 @@ fn deployment(view: View<'_>) -> Result<Deployment, NameError> {
         ..ObjectMeta::default()
     };
     let secret = ObjectName::parse(names::PROXY)?;
-    let (certificate, key) = (DataKey::parse("tls.crt")?, DataKey::parse("tls.key")?);
+    let (certificate, key) = (DataKey::parse(CERTIFICATE)?, DataKey::parse(PRIVATE_KEY)?);
     let config = ObjectName::parse(names::PROXY_CONFIG)?;
     let proxy = Sidecar {
         image: &view.config.shared.proxy_image,
@@ -118,14 +113,7 @@ fn deployment(view: View<'_>) -> Result<Deployment, NameError> {
             replicas: Some(1),
             revision_history_limit: Some(0),
             selector: matching(pods()),
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".into()),
-                // The old pod serves until the new one does.
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    max_surge: None,
-                }),
-            }),
+            strategy: Some(rolling()),
             template: PodTemplateSpec {
                 metadata: Some(annotated(template, of_pods)),
                 spec: Some(PodSpec {
@@ -246,12 +234,7 @@ fn container(view: View<'_>) -> Container {
         resources: Some(
             asked
                 .and_then(|asked| asked.catalog.clone())
-                .unwrap_or_else(|| {
-                    resources(
-                        &[("cpu", "100m"), ("memory", "256Mi")],
-                        &[("memory", "256Mi")],
-                    )
-                }),
+                .unwrap_or_else(usual_resources),
         ),
         security_context: Some(restricted_container()),
         volume_mounts: Some(mounts),

@@ -2,15 +2,15 @@
 
 use api::modelregistry::v1beta1::AccessRole;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, Subject};
 use kube::core::{DynamicObject, ObjectMeta};
 use resources::kind::{GROUP, ROLE, ROLE_BINDING, SERVICE_ACCOUNT};
-use resources::meta::{annotated, pairs};
-use resources::{Plan, PlanError, Planned};
+use resources::meta::pairs;
+use resources::{Plan, PlanError, Planned, rbac};
 use serde_json::json;
 
 use super::metadata::{called, clusterwide, derived, identity, own};
-use crate::registry::access::{Grantee, RBAC};
+use crate::registry::access::Grantee;
 use crate::registry::validate::{ByMethod, Derived, Validated};
 
 /// Label of bindings that a dashboard shows as those of a project.
@@ -45,25 +45,12 @@ pub(super) fn identities(registry: &Validated, plan: &mut Plan) -> Result<(), Pl
 }
 
 fn rule(registry: &Validated, resource: &str, verbs: &[&str]) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![String::new()]),
-        resources: Some(vec![resource.to_owned()]),
-        resource_names: Some(vec![registry.name.as_str().to_owned()]),
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    }
+    rbac::rule(resource, vec![registry.name.as_str().to_owned()], verbs)
 }
 
-fn role(registry: &Validated, name: &Derived, texts: [String; 2], rules: Vec<PolicyRule>) -> Role {
+fn role(registry: &Validated, name: &Derived, texts: &[String; 2], rules: Vec<PolicyRule>) -> Role {
     let [display, description] = texts;
-    let annotations = pairs([
-        ("openshift.io/display-name", display.as_str()),
-        ("openshift.io/description", description.as_str()),
-    ]);
-    Role {
-        metadata: annotated(derived(registry, name), annotations),
-        rules: Some(rules),
-    }
+    rbac::role(derived(registry, name), [display, description], rules)
 }
 
 /// Exactly two rules: who hands out this Role must hold all of it, and clients that do so hold
@@ -78,7 +65,7 @@ fn user_role(registry: &Validated) -> Role {
         format!("Registry User {name}"),
         format!("Can access Model Registry {name}"),
     ];
-    role(registry, &registry.user_role, texts, rules)
+    role(registry, &registry.user_role, &texts, rules)
 }
 
 /// The subresource does not exist: granting it gives nothing else.
@@ -93,7 +80,7 @@ fn api_role(registry: &Validated, by_method: &ByMethod) -> Role {
         format!("Registry API {name}"),
         format!("Can read and write the contents of Model Registry {name}"),
     ];
-    role(registry, &by_method.api, texts, rules)
+    role(registry, &by_method.api, &texts, rules)
 }
 
 /// Also finds the registry, as users do.
@@ -108,28 +95,15 @@ fn viewer_role(registry: &Validated, by_method: &ByMethod) -> Role {
         format!("Registry Viewer {name}"),
         format!("Can read the contents of Model Registry {name}"),
     ];
-    role(registry, &by_method.viewer, texts, rules)
+    role(registry, &by_method.viewer, &texts, rules)
 }
 
 fn users_group(registry: &Validated) -> Subject {
-    Subject {
-        api_group: Some(RBAC.into()),
-        kind: "Group".into(),
-        name: registry.users.object.to_string(),
-        namespace: None,
-    }
+    rbac::group(registry.users.object.as_str())
 }
 
 fn binding(metadata: ObjectMeta, role: &Derived, subjects: Vec<Subject>) -> RoleBinding {
-    RoleBinding {
-        metadata,
-        role_ref: RoleRef {
-            api_group: RBAC.into(),
-            kind: "Role".into(),
-            name: role.object.to_string(),
-        },
-        subjects: Some(subjects),
-    }
+    rbac::binding(metadata, role.object.as_str(), subjects)
 }
 
 /// On every platform: the group may come from any identity provider.

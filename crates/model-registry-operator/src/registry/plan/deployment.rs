@@ -1,16 +1,13 @@
 //! The registry's own pods.
 
-use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec, Volume};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use resources::meta::{Pairs, annotated};
 use resources::workload::{
-    Timing, disruption_budget, http_probe, matching, overlay, pull_policy, restricted_container,
-    restricted_pod, tcp_probe,
+    FS_GROUP, Timing, disruption_budget, http_probe, matching, overlay, pull_policy,
+    restricted_container, restricted_pod, rolling, tcp_probe,
 };
 use resources::{Plan, PlanError, Planned};
 
@@ -26,9 +23,6 @@ use crate::registry::validate::{MetadataStore, Proxy, Validated};
 pub const SERVER: &str = "rest-container";
 /// Name of the server's port.
 const PORT: &str = "http-api";
-/// Group of the files in volumes on plain Kubernetes, which chooses none: they are readable by
-/// their group, and the images' users are not root.
-const FS_GROUP: i64 = 65532;
 
 pub(super) fn deployment(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     if let Some(budget) = &registry.operand.pod_disruption_budget {
@@ -41,14 +35,7 @@ pub(super) fn deployment(registry: &Validated, plan: &mut Plan) -> Result<(), Pl
             replicas: Some(registry.operand.replicas.unwrap_or(1)),
             revision_history_limit: Some(0),
             selector: matching(pod_labels(registry)),
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".into()),
-                // The old pod serves until the new one does.
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    max_surge: None,
-                }),
-            }),
+            strategy: Some(rolling()),
             template: template(registry),
             ..DeploymentSpec::default()
         }),

@@ -1,16 +1,15 @@
 //! The registry in the mesh: how Istio leads to it, and whom Authorino lets through.
 
-use kube::core::{DynamicObject, ObjectMeta};
+use kube::core::ObjectMeta;
 use resources::kind::{
     AUTH_CONFIG, AUTHORIZATION_POLICY, DESTINATION_RULE, ISTIO_GATEWAY, ROUTE, VIRTUAL_SERVICE,
 };
-use resources::meta::{annotated, pairs};
+use resources::meta::{annotated, pairs, with_spec};
 use resources::names::{HostLabel, ObjectName};
 use resources::{Kind, Plan, PlanError, Planned};
 use serde_json::{Value, json};
 
 use super::metadata::{called, derived, identity, own, pod_labels};
-use super::routes::object;
 use crate::registry::names::{GATEWAY_NAME_LABEL, GATEWAY_NAMESPACE_LABEL};
 use crate::registry::validated::Validated;
 use crate::registry::validated::istio::{Entrance, Guard, IngressService, Istio, IstioGateway};
@@ -91,7 +90,7 @@ pub(super) fn mesh(registry: &Validated, plan: &mut Plan) -> Result<(), PlanErro
 }
 
 fn push(plan: &mut Plan, kind: Kind, metadata: ObjectMeta, spec: &Value) -> Result<(), PlanError> {
-    plan.push(Planned::new(kind, &object(metadata, spec))?);
+    plan.push(Planned::new(kind, &with_spec(metadata, spec))?);
     Ok(())
 }
 
@@ -220,7 +219,7 @@ fn gateway_route(
         "to": {"kind": "Service", "name": service.as_str(), "weight": 100},
         "wildcardPolicy": "None",
     });
-    let object: DynamicObject = object(metadata, &spec);
+    let object = with_spec(metadata, &spec);
     let mut known_by = identity(registry);
     known_by.push((GATEWAY_NAMESPACE_LABEL, registry.namespace.as_str()));
     Ok(Planned::new(ROUTE, &object)?.identified_by(known_by))

@@ -5,9 +5,8 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, Secret, Volume};
 use resources::kind::SECRET;
-use resources::workload::{
-    Timing, http_probe, mount, resources, restricted_container, secret_volume,
-};
+use resources::proxy::usual_resources;
+use resources::workload::{Timing, http_probe, mount, restricted_container, secret_volume};
 use resources::{Plan, PlanError, Planned};
 use serde_json::json;
 
@@ -79,12 +78,7 @@ pub(super) fn container(registry: &Validated, proxy: &Proxy) -> Container {
         }]),
         liveness_probe: health(30),
         readiness_probe: health(5),
-        resources: Some(proxy.resources.clone().unwrap_or_else(|| {
-            resources(
-                &[("cpu", "100m"), ("memory", "256Mi")],
-                &[("memory", "256Mi")],
-            )
-        })),
+        resources: Some(proxy.resources.clone().unwrap_or_else(usual_resources)),
         security_context: Some(restricted_container()),
         volume_mounts: Some(
             [CERTIFICATE, KEY, COOKIE]

@@ -1,7 +1,7 @@
 //! The Postgres that the operator runs, and its data.
 
 use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
-use resources::meta::{Pairs, annotated, pairs};
+use resources::meta::{Pairs, annotated, pairs, since};
 use resources::names::ObjectName;
 use resources::postgres::{FS_GROUP, Postgres};
 use resources::{Plan, PlanError, Planned};
@@ -69,25 +69,17 @@ impl Parts {
 }
 
 /// Annotations of the Deployment and of its pods.
-///
-/// A pod template without a hash is the one that the Go operator makes, so that taking over
-/// restarts no database. The Deployment remembers the credentials that its pods were made with;
-/// only others appear in the template.
 fn annotations(generated: &Generated) -> (Pairs, Pairs) {
     let Some(current) = &generated.credentials_hash else {
         return (Pairs::new(), Pairs::new());
     };
-    let remembered = generated
-        .live
-        .as_ref()
-        .and_then(|live| live.baseline.as_ref());
-    let baseline = remembered.unwrap_or(current);
-    let template = if baseline == current {
-        Pairs::new()
-    } else {
-        pairs([(names::INPUTS_HASH, current.as_str())])
-    };
-    (pairs([(CREDENTIALS_BASELINE, baseline.as_str())]), template)
+    let live = generated.live.as_ref();
+    let baseline = live.and_then(|live| live.baseline.as_deref());
+    since(
+        (CREDENTIALS_BASELINE, names::INPUTS_HASH),
+        baseline,
+        current,
+    )
 }
 
 /// The password and the volume, or what is to stay of them.

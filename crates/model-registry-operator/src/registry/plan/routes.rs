@@ -1,10 +1,10 @@
 //! Ways in from outside the cluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::core::{DynamicObject, ObjectMeta};
-use resources::exposure::{Backend, Trust, backend_tls_policy};
+use kube::core::ObjectMeta;
+use resources::exposure::{Backend, Trust, backend_tls_policy, path_route};
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
-use resources::meta::{namespaced, pairs};
+use resources::meta::{namespaced, pairs, with_spec};
 use resources::names::ObjectName;
 use resources::{Plan, PlanError, Planned, Precondition};
 use serde_json::{Value, json};
@@ -14,15 +14,12 @@ use crate::registry::names;
 use crate::registry::observe::{Certificate, Grant, Trust as Trusted};
 use crate::registry::validate::{GatewayRoute, Proxy, ProxyRoute, Validated};
 
-/// Group of Gateway API.
-pub(crate) const GATEWAY_API: &str = "gateway.networking.k8s.io";
-
 pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     if let Some(name) = &registry.rest.route {
         let spec = json!({"to": service(registry), "port": {"targetPort": "http-api"}});
         plan.push(Planned::new(
             ROUTE,
-            &object(derived(registry, name), &spec),
+            &with_spec(derived(registry, name), &spec),
         )?);
     }
     if let Some((proxy, route)) = registry
@@ -32,7 +29,7 @@ pub(super) fn routes(registry: &Validated, plan: &mut Plan) -> Result<(), PlanEr
     {
         plan.push(Planned::new(
             ROUTE,
-            &object(
+            &with_spec(
                 derived(registry, &route.name),
                 &proxy_route(registry, proxy, route),
             ),
@@ -83,15 +80,6 @@ fn exposure(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// An object that is only a spec.
-pub(crate) fn object(metadata: ObjectMeta, spec: &Value) -> DynamicObject {
-    DynamicObject {
-        types: None,
-        metadata,
-        data: json!({"spec": spec}),
-    }
-}
-
 fn service(registry: &Validated) -> Value {
     json!({"kind": "Service", "name": registry.name.as_str()})
 }
@@ -117,36 +105,18 @@ fn proxy_route(registry: &Validated, proxy: &Proxy, route: &ProxyRoute) -> Value
 /// In a namespace of the platform's, so without an owner: labels say whose it is.
 fn http_route(registry: &Validated, route: &GatewayRoute) -> Result<Planned, PlanError> {
     let (_, port) = registry.service_port();
-    let spec = json!({
-        "parentRefs": [{
-            "group": GATEWAY_API,
-            "kind": "Gateway",
-            "name": route.gateway.name,
-            "namespace": route.gateway.namespace,
-        }],
-        "rules": [{
-            "matches": [{"path": {
-                "type": "PathPrefix",
-                "value": format!("/model-registry/{}/", registry.name.as_str()),
-            }}],
-            "filters": [{"type": "URLRewrite", "urlRewrite": {
-                "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"},
-            }}],
-            "backendRefs": [{
-                "group": "",
-                "kind": "Service",
-                "name": registry.name.as_str(),
-                "namespace": registry.namespace.as_str(),
-                "port": port.number(),
-                "weight": 1,
-            }],
-        }],
-    });
+    let gateway = (
+        route.gateway.namespace.as_str(),
+        route.gateway.name.as_str(),
+    );
+    let path = format!("/model-registry/{}/", registry.name.as_str());
+    let service = (registry.namespace.as_str(), registry.name.as_str());
+    let spec = path_route(gateway, &path, service, port.number());
     let metadata = ObjectMeta {
         namespace: Some(route.namespace.to_string()),
         ..clusterwide(registry, &route.name)
     };
-    Ok(Planned::new(HTTP_ROUTE, &object(metadata, &spec))?.identified_by(identity(registry)))
+    Ok(Planned::new(HTTP_ROUTE, &with_spec(metadata, &spec))?.identified_by(identity(registry)))
 }
 
 /// One for all resources of the namespace, each an owner: the garbage collector takes it with
@@ -188,10 +158,10 @@ pub(crate) fn reference_grant(
         ..namespaced(names::REFERENCE_GRANT, namespace, labels, None)
     };
     let spec = json!({
-        "from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": routes}],
+        "from": [{"group": HTTP_ROUTE.group, "kind": "HTTPRoute", "namespace": routes}],
         "to": [{"group": "", "kind": "Service"}],
     });
-    let planned = Planned::new(REFERENCE_GRANT, &object(metadata, &spec))?;
+    let planned = Planned::new(REFERENCE_GRANT, &with_spec(metadata, &spec))?;
     plan.push(planned.identified_by(MADE_BY_US).only_if(precondition));
     Ok(())
 }
