@@ -3,7 +3,8 @@
 use api::codegen::HEADER;
 use resources::Scope;
 use runtime::rbac::{
-    FOLLOW, OWN, OnlyWhen, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule,
+    CUSTOM_HOSTS, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Unused, cluster, itself,
+    lease, manifest, rule, webhooks,
 };
 
 use crate::registry::webhook::{
@@ -27,26 +28,18 @@ const RBAC: &[&str] = &["rbac.authorization.k8s.io"];
 const GATEWAY: &[&str] = &["gateway.networking.k8s.io"];
 const ROUTE: &[&str] = &["route.openshift.io"];
 
+const ITSELF: [RbacRule; 3] = itself(
+    Scope::Namespaced,
+    REGISTRIES,
+    [
+        &["modelregistries"],
+        &["modelregistries/status"],
+        &["modelregistries/finalizers"],
+    ],
+);
+
 /// What registries need in every namespace that they are in.
 const KIND: &[RbacRule] = &[
-    rule(
-        REGISTRIES,
-        &["modelregistries"],
-        &["list", "watch", "patch"],
-        "The resource itself: it is followed, and gets a finalizer.",
-    ),
-    rule(
-        REGISTRIES,
-        &["modelregistries/status"],
-        &["patch"],
-        "Its status.",
-    ),
-    rule(
-        REGISTRIES,
-        &["modelregistries/finalizers"],
-        &["update"],
-        "Children block its deletion, and OwnerReferencesPermissionEnforcement asks for this right.",
-    ),
     rule(
         CORE,
         &[
@@ -179,26 +172,14 @@ const CRDS: &[&str] = &["apiextensions.k8s.io"];
 
 /// What the operator needs beside [`rules`] where it serves webhooks and migrates what is stored.
 pub const WEBHOOK_RULES: &[RbacRule] = &[
-    RbacRule {
-        names: &[MUTATING_CONFIGURATION],
-        ..cluster(
-            &["admissionregistration.k8s.io"],
-            &["mutatingwebhookconfigurations"],
-            &["get", "list", "watch", "patch", "delete"],
-            "The API server trusts the certificate that the operator made; and without webhooks \
-             it is not sent to them.",
-        )
-    },
-    RbacRule {
-        names: &[VALIDATING_CONFIGURATION],
-        ..cluster(
-            &["admissionregistration.k8s.io"],
-            &["validatingwebhookconfigurations"],
-            &["get", "list", "watch", "patch", "delete"],
-            "The API server trusts the certificate that the operator made; and without webhooks \
-             it is not sent to them.",
-        )
-    },
+    webhooks(
+        &["mutatingwebhookconfigurations"],
+        &[MUTATING_CONFIGURATION],
+    ),
+    webhooks(
+        &["validatingwebhookconfigurations"],
+        &[VALIDATING_CONFIGURATION],
+    ),
     RbacRule {
         names: &[DEFINITION_NAME],
         ..cluster(
@@ -242,7 +223,7 @@ pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
 /// What the operator needs in every namespace that registries are in.
 #[must_use]
 pub fn rules() -> Vec<RbacRule> {
-    [KIND, PROCESS].concat()
+    [&ITSELF, KIND, PROCESS].concat()
 }
 
 /// The rules of every role that the operator may be given.
@@ -293,25 +274,6 @@ pub const UNUSED: &[Unused] = &[
 /// Rights that only a race uses.
 pub const RACES: &[OnlyWhen] = &[];
 
-/// Of every operator with metrics and a proxy.
-pub(crate) const REVIEWS: Unused = Unused {
-    rights: &[
-        "create subjectaccessreviews.authorization.k8s.io",
-        "create tokenreviews.authentication.k8s.io",
-    ],
-    reason: "Asked for each scrape of /metrics, in tests of the runtime with another account; and \
-             handed out by ClusterRole system:auth-delegator.",
-};
-
-/// Of every operator with Routes.
-pub(crate) const CUSTOM_HOSTS: Unused = Unused {
-    rights: &[
-        "create routes.route.openshift.io/custom-host",
-        "update routes.route.openshift.io/custom-host",
-    ],
-    reason: "OpenShift asks for it while it admits a Route; no request is made for it.",
-};
-
 /// The generated manifests: path from the root of the workspace, and content.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
@@ -361,7 +323,7 @@ mod tests {
     use resources::kind::INGRESS_CONFIG;
     use runtime::component::Component;
     use runtime::permissions::Rule;
-    use runtime::rbac::{held, rules_of, to_cluster_role};
+    use runtime::rbac::{rules_of, to_cluster_role};
 
     use super::*;
     use crate::registry::Registry;
@@ -453,15 +415,6 @@ mod tests {
 
     #[test]
     fn no_rule_is_for_everything_or_said_twice() {
-        let mut all = held(&rules());
-        assert!(all.iter().all(|rule| !rule.contains('*')));
-        let length = all.len();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), length);
-        let mut reasons: Vec<&str> = roles().iter().map(|rule| rule.reason).collect();
-        reasons.extend(UNUSED.iter().map(|unused| unused.reason));
-        reasons.extend(RACES.iter().map(|race| race.race));
-        assert!(reasons.iter().all(|reason| reason.ends_with('.')));
+        operator_harness::rules_are_sound(&rules(), &roles(), UNUSED, RACES);
     }
 }

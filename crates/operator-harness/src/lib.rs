@@ -13,7 +13,9 @@
 
 mod operator;
 pub mod recorded;
+mod rules;
 mod site;
 
 pub use operator::{Operator, args, environment};
+pub use rules::rules_are_sound;
 pub use site::{Account, at_rest, free_ports, has_read, install, lead_to};

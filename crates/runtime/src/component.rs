@@ -156,6 +156,47 @@ pub struct Watched {
     pub optional: bool,
 }
 
+impl Watched {
+    /// A kind that plans hold, of which metadata is kept.
+    #[must_use]
+    pub const fn owned(kind: Kind, selector: &'static str) -> Self {
+        Self {
+            kind,
+            selector,
+            detail: Detail::Metadata,
+            owned: true,
+            optional: false,
+        }
+    }
+
+    /// A kind that is only looked at.
+    #[must_use]
+    pub const fn seen(kind: Kind, selector: &'static str) -> Self {
+        Self {
+            owned: false,
+            ..Self::owned(kind, selector)
+        }
+    }
+
+    /// The API may be missing.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// These members are kept, and no others: see [`Detail::Fields`].
+    #[must_use]
+    pub const fn keeping(self, fields: &'static [&'static str]) -> Self {
+        Self {
+            detail: Detail::Fields(fields),
+            ..self
+        }
+    }
+}
+
 /// Objects of somebody else that resources of every namespace depend on: the Service of an
 /// ingress gateway. Only their metadata is kept.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::capabilities::Capabilities;
+use crate::component::{Failure, Next};
 
 /// What a resource may read, besides itself.
 ///
@@ -40,6 +41,23 @@ pub trait Inputs: Send + Sync {
     /// one of them may have. When one goes, or one comes that is no younger, those that asked are
     /// looked at.
     fn neighbours(&self) -> Vec<ObjectMeta>;
+
+    /// Namespace of the oldest resource that has the name of `own`, by creation and then by uid, when
+    /// that is another one: it has what the whole cluster shares.
+    fn older(&self, own: &ObjectMeta) -> Option<String> {
+        let age = |meta: &ObjectMeta| {
+            let created = meta.creation_timestamp.clone().map(|time| time.0);
+            (created, meta.uid.clone())
+        };
+        let own_age = age(own);
+        self.namesakes(own.name.as_deref().unwrap_or_default())
+            .into_iter()
+            .filter(|other| other.namespace != own.namespace)
+            // Without a creation time the resource is not in a cluster: then every other is older.
+            .filter(|other| own_age.0.is_none() || age(other) < own_age)
+            .min_by_key(age)
+            .map(|other| other.namespace.unwrap_or_default())
+    }
 
     /// What the cluster offers.
     fn capabilities(&self) -> Arc<Capabilities>;
@@ -90,4 +108,18 @@ pub enum InputError {
         /// Its sentence.
         message: String,
     },
+}
+
+impl Failure for InputError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Forbidden { .. } => "MissingRights",
+            Self::Unavailable { .. } => "ReadFailed",
+        }
+    }
+
+    /// A missing rule may be granted at any time, and nothing tells us.
+    fn next(&self) -> Next {
+        Next::Retry
+    }
 }

@@ -81,6 +81,55 @@ pub const fn lease(name: &'static [&'static str]) -> [RbacRule; 2] {
     ]
 }
 
+/// What an operator needs of its custom resource. The names are its plural, its status and its
+/// finalizers.
+#[must_use]
+pub const fn itself(
+    scope: Scope,
+    group: &'static [&'static str],
+    [plural, status, finalizers]: [&'static [&'static str]; 3],
+) -> [RbacRule; 3] {
+    [
+        RbacRule {
+            scope,
+            ..rule(
+                group,
+                plural,
+                &["list", "watch", "patch"],
+                "The resource itself: it is followed, and gets a finalizer.",
+            )
+        },
+        RbacRule {
+            scope,
+            ..rule(group, status, &["patch"], "Its status.")
+        },
+        RbacRule {
+            scope,
+            ..rule(
+                group,
+                finalizers,
+                &["update"],
+                "Children block its deletion, and OwnerReferencesPermissionEnforcement asks for this right.",
+            )
+        },
+    ]
+}
+
+/// What an operator needs of its webhook configurations of a sort, by their names.
+#[must_use]
+pub const fn webhooks(sort: &'static [&'static str], names: &'static [&'static str]) -> RbacRule {
+    RbacRule {
+        names,
+        ..cluster(
+            &["admissionregistration.k8s.io"],
+            sort,
+            &["get", "list", "watch", "patch", "delete"],
+            "The API server trusts the certificate that the operator made; and without webhooks \
+             it is not sent to them.",
+        )
+    }
+}
+
 /// A rule for what is in namespaces.
 #[must_use]
 pub const fn rule(
@@ -132,6 +181,25 @@ pub struct OnlyWhen {
     /// The race, as a sentence: "Only when …".
     pub race: &'static str,
 }
+
+/// Of every operator with metrics and a proxy.
+pub const REVIEWS: Unused = Unused {
+    rights: &[
+        "create subjectaccessreviews.authorization.k8s.io",
+        "create tokenreviews.authentication.k8s.io",
+    ],
+    reason: "Asked for each scrape of /metrics, in tests of the runtime with another account; and \
+             handed out by ClusterRole system:auth-delegator.",
+};
+
+/// Of every operator with Routes.
+pub const CUSTOM_HOSTS: Unused = Unused {
+    rights: &[
+        "create routes.route.openshift.io/custom-host",
+        "update routes.route.openshift.io/custom-host",
+    ],
+    reason: "OpenShift asks for it while it admits a Route; no request is made for it.",
+};
 
 /// One line of what an operator should be allowed to do, with the reason that a reader of the
 /// role asks for.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use resources::Kind;
 
 use crate::{
-    component::{Attempt, Component, Failure},
+    component::{Attempt, Component, Failure, Note},
     outcome::Target,
 };
 
@@ -70,6 +70,19 @@ impl<C: Component> Attempt<'_, C> {
             reason: reason!("ObjectConflict"),
             message: format!("{} belongs to {foreign}", taken.join(", ")),
         })
+    }
+
+    /// The event about `message`, where something went wrong: with the reason of the failure, or
+    /// `otherwise` with this one.
+    #[must_use]
+    pub fn warning(&self, message: Option<String>, otherwise: &'static str) -> Vec<Note> {
+        let note = message.map(|message| Note {
+            warning: true,
+            reason: self.failure.map_or(otherwise, Failure::reason),
+            action: "Reconcile",
+            message,
+        });
+        note.into_iter().collect()
     }
 
     /// Condition [`RIGHTS_MISSING`], where it is.

@@ -23,8 +23,7 @@ pub enum Error {
 impl Failure for Error {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Input(InputError::Forbidden { .. }) => "MissingRights",
-            Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
+            Self::Input(error) => error.reason(),
             Self::Leaving(..) => "NamespaceTerminating",
             Self::Plan(_) => "PlanFailed",
         }
@@ -32,8 +31,7 @@ impl Failure for Error {
 
     fn next(&self) -> Next {
         match self {
-            // A missing rule may be granted at any time, and nothing tells us.
-            Self::Input(_) => Next::Retry,
+            Self::Input(error) => error.next(),
             // The end of a namespace is an event.
             Self::Leaving(..) | Self::Plan(_) => Next::Wait,
         }

@@ -16,7 +16,7 @@ use resources::kind::{
     NAMESPACE, NETWORK_POLICY, ROLE, ROLE_BINDING, SERVICE, SERVICE_ACCOUNT, VALIDATING_WEBHOOKS,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
+use runtime::component::{Attempt, Component, Identity, Note, Owner, Watched};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -41,24 +41,14 @@ pub struct Hub {
 /// Objects of the hub and definitions carry this label, with different values.
 const OURS: &str = names::PART_OF;
 
+/// By an annotation somebody keeps an object to themselves.
 const fn owned(kind: Kind) -> Watched {
-    Watched {
-        kind,
-        selector: OURS,
-        // By an annotation somebody keeps an object to themselves.
-        detail: Detail::Fields(&["/metadata/annotations"]),
-        owned: true,
-        optional: false,
-    }
+    Watched::owned(kind, OURS).keeping(&["/metadata/annotations"])
 }
 
 const KINDS: &[Watched] = &[
     // Made where it is missing, and nobody's: data in it stays.
-    Watched {
-        selector: "",
-        detail: Detail::Metadata,
-        ..owned(NAMESPACE)
-    },
+    Watched::owned(NAMESPACE, ""),
     owned(DEFINITION),
     owned(SERVICE_ACCOUNT),
     owned(ROLE),
@@ -66,34 +56,20 @@ const KINDS: &[Watched] = &[
     owned(CLUSTER_ROLE),
     owned(CLUSTER_ROLE_BINDING),
     owned(SERVICE),
-    Watched {
-        detail: Detail::Fields(&[
-            "/metadata/annotations",
-            "/metadata/resourceVersion",
-            "/spec",
-            "/status",
-        ]),
-        ..owned(DEPLOYMENT)
-    },
+    owned(DEPLOYMENT).keeping(&[
+        "/metadata/annotations",
+        "/metadata/resourceVersion",
+        "/spec",
+        "/status",
+    ]),
     owned(NETWORK_POLICY),
     owned(MUTATING_WEBHOOKS),
     owned(VALIDATING_WEBHOOKS),
     // Its definition is deployed by the hub.
-    Watched {
-        optional: true,
-        ..owned(CATALOG)
-    },
+    owned(CATALOG).optional(),
     // OpenShift has them.
-    Watched {
-        optional: true,
-        ..owned(TEMPLATE)
-    },
-    Watched {
-        selector: "",
-        detail: Detail::Fields(&["/data"]),
-        owned: false,
-        ..owned(CONFIG_MAP)
-    },
+    owned(TEMPLATE).optional(),
+    Watched::seen(CONFIG_MAP, "").keeping(&["/data"]),
 ];
 
 impl Component for Hub {

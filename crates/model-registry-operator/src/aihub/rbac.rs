@@ -7,8 +7,10 @@
 use std::fmt::Write as _;
 
 use api::codegen::HEADER;
+use resources::Scope;
 use runtime::rbac::{
-    FOLLOW, OWN, OnlyWhen, PROCESS, RbacRule, Unused, cluster, items, lease, manifest, rule,
+    FOLLOW, OWN, OnlyWhen, PROCESS, REVIEWS, RbacRule, Unused, cluster, items, itself, lease,
+    manifest, rule,
 };
 
 use crate::{catalog, rbac};
@@ -25,21 +27,14 @@ const HUBS: &[&str] = &["components.platform.opendatahub.io"];
 const CATALOGS: &[&str] = &["aihub.opendatahub.io"];
 const REGISTRIES: &[&str] = &["modelregistry.opendatahub.io"];
 
+const ITSELF: [RbacRule; 3] = itself(
+    Scope::Cluster,
+    HUBS,
+    [&["aihubs"], &["aihubs/status"], &["aihubs/finalizers"]],
+);
+
 /// What hubs need.
 const KIND: &[RbacRule] = &[
-    cluster(
-        HUBS,
-        &["aihubs"],
-        &["list", "watch", "patch"],
-        "The resource itself: it is followed, and gets a finalizer.",
-    ),
-    cluster(HUBS, &["aihubs/status"], &["patch"], "Its status."),
-    cluster(
-        HUBS,
-        &["aihubs/finalizers"],
-        &["update"],
-        "Children block its deletion, and OwnerReferencesPermissionEnforcement asks for this right.",
-    ),
     cluster(
         &[""],
         &["namespaces"],
@@ -111,7 +106,7 @@ const KIND: &[RbacRule] = &[
 /// What the operator needs for itself.
 #[must_use]
 pub fn rules() -> Vec<RbacRule> {
-    [KIND, PROCESS].concat()
+    [&ITSELF, KIND, PROCESS].concat()
 }
 
 /// What the deployed operators may do, beside [`rules`], each rule once.
@@ -138,7 +133,7 @@ pub fn roles() -> Vec<RbacRule> {
 
 /// Rights that no request of the tests uses, and why the operator has them.
 pub const UNUSED: &[Unused] = &[
-    rbac::REVIEWS,
+    REVIEWS,
     Unused {
         rights: &["update aihubs.components.platform.opendatahub.io/finalizers"],
         reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",

@@ -6,7 +6,7 @@ use conditions::{
     ConditionType, READY, Reason, Status, Wanted, carry_over, condition_type, reason,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use runtime::component::{Attempt, Failure, Note};
+use runtime::component::{Attempt, Note};
 use runtime::told::Bad;
 
 use super::{Hub, names};
@@ -206,12 +206,5 @@ fn modular(conditions: Vec<Condition>) -> Vec<HubCondition> {
 /// Warnings about `attempt`.
 #[must_use]
 pub fn events(attempt: &Attempt<'_, Hub>) -> Vec<Note> {
-    let reason = attempt.failure.map_or("DeployFailed", Failure::reason);
-    let note = trouble(attempt).map(|message| Note {
-        warning: true,
-        reason,
-        action: "Reconcile",
-        message,
-    });
-    note.into_iter().collect()
+    attempt.warning(trouble(attempt), "DeployFailed")
 }

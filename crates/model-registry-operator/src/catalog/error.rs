@@ -44,8 +44,7 @@ pub enum Error {
 impl Failure for Error {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Input(InputError::Forbidden { .. }) => "MissingRights",
-            Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
+            Self::Input(error) => error.reason(),
             Self::PlatformUnknown => "PlatformUnknown",
             Self::Invalid { .. } => "InvalidSpec",
             Self::NameConflict(_) => "NameConflict",
@@ -57,10 +56,9 @@ impl Failure for Error {
 
     fn next(&self) -> Next {
         match self {
-            // A missing rule may be granted at any time, and nothing tells us.
-            Self::Input(_) | Self::PlatformUnknown | Self::Certificate(_) | Self::Password(_) => {
-                Next::Retry
-            }
+            Self::Input(error) => error.next(),
+            // What is repaired is not always an event.
+            Self::PlatformUnknown | Self::Certificate(_) | Self::Password(_) => Next::Retry,
             // The user's turn; a Catalog that goes away is an event.
             Self::Invalid { .. } | Self::NameConflict(_) | Self::Plan(_) => Next::Wait,
         }

@@ -19,7 +19,7 @@ use resources::kind::{
     SECRET, SERVICE, SERVICE_ACCOUNT,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Detail, Identity, Note, Owner, Watched};
+use runtime::component::{Attempt, Component, Identity, Note, Owner, Watched};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -40,83 +40,34 @@ const OURS: &str =
     "app.kubernetes.io/created-by=model-registry-operator,app.kubernetes.io/part-of=model-catalog";
 
 const fn owned(kind: Kind) -> Watched {
-    Watched {
-        kind,
-        selector: OURS,
-        detail: Detail::Metadata,
-        owned: true,
-        optional: false,
-    }
+    Watched::owned(kind, OURS)
 }
 
-const fn seen(kind: Kind) -> Watched {
-    Watched {
-        selector: "",
-        owned: false,
-        ..owned(kind)
-    }
-}
+/// Label of what was made by this operator, registries' objects included.
+const MADE_HERE: &str = "app.kubernetes.io/created-by=model-registry-operator";
 
 const KINDS: &[Watched] = &[
-    Watched {
-        optional: true,
-        ..seen(INGRESS_CONFIG)
-    },
-    Watched {
-        optional: true,
-        ..seen(AUTH)
-    },
+    Watched::seen(INGRESS_CONFIG, "").optional(),
+    Watched::seen(AUTH, "").optional(),
     owned(SERVICE_ACCOUNT),
     // All of them: keys to sources carry one label, and a prepared Secret may carry none.
-    Watched {
-        selector: "",
-        detail: Detail::Fields(&["/type"]),
-        ..owned(SECRET)
-    },
+    Watched::owned(SECRET, "").keeping(&["/type"]),
     // All of them: the user's own carry no label of ours.
-    Watched {
-        selector: "",
-        detail: Detail::Fields(&["/data/sources.yaml"]),
-        ..owned(CONFIG_MAP)
-    },
+    Watched::owned(CONFIG_MAP, "").keeping(&["/data/sources.yaml"]),
     // Nobody makes one any more: the one of an earlier time goes.
-    Watched {
-        selector: "app.kubernetes.io/created-by=model-registry-operator",
-        ..seen(PERSISTENT_VOLUME_CLAIM)
-    },
+    Watched::seen(PERSISTENT_VOLUME_CLAIM, MADE_HERE),
     owned(SERVICE),
-    Watched {
-        detail: Detail::Fields(&["/spec", "/status"]),
-        ..owned(DEPLOYMENT)
-    },
+    owned(DEPLOYMENT).keeping(&["/spec", "/status"]),
     owned(NETWORK_POLICY),
     owned(ROLE),
     owned(ROLE_BINDING),
     owned(CLUSTER_ROLE_BINDING),
-    Watched {
-        optional: true,
-        ..owned(ROUTE)
-    },
-    Watched {
-        optional: true,
-        ..owned(HTTP_ROUTE)
-    },
+    owned(ROUTE).optional(),
+    owned(HTTP_ROUTE).optional(),
     // Shared with registries, and labelled like theirs.
-    Watched {
-        selector: "app.kubernetes.io/created-by=model-registry-operator",
-        optional: true,
-        ..owned(REFERENCE_GRANT)
-    },
-    Watched {
-        selector: "component=model-catalog",
-        detail: Detail::Fields(&["/spec/containers", "/status"]),
-        ..seen(POD)
-    },
-    Watched {
-        selector: "component=model-catalog",
-        detail: Detail::Fields(&["/endpoints", "/ports"]),
-        ..seen(ENDPOINT_SLICE)
-    },
+    Watched::owned(REFERENCE_GRANT, MADE_HERE).optional(),
+    Watched::seen(POD, "component=model-catalog").keeping(&["/spec/containers", "/status"]),
+    Watched::seen(ENDPOINT_SLICE, "component=model-catalog").keeping(&["/endpoints", "/ports"]),
 ];
 
 impl Component for Catalog {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::catalog::v1alpha1::Catalog;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use kube::{Resource, ResourceExt, core::ObjectMeta};
+use kube::{Resource, ResourceExt};
 use resources::certificates::{self, Fresh};
 use resources::kind::{AUTH, CONFIG_MAP, DEPLOYMENT, REFERENCE_GRANT, ROUTE, SECRET};
 use resources::names::HostLabel;
@@ -123,7 +123,7 @@ pub async fn observe<I: Inputs>(
         certificate: certificate(resource, platform, inputs).await?,
         credentials,
         live: live.collect(),
-        older: older(resource, inputs),
+        older: inputs.older(resource.meta()),
         grant: if config.shared.gateway.is_some() && platform.reference_grants {
             grant(inputs.get(REFERENCE_GRANT, GRANT).await?.as_deref())
         } else {
@@ -305,22 +305,4 @@ fn live(deployment: &Value) -> LiveDeployment {
             .and_then(Value::as_bool)
             == Some(true),
     }
-}
-
-/// Namespace of the oldest Catalog of the cluster, by creation and then by uid, when it is not
-/// `resource`.
-fn older<I: Inputs>(resource: &Catalog, inputs: &I) -> Option<String> {
-    let age = |meta: &ObjectMeta| {
-        let created = meta.creation_timestamp.clone().map(|time| time.0);
-        (created, meta.uid.clone())
-    };
-    let own = age(resource.meta());
-    inputs
-        .namesakes(&resource.name_any())
-        .into_iter()
-        .filter(|other| other.namespace != resource.meta().namespace)
-        // Without a creation time the resource is not in a cluster: then every other is older.
-        .filter(|other| own.0.is_none() || age(other) < own)
-        .min_by_key(age)
-        .map(|other| other.namespace.unwrap_or_default())
 }

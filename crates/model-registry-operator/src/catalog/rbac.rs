@@ -1,11 +1,13 @@
 //! What the service account of subcommand `catalog` may do. The manifests are generated from here.
 
-use super::webhook::CONFIGURATION;
-use crate::rbac::{CUSTOM_HOSTS, REVIEWS};
 use api::codegen::HEADER;
+use resources::Scope;
 use runtime::rbac::{
-    FOLLOW, OWN, OnlyWhen, PROCESS, READ, RbacRule, Unused, cluster, lease, manifest, rule,
+    CUSTOM_HOSTS, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Unused, cluster, itself,
+    lease, manifest, rule, webhooks,
 };
+
+use super::webhook::CONFIGURATION;
 
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "catalog.opendatahub.io";
@@ -20,21 +22,18 @@ const CATALOGS: &[&str] = &["aihub.opendatahub.io"];
 const GATEWAY: &[&str] = &["gateway.networking.k8s.io"];
 const ROUTE: &[&str] = &["route.openshift.io"];
 
+const ITSELF: [RbacRule; 3] = itself(
+    Scope::Namespaced,
+    CATALOGS,
+    [
+        &["catalogs"],
+        &["catalogs/status"],
+        &["catalogs/finalizers"],
+    ],
+);
+
 /// What catalogs need in the namespace that they are in.
 const KIND: &[RbacRule] = &[
-    rule(
-        CATALOGS,
-        &["catalogs"],
-        &["list", "watch", "patch"],
-        "The resource itself: it is followed, and gets a finalizer.",
-    ),
-    rule(CATALOGS, &["catalogs/status"], &["patch"], "Its status."),
-    rule(
-        CATALOGS,
-        &["catalogs/finalizers"],
-        &["update"],
-        "Children block its deletion, and OwnerReferencesPermissionEnforcement asks for this right.",
-    ),
     rule(
         CORE,
         &["configmaps", "secrets", "serviceaccounts", "services"],
@@ -121,22 +120,13 @@ const KIND: &[RbacRule] = &[
         READ,
         "Which groups administer the platform, and so the catalog's sources.",
     ),
-    RbacRule {
-        names: &[CONFIGURATION],
-        ..cluster(
-            &["admissionregistration.k8s.io"],
-            &["validatingwebhookconfigurations"],
-            &["get", "list", "watch", "patch", "delete"],
-            "The API server trusts the certificate that the operator made; and without webhooks \
-             it is not sent to them.",
-        )
-    },
+    webhooks(&["validatingwebhookconfigurations"], &[CONFIGURATION]),
 ];
 
 /// What the operator needs in the namespace that the Catalog is in.
 #[must_use]
 pub fn rules() -> Vec<RbacRule> {
-    [KIND, PROCESS].concat()
+    [&ITSELF, KIND, PROCESS].concat()
 }
 
 /// The rules of every role that the operator is given.
@@ -239,7 +229,7 @@ mod tests {
     use resources::kind::{AUTH, INGRESS_CONFIG, PERSISTENT_VOLUME_CLAIM};
     use runtime::component::Component;
     use runtime::permissions::Rule;
-    use runtime::rbac::{held, rules_of};
+    use runtime::rbac::rules_of;
 
     use super::*;
     use crate::catalog::{Catalog, config::Config};
@@ -266,15 +256,6 @@ mod tests {
 
     #[test]
     fn no_rule_is_for_everything_or_said_twice() {
-        let mut all = held(&roles());
-        assert!(all.iter().all(|rule| !rule.contains('*')));
-        let length = all.len();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), length);
-        let mut reasons: Vec<&str> = roles().iter().map(|rule| rule.reason).collect();
-        reasons.extend(UNUSED.iter().map(|unused| unused.reason));
-        reasons.extend(RACES.iter().map(|race| race.race));
-        assert!(reasons.iter().all(|reason| reason.ends_with('.')));
+        operator_harness::rules_are_sound(&roles(), &roles(), UNUSED, RACES);
     }
 }

@@ -4,7 +4,7 @@ use api::catalog::v1alpha1::{Catalog as Resource, CatalogStatus};
 use conditions::{Status, Wanted, carry_over, reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use runtime::component::{Attempt, Failure, Note};
+use runtime::component::{Attempt, Note};
 use runtime::inputs::Inputs;
 use runtime::told::{Bad, UNAVAILABLE};
 
@@ -107,13 +107,5 @@ fn warnings(attempt: &Attempt<'_, Catalog>) -> Option<Wanted> {
 #[must_use]
 pub fn events(attempt: &Attempt<'_, Catalog>) -> Vec<Note> {
     let bad = attempt.undone(|_, _| true, FOREIGN);
-    let reason = attempt.failure.map_or("WriteFailed", Failure::reason);
-    bad.map(|Bad { message, .. }| Note {
-        warning: true,
-        reason,
-        action: "Reconcile",
-        message,
-    })
-    .into_iter()
-    .collect()
+    attempt.warning(bad.map(|bad| bad.message), "WriteFailed")
 }

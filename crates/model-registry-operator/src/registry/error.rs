@@ -47,8 +47,7 @@ pub enum Error {
 impl Failure for Error {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Input(InputError::Forbidden { .. }) => "MissingRights",
-            Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
+            Self::Input(error) => error.reason(),
             Self::PlatformUnknown | Self::MeshUnknown => "PlatformUnknown",
             Self::Validate(error) => error.reason(),
             Self::Plan(_) => "PlanFailed",
@@ -59,12 +58,11 @@ impl Failure for Error {
 
     fn next(&self) -> Next {
         match self {
-            // A missing rule may be granted at any time, and nothing tells us.
-            Self::Input(_)
-            | Self::PlatformUnknown
-            | Self::MeshUnknown
-            | Self::Certificate(_)
-            | Self::Random(_) => Next::Retry,
+            Self::Input(error) => error.next(),
+            // What is repaired is not always an event.
+            Self::PlatformUnknown | Self::MeshUnknown | Self::Certificate(_) | Self::Random(_) => {
+                Next::Retry
+            }
             // The user's turn; a namesake that goes away is an event.
             Self::Validate(_) | Self::Plan(_) => Next::Wait,
         }

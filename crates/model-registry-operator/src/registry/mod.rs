@@ -28,7 +28,7 @@ use resources::kind::{
     SERVICE_ACCOUNT, VIRTUAL_SERVICE,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Detail, Identity, Landmark, Note, Owner, Watched};
+use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -48,100 +48,41 @@ const OURS: &str =
     "app.kubernetes.io/created-by=model-registry-operator,app.kubernetes.io/part-of=model-registry";
 
 const fn owned(kind: Kind) -> Watched {
-    Watched {
-        kind,
-        selector: OURS,
-        detail: Detail::Metadata,
-        owned: true,
-        optional: false,
-    }
-}
-
-const fn optional(kind: Kind) -> Watched {
-    Watched {
-        optional: true,
-        ..owned(kind)
-    }
+    Watched::owned(kind, OURS)
 }
 
 const KINDS: &[Watched] = &[
-    Watched {
-        selector: "",
-        owned: false,
-        ..optional(INGRESS_CONFIG)
-    },
+    Watched::seen(INGRESS_CONFIG, "").optional(),
     owned(SERVICE_ACCOUNT),
     // All of them: they are inputs too, and the password that the Go operator made has no label.
-    Watched {
-        selector: "",
-        ..owned(SECRET)
-    },
-    Watched {
-        selector: "",
-        ..owned(CONFIG_MAP)
-    },
-    Watched {
-        detail: Detail::Fields(&["/metadata/annotations", "/spec", "/status"]),
-        ..owned(PERSISTENT_VOLUME_CLAIM)
-    },
+    Watched::owned(SECRET, ""),
+    Watched::owned(CONFIG_MAP, ""),
+    owned(PERSISTENT_VOLUME_CLAIM).keeping(&["/metadata/annotations", "/spec", "/status"]),
     owned(SERVICE),
-    Watched {
-        detail: Detail::Fields(&["/metadata/annotations", "/spec", "/status"]),
-        ..owned(DEPLOYMENT)
-    },
+    owned(DEPLOYMENT).keeping(&["/metadata/annotations", "/spec", "/status"]),
     owned(NETWORK_POLICY),
     owned(ROLE),
     // Bindings that people make carry no label of ours: access by method mirrors them.
-    Watched {
-        selector: "",
-        detail: Detail::Fields(&["/roleRef", "/subjects"]),
-        ..owned(ROLE_BINDING)
-    },
+    Watched::owned(ROLE_BINDING, "").keeping(&["/roleRef", "/subjects"]),
     owned(CLUSTER_ROLE_BINDING),
     owned(POD_DISRUPTION_BUDGET),
-    optional(GROUP),
-    Watched {
-        detail: Detail::Fields(&["/spec/host", "/status"]),
-        ..optional(ROUTE)
-    },
-    Watched {
-        detail: Detail::Fields(&["/status"]),
-        ..optional(HTTP_ROUTE)
-    },
-    optional(REFERENCE_GRANT),
-    optional(VIRTUAL_SERVICE),
-    optional(DESTINATION_RULE),
-    optional(ISTIO_GATEWAY),
-    optional(AUTHORIZATION_POLICY),
-    Watched {
-        detail: Detail::Fields(&["/status"]),
-        ..optional(AUTH_CONFIG)
-    },
-    Watched {
-        detail: Detail::Fields(&["/status"]),
-        ..optional(BACKEND_TLS_POLICY)
-    },
-    Watched {
-        detail: Detail::Fields(&["/status"]),
-        ..optional(BACKEND_TLS_POLICY_ALPHA)
-    },
+    owned(GROUP).optional(),
+    owned(ROUTE).optional().keeping(&["/spec/host", "/status"]),
+    owned(HTTP_ROUTE).optional().keeping(&["/status"]),
+    owned(REFERENCE_GRANT).optional(),
+    owned(VIRTUAL_SERVICE).optional(),
+    owned(DESTINATION_RULE).optional(),
+    owned(ISTIO_GATEWAY).optional(),
+    owned(AUTHORIZATION_POLICY).optional(),
+    owned(AUTH_CONFIG).optional().keeping(&["/status"]),
+    owned(BACKEND_TLS_POLICY).optional().keeping(&["/status"]),
+    owned(BACKEND_TLS_POLICY_ALPHA)
+        .optional()
+        .keeping(&["/status"]),
     owned(INGRESS),
-    Watched {
-        detail: Detail::Fields(&["/status"]),
-        ..optional(CERTIFICATE)
-    },
-    Watched {
-        selector: "component=model-registry",
-        detail: Detail::Fields(&["/spec/containers", "/status"]),
-        owned: false,
-        ..owned(POD)
-    },
-    Watched {
-        selector: "component=model-registry",
-        detail: Detail::Fields(&["/endpoints", "/ports"]),
-        owned: false,
-        ..owned(ENDPOINT_SLICE)
-    },
+    owned(CERTIFICATE).optional().keeping(&["/status"]),
+    Watched::seen(POD, "component=model-registry").keeping(&["/spec/containers", "/status"]),
+    Watched::seen(ENDPOINT_SLICE, "component=model-registry").keeping(&["/endpoints", "/ports"]),
 ];
 
 /// Routes to an ingress gateway are made beside its Service.

@@ -190,7 +190,9 @@ pub async fn observe<I: Inputs>(
                 &format!("{name}{}", names::POSTGRES_STORAGE),
             )
             .map(|claim| live_volume(&claim)),
-        namesake: older_namesake(resource, inputs),
+        namesake: inputs
+            .older(resource.meta())
+            .map(|namespace| Namesake { namespace }),
         users: users(resource, &namespace, inputs),
         grant: if config.gateway.is_some() && platform.reference_grants {
             grant(
@@ -230,29 +232,6 @@ pub(crate) fn precondition(live: Option<&Value>) -> Precondition {
                 Precondition::Version(version.to_owned())
             })
     })
-}
-
-/// The oldest registry of the name, by creation and then by uid, when it is not `resource`.
-fn older_namesake<I: Inputs>(resource: &ModelRegistry, inputs: &I) -> Option<Namesake> {
-    let age = |meta: &kube::core::ObjectMeta| {
-        (
-            meta.creation_timestamp.clone().map(|time| time.0),
-            meta.uid.clone(),
-        )
-    };
-    let own = age(resource.meta());
-    // Without a creation time the resource is not in a cluster: then every other is older.
-    inputs
-        .namesakes(&resource.name_any())
-        .into_iter()
-        .filter(|other| {
-            other.uid != resource.meta().uid || other.namespace != resource.meta().namespace
-        })
-        .filter(|other| own.0.is_none() || age(other) < own)
-        .min_by_key(|other| age(other))
-        .map(|other| Namesake {
-            namespace: other.namespace.unwrap_or_default(),
-        })
 }
 
 /// Whom RoleBindings of people give Role `registry-user-NAME`, sorted. Those of our own are in the

@@ -14,7 +14,7 @@ use resources::{
     Change, Edit, Kind, Plan, Planned, Share,
     kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, SECRET},
 };
-use runtime::{Attempt, Component, Detail, Failure, Identity, Inputs, Next, Owner, Watched};
+use runtime::{Attempt, Component, Failure, Identity, Inputs, Next, Owner, Watched};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -165,27 +165,9 @@ fn edit_of(gadget: &Gadget, config: &Value, change: fn(&Value, &Value) -> Change
 const OURS: &str = "app.kubernetes.io/created-by=gadget-operator";
 
 const KINDS: &[Watched] = &[
-    Watched {
-        kind: CONFIG_MAP,
-        selector: "",
-        detail: Detail::Metadata,
-        owned: true,
-        optional: false,
-    },
-    Watched {
-        kind: SECRET,
-        selector: OURS,
-        detail: Detail::Metadata,
-        owned: true,
-        optional: false,
-    },
-    Watched {
-        kind: CLUSTER_ROLE_BINDING,
-        selector: OURS,
-        detail: Detail::Metadata,
-        owned: true,
-        optional: false,
-    },
+    Watched::owned(CONFIG_MAP, ""),
+    Watched::owned(SECRET, OURS),
+    Watched::owned(CLUSTER_ROLE_BINDING, OURS),
 ];
 
 impl Component for Gadgets {
