@@ -151,14 +151,9 @@ fn params(name: &str, names: Vec<String>) -> Result<CertificateParams> {
 }
 
 impl All {
-    /// Files without their ending, and what is in them.
-    fn files(&self) -> [(String, &Issued); 4] {
-        [
-            (AUTHORITY.to_owned(), &self.authority),
-            (format!("{REGISTRY}-rest.{AUTHORITY}"), &self.rest),
-            (format!("{REGISTRY}-grpc.{AUTHORITY}"), &self.grpc),
-            (DATABASE.0.to_owned(), &self.database),
-        ]
+    /// In the order of [`file_names`].
+    fn files(&self) -> [&Issued; 4] {
+        [&self.authority, &self.rest, &self.grpc, &self.database]
     }
 
     /// A Secret as the samples read it.
@@ -173,9 +168,19 @@ impl All {
     }
 }
 
+/// Names of the files, without their ending.
+fn file_names() -> [String; 4] {
+    [
+        AUTHORITY.to_owned(),
+        format!("{REGISTRY}-rest.{AUTHORITY}"),
+        format!("{REGISTRY}-grpc.{AUTHORITY}"),
+        DATABASE.0.to_owned(),
+    ]
+}
+
 fn write_files(directory: &Path, all: &All) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    for (name, issued) in all.files() {
+    for (name, issued) in file_names().iter().zip(all.files()) {
         for (end, mode, text) in [
             ("crt", 0o644, &issued.certificate),
             ("key", 0o600, &issued.key),
@@ -194,13 +199,7 @@ fn write_files(directory: &Path, all: &All) -> Result<()> {
 }
 
 fn clean_files(directory: &Path) -> Result<()> {
-    let names = [
-        AUTHORITY.to_owned(),
-        format!("{REGISTRY}-rest.{AUTHORITY}"),
-        format!("{REGISTRY}-grpc.{AUTHORITY}"),
-        DATABASE.0.to_owned(),
-    ];
-    for name in names {
+    for name in file_names() {
         for end in ["crt", "key"] {
             let path = directory.join(format!("{name}.{end}"));
             match fs::remove_file(&path) {
@@ -236,10 +235,7 @@ impl Target {
 
     fn api(&self, group: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+        cluster::api_of(&self.client, namespace, resource)
     }
 
     /// The domain of OpenShift's applications.

@@ -84,6 +84,14 @@ impl Error {
         move |source| Self::Io { what, source }
     }
 
+    /// Why `go` could not be run.
+    pub(crate) fn running_go(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::NoGo,
+            _ => Self::io("running go")(error),
+        }
+    }
+
     /// An [`Error::Api`] maker for `map_err`.
     pub(crate) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();

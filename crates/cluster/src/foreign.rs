@@ -101,10 +101,7 @@ fn download(source: &Source) -> Result<PathBuf, Error> {
         .env("GONOSUMDB", module)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NoGo,
-            _ => Error::io("running go")(error),
-        })?;
+        .map_err(Error::running_go)?;
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str);
     match (text("Dir"), text("Sum")) {

@@ -17,70 +17,43 @@ use crate::Error;
 /// The Kubernetes version that the pinned module builds.
 pub const KUBERNETES_VERSION: &str = "v1.35.4";
 
-const KUBERNETES: Module = Module {
-    name: "kubernetes",
-    go_mod: include_str!("../tools/kubernetes/go.mod"),
-    go_sum: include_str!("../tools/kubernetes/go.sum"),
-    tools_go: include_str!("../tools/kubernetes/tools.go"),
-    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.35.4 \
+/// The module in folder `tools/NAME`, linked with these flags.
+macro_rules! module {
+    ($name:literal, $ldflags:literal) => {
+        Module {
+            name: $name,
+            go_mod: include_str!(concat!("../tools/", $name, "/go.mod")),
+            go_sum: include_str!(concat!("../tools/", $name, "/go.sum")),
+            tools_go: include_str!(concat!("../tools/", $name, "/tools.go")),
+            ldflags: $ldflags,
+        }
+    };
+}
+
+const KUBERNETES: Module = module!(
+    "kubernetes",
+    "-s -w -X k8s.io/component-base/version.gitVersion=v1.35.4 \
               -X k8s.io/component-base/version.gitMajor=1 \
-              -X k8s.io/component-base/version.gitMinor=35",
-};
+              -X k8s.io/component-base/version.gitMinor=35"
+);
 
 /// The oldest version that the operators promise to work with. `MODELOPS_KUBERNETES=1.29` takes it
 /// for API server, controller manager and scheduler; `cargo xtask test --full` does.
-const OLDEST: Module = Module {
-    name: "kubernetes-oldest",
-    go_mod: include_str!("../tools/kubernetes-oldest/go.mod"),
-    go_sum: include_str!("../tools/kubernetes-oldest/go.sum"),
-    tools_go: include_str!("../tools/kubernetes-oldest/tools.go"),
-    ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.29.15 \
+const OLDEST: Module = module!(
+    "kubernetes-oldest",
+    "-s -w -X k8s.io/component-base/version.gitVersion=v1.29.15 \
               -X k8s.io/component-base/version.gitMajor=1 \
-              -X k8s.io/component-base/version.gitMinor=29",
-};
+              -X k8s.io/component-base/version.gitMinor=29"
+);
 
 /// What `MODELOPS_KUBERNETES` may say.
 pub const OLDEST_VERSION: &str = "1.29";
 
-const KWOK: Module = Module {
-    name: "kwok",
-    go_mod: include_str!("../tools/kwok/go.mod"),
-    go_sum: include_str!("../tools/kwok/go.sum"),
-    tools_go: include_str!("../tools/kwok/tools.go"),
-    ldflags: "-s -w",
-};
-
-const REGISTRY: Module = Module {
-    name: "registry",
-    go_mod: include_str!("../tools/registry/go.mod"),
-    go_sum: include_str!("../tools/registry/go.sum"),
-    tools_go: include_str!("../tools/registry/tools.go"),
-    ldflags: "-s -w",
-};
-
-const CRANE: Module = Module {
-    name: "crane",
-    go_mod: include_str!("../tools/crane/go.mod"),
-    go_sum: include_str!("../tools/crane/go.sum"),
-    tools_go: include_str!("../tools/crane/tools.go"),
-    ldflags: "-s -w",
-};
-
-const COSIGN: Module = Module {
-    name: "cosign",
-    go_mod: include_str!("../tools/cosign/go.mod"),
-    go_sum: include_str!("../tools/cosign/go.sum"),
-    tools_go: include_str!("../tools/cosign/tools.go"),
-    ldflags: "-s -w",
-};
-
-const S3: Module = Module {
-    name: "s3",
-    go_mod: include_str!("../tools/s3/go.mod"),
-    go_sum: include_str!("../tools/s3/go.sum"),
-    tools_go: include_str!("../tools/s3/tools.go"),
-    ldflags: "-s -w",
-};
+const KWOK: Module = module!("kwok", "-s -w");
+const REGISTRY: Module = module!("registry", "-s -w");
+const CRANE: Module = module!("crane", "-s -w");
+const COSIGN: Module = module!("cosign", "-s -w");
+const S3: Module = module!("s3", "-s -w");
 
 const HELM: Module = Module {
     name: "helm",
@@ -436,10 +409,7 @@ fn build(tool: &'static str, module: &Module, package: &str, target: &Path) -> R
         .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::NoGo,
-            _ => Error::io("running go")(error),
-        })?;
+        .map_err(Error::running_go)?;
     if !output.status.success() {
         eprintln!("failed");
         return Err(Error::Build {
