@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use kube::api::DynamicObject;
+use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::core::ApiResource;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
-use crate::{Error, eventually};
+use crate::{Error, eventually, gone};
 
 /// An `Api` for any kind: in a namespace, or without one for the whole cluster.
 pub fn api_of(
@@ -64,6 +64,33 @@ pub async fn told(
         }
     })
     .await
+}
+
+/// Deletes an object and waits until it does not exist.
+pub async fn remove(
+    api: &Api<DynamicObject>,
+    name: &str,
+    how: &DeleteParams,
+    limit: Duration,
+) -> Result<(), Error> {
+    api.delete(name, how)
+        .await
+        .map_err(Error::api(format!("deleting {name}")))?;
+    gone(api, name, limit).await
+}
+
+/// Name and version of each object, by which a write shows.
+pub async fn versions(api: &Api<DynamicObject>) -> Result<Vec<String>, Error> {
+    let what = || format!("listing {}", api.resource_url());
+    let all = api
+        .list(&ListParams::default())
+        .await
+        .map_err(Error::api(what()))?;
+    let version = |object: &DynamicObject| object.resource_version().unwrap_or_default();
+    Ok(all
+        .iter()
+        .map(|object| format!("{} {}", object.name_any(), version(object)))
+        .collect())
 }
 
 /// The conditions in the status of a resource.

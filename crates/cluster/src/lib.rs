@@ -35,7 +35,7 @@ pub use access::{apply, apply_yaml, available, create_namespace, eventually, gon
 pub use aggregated::{Aggregated, AggregatedApi};
 pub use audit::{ANY_RIGHT, AuditLog, Collected, Record};
 pub use control_plane::{COLLECTED_AUDIT, Cluster, Options, Platform};
-pub use dynamic::{api_of, conditions, told, until};
+pub use dynamic::{api_of, conditions, remove, told, until, versions};
 pub use error::Error;
 pub use foreign::Foreign;
 pub use kubeconfig::{read_config, service_account_kubeconfig};

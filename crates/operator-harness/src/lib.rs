@@ -1,5 +1,5 @@
 //! What the tests of operators share, whichever operator it is: the program in a thread of the test
-//! ([`Operator`]), the way of the API server to it, what it asks for at rest, and the comparison
+//! ([`Operator`]), the way of the API server to it, a wire between both that fails ([`wire`]), what it asks for at rest, and the comparison
 //! with recorded cases ([`recorded`]). A dependency of tests only: the first surprise is a panic.
 
 #![allow(
@@ -15,6 +15,7 @@ mod operator;
 pub mod recorded;
 mod rules;
 mod site;
+pub mod wire;
 
 pub use operator::{Operator, args, environment};
 pub use rules::rules_are_sound;

@@ -88,6 +88,22 @@ impl Block {
         }
     }
 
+    /// What a client of any database shows.
+    fn client(
+        &mut self,
+        password: Option<&SecretKeyValue>,
+        certificate: Option<&SecretKeyValue>,
+        key: Option<&SecretKeyValue>,
+    ) {
+        self.secret("passwordSecret", password, Purpose::Password);
+        self.secret(
+            "sslCertificateSecret",
+            certificate,
+            Purpose::ClientCertificate,
+        );
+        self.secret("sslKeySecret", key, Purpose::ClientKey);
+    }
+
     /// The ConfigMap wins over the Secret.
     fn root(&mut self, map: Option<&ConfigMapKeyValue>, secret: Option<&SecretKeyValue>) {
         if let Some(ConfigMapKeyValue { name, key }) = map {
@@ -117,20 +133,10 @@ pub fn references(spec: &ModelRegistrySpec) -> Vec<Reference> {
             path: "spec.postgres",
             found,
         };
-        block.secret(
-            "passwordSecret",
+        block.client(
             postgres.password_secret.as_ref(),
-            Purpose::Password,
-        );
-        block.secret(
-            "sslCertificateSecret",
             postgres.ssl_certificate_secret.as_ref(),
-            Purpose::ClientCertificate,
-        );
-        block.secret(
-            "sslKeySecret",
             postgres.ssl_key_secret.as_ref(),
-            Purpose::ClientKey,
         );
         block.secret(
             "sslPasswordSecret",
@@ -147,20 +153,10 @@ pub fn references(spec: &ModelRegistrySpec) -> Vec<Reference> {
             path: "spec.mysql",
             found,
         };
-        block.secret(
-            "passwordSecret",
+        block.client(
             mysql.password_secret.as_ref(),
-            Purpose::Password,
-        );
-        block.secret(
-            "sslCertificateSecret",
             mysql.ssl_certificate_secret.as_ref(),
-            Purpose::ClientCertificate,
-        );
-        block.secret(
-            "sslKeySecret",
             mysql.ssl_key_secret.as_ref(),
-            Purpose::ClientKey,
         );
         block.root(
             mysql.ssl_root_certificate_config_map.as_ref(),

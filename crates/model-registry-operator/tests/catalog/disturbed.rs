@@ -6,11 +6,11 @@ use cluster::{Platform, eventually, read_config};
 use http::Method;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use operator_harness::wire::Wire;
 use resources::kind::{CONFIG_MAP, DEPLOYMENT};
 use serde_json::{Value, json};
 
 use crate::server::{CATALOG, EVERYWHERE, SOON, World};
-use crate::wire::Wire;
 
 /// What a condition says, of whatever generation.
 async fn says(world: &World, type_: &str, status: &str, text: &str) -> Value {
@@ -48,7 +48,7 @@ async fn disturbed() -> (World, Wire) {
     let config = read_config(&world.kubeconfig).await.unwrap();
     let wire = Wire::open(Client::try_from(config).unwrap()).await;
     world.stop();
-    world.kubeconfig.clone_from(wire.kubeconfig());
+    world.kubeconfig = wire.kubeconfig().to_owned();
     world.run();
     (world, wire)
 }

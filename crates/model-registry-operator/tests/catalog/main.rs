@@ -16,6 +16,3 @@ mod recorded;
 mod rules;
 mod server;
 mod told;
-#[path = "../common/wire.rs"]
-#[expect(dead_code, reason = "shared: other tests kill operators")]
-mod wire;

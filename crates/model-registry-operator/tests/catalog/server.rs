@@ -175,12 +175,10 @@ impl World {
     }
 
     /// Names and versions of the objects of the namespace.
-    pub(crate) async fn versions(&self, kinds: &[Kind]) -> Vec<(String, Option<String>)> {
+    pub(crate) async fn versions(&self, kinds: &[Kind]) -> Vec<(Kind, Vec<String>)> {
         let mut found = Vec::new();
         for &kind in kinds {
-            let list = self.api(kind).list(&ListParams::default()).await.unwrap();
-            let all = list.into_iter();
-            found.extend(all.map(|o| (format!("{kind} {}", o.name_any()), o.resource_version())));
+            found.push((kind, cluster::versions(&self.api(kind)).await.unwrap()));
         }
         found
     }

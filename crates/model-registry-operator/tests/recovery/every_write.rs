@@ -14,8 +14,8 @@ use crate::{
     scenario::{STEPS, Shape, agrees, at_rest, shapes},
     stage::Stage,
     state::{History, State},
-    wire::Fault,
 };
+use operator_harness::wire::Fault;
 
 /// Runs at the same time.
 const SIDE_BY_SIDE: usize = 8;

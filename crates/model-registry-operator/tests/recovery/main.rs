@@ -17,5 +17,3 @@ mod scenario;
 mod seed;
 mod stage;
 mod state;
-#[path = "../common/wire.rs"]
-mod wire;

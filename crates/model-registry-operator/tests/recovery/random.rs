@@ -12,8 +12,8 @@ use crate::{
     seed::Random,
     stage::Stage,
     state::History,
-    wire::Fault,
 };
+use operator_harness::wire::Fault;
 
 const REGISTRIES: u64 = 20;
 /// Kills while the registries come up. All are made then: what is kept of a generated Postgres

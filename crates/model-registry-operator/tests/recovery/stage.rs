@@ -5,11 +5,9 @@ use std::sync::Mutex;
 use cluster::Platform;
 use kube::{Api, Client, api::DeleteParams};
 
-use crate::{
-    harness::{World, installed, start},
-    wire::{Fault, Wire},
-};
+use crate::harness::{World, installed, start};
 use operator_harness::Operator;
+use operator_harness::wire::{Fault, Wire};
 
 /// One run's place. The operator sees this namespace only, so runs do not disturb each other.
 pub(crate) struct Stage {

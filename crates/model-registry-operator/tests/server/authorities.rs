@@ -207,12 +207,8 @@ async fn a_database_outlives_its_registry_untouched() {
             found.data["data"].clone(),
         ));
     }
-    world
-        .api(MODEL_REGISTRY)
-        .delete(name, &DeleteParams::foreground())
-        .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, COLLECTED)
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(&registries, name, &DeleteParams::foreground(), COLLECTED)
         .await
         .expect("gone");
     cluster::gone(&world.api(DEPLOYMENT), name, COLLECTED)

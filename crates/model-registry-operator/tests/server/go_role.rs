@@ -118,14 +118,15 @@ async fn works(platform: Platform, lacks: &[&str]) {
         .await;
     let none = world.api(POD_DISRUPTION_BUDGET).get_opt("swapped").await;
     assert!(none.expect("an answer").is_none());
-    world
-        .api(MODEL_REGISTRY)
-        .delete("swapped", &DeleteParams::foreground())
-        .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), "swapped", COLLECTED)
-        .await
-        .expect("the deletion finishes");
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(
+        &registries,
+        "swapped",
+        &DeleteParams::foreground(),
+        COLLECTED,
+    )
+    .await
+    .expect("gone");
     let binding = api_of(&world.client, None, resources::kind::CLUSTER_ROLE_BINDING);
     let left = binding.get_opt("swapped-auth-delegator").await;
     assert!(left.expect("an answer").is_none());

@@ -71,14 +71,10 @@ async fn roles_in_two_namespaces_are_enough() {
     assert!(none.expect("an answer").is_none());
 
     for (world, name) in [(plain, "plain"), (proxied, "proxied")] {
-        world
-            .api(MODEL_REGISTRY)
-            .delete(name, &DeleteParams::foreground())
+        let registries = world.api(MODEL_REGISTRY);
+        cluster::remove(&registries, name, &DeleteParams::foreground(), COLLECTED)
             .await
-            .expect("deleted");
-        cluster::gone(&world.api(MODEL_REGISTRY), name, COLLECTED)
-            .await
-            .expect("the deletion finishes");
+            .expect("gone");
     }
     tokio::task::spawn_blocking(|| operator.stop())
         .await

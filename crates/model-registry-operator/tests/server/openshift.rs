@@ -306,12 +306,8 @@ async fn a_group_of_somebody_else_serves_as_it_is_and_stays() {
         );
     };
     same().await;
-    world
-        .api(MODEL_REGISTRY)
-        .delete(name, &DeleteParams::default())
-        .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(&registries, name, &DeleteParams::default(), SOON)
         .await
         .expect("gone");
     same().await;
@@ -383,12 +379,8 @@ async fn the_domain_of_the_cluster_is_followed_and_identities_may_come_from_else
         .await
         .expect("installed");
     world.until(GROUP, "os-domain-users", |_| true).await;
-    world
-        .api(MODEL_REGISTRY)
-        .delete(name, &DeleteParams::default())
-        .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(&registries, name, &DeleteParams::default(), SOON)
         .await
         .expect("gone");
     operator.stop();

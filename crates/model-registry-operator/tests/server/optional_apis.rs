@@ -79,14 +79,10 @@ async fn used(world: &World, namespace: Option<&str>, kind: resources::Kind, nam
 }
 
 async fn delete(world: &World, name: &str) {
-    world
-        .api(MODEL_REGISTRY)
-        .delete(name, &DeleteParams::foreground())
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(&registries, name, &DeleteParams::foreground(), SOON)
         .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
-        .await
-        .expect("the deletion finishes");
+        .expect("gone");
 }
 
 fn with_domain() -> serde_json::Value {

@@ -28,6 +28,7 @@ use runtime::{
     permissions::Permissions,
     shutdown::Shutdown,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -182,6 +183,18 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// Name and version of each object.
+async fn all_versions<K>(api: &Api<K>) -> Vec<String>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let list = api.list(&ListParams::default()).await.expect("a list");
+    let version = |object: &K| object.resource_version().unwrap_or_default();
+    list.iter()
+        .map(|object| format!("{} {}", object.name_any(), version(object)))
+        .collect()
 }
 
 fn value(config: &ConfigMap) -> Option<&str> {
@@ -365,43 +378,9 @@ async fn a_restart_changes_no_resource_version() {
     operator.stop().await;
 
     let versions = || async {
-        let mut versions: Vec<String> = Vec::new();
-        let list = bench
-            .api::<ConfigMap>()
-            .list(&ListParams::default())
-            .await
-            .expect("a list");
-        versions.extend(list.iter().map(|o| {
-            format!(
-                "{} {}",
-                o.name_any(),
-                o.resource_version().unwrap_or_default()
-            )
-        }));
-        let list = bench
-            .api::<Secret>()
-            .list(&ListParams::default())
-            .await
-            .expect("a list");
-        versions.extend(list.iter().map(|o| {
-            format!(
-                "{} {}",
-                o.name_any(),
-                o.resource_version().unwrap_or_default()
-            )
-        }));
-        let list = bench
-            .api::<Gadget>()
-            .list(&ListParams::default())
-            .await
-            .expect("a list");
-        versions.extend(list.iter().map(|o| {
-            format!(
-                "{} {}",
-                o.name_any(),
-                o.resource_version().unwrap_or_default()
-            )
-        }));
+        let mut versions = all_versions(&bench.api::<ConfigMap>()).await;
+        versions.extend(all_versions(&bench.api::<Secret>()).await);
+        versions.extend(all_versions(&bench.api::<Gadget>()).await);
         versions
     };
     let before = versions().await;

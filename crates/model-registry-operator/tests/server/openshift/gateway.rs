@@ -29,12 +29,8 @@ fn routes(world: &World) -> Api<DynamicObject> {
 }
 
 async fn delete(world: &World, name: &str) {
-    world
-        .api(MODEL_REGISTRY)
-        .delete(name, &DeleteParams::default())
-        .await
-        .expect("deleted");
-    cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
+    let registries = world.api(MODEL_REGISTRY);
+    cluster::remove(&registries, name, &DeleteParams::default(), SOON)
         .await
         .expect("gone");
 }

@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,11 +14,12 @@ use axum::{Router, body::Body, extract::State, response::Response};
 use futures::FutureExt;
 use http::{Method, Request, StatusCode, header};
 use kube::{Client, client::Body as KubeBody};
+use tempfile::NamedTempFile;
 use tokio::sync::{Notify, watch};
 
 /// What happens at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The write is answered and the operator killed; no other request of its gets through.
     Killed,
     /// The operator is killed, and the write was never answered.
@@ -29,17 +30,17 @@ pub(crate) enum Fault {
 
 /// Which requests are answered with an error of the server: the number of the request, counted from
 /// 0 among those that are no watches, its method, and its path.
-pub(crate) type Refused = fn(u64, &Method, &str) -> bool;
+pub type Refused = fn(u64, &Method, &str) -> bool;
 
 /// One operator's wire. It survives the operator, and serves the next one after
 /// [`Wire::reconnect`].
 #[derive(Clone)]
-pub(crate) struct Wire {
+pub struct Wire {
     inner: Arc<Inner>,
-    kubeconfig: PathBuf,
 }
 
 struct Inner {
+    kubeconfig: NamedTempFile,
     client: Client,
     /// Writes of anything but events, that the server did.
     writes: AtomicU64,
@@ -55,9 +56,13 @@ struct Inner {
 
 impl Wire {
     /// Opens a wire to the API server, as the user of `client` and in its namespace.
-    pub(crate) async fn open(client: Client) -> Self {
-        let namespace = client.default_namespace().to_owned();
+    pub async fn open(client: Client) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
         let inner = Arc::new(Inner {
+            kubeconfig: kubeconfig(address, client.default_namespace()),
             client,
             writes: AtomicU64::new(0),
             watches: AtomicU64::new(0),
@@ -68,84 +73,77 @@ impl Wire {
             requests: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port");
-        let address = listener.local_addr().expect("an address");
         let router = Router::new()
             .fallback(forward)
             .with_state(Arc::clone(&inner));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self {
-            inner,
-            kubeconfig: kubeconfig(address, &namespace),
-        }
+        Self { inner }
     }
 
     /// For the operator.
-    pub(crate) fn kubeconfig(&self) -> &PathBuf {
-        &self.kubeconfig
+    pub fn kubeconfig(&self) -> &Path {
+        self.inner.kubeconfig.path()
     }
 
     /// The `nth` write from now on, counted from 1, fails in this way. `killer` ends the operator.
-    pub(crate) fn arm(&self, nth: u64, fault: Fault, killer: Arc<Notify>) {
+    pub fn arm(&self, nth: u64, fault: Fault, killer: Arc<Notify>) {
         let at = self.writes() + nth;
         *self.inner.armed.lock().expect("no panic") = Some((at, fault, killer));
     }
 
     /// Nothing fails any more.
-    pub(crate) fn disarm(&self) {
+    pub fn disarm(&self) {
         *self.inner.armed.lock().expect("no panic") = None;
         // Nobody waited for the last one.
         let _ = self.inner.struck.notified().now_or_never();
     }
 
     /// Waits until the fault has struck.
-    pub(crate) async fn struck(&self) {
+    pub async fn struck(&self) {
         self.inner.struck.notified().await;
     }
 
     /// Lets requests through again.
-    pub(crate) fn reconnect(&self) {
+    pub fn reconnect(&self) {
         self.inner.cut.send_replace(false);
     }
 
     /// Lets nothing through.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.inner.cut.send_replace(true);
     }
 
     /// Answers some requests with an error from now on, or none.
-    pub(crate) fn refuse(&self, refused: Option<Refused>) {
+    pub fn refuse(&self, refused: Option<Refused>) {
         *self.inner.refused.lock().expect("no panic") = refused;
     }
 
     /// How many requests were answered with an error.
-    pub(crate) fn refusals(&self) -> u64 {
+    pub fn refusals(&self) -> u64 {
         self.inner.refusals.load(Ordering::SeqCst)
     }
 
     /// How many writes the server did, events aside.
-    pub(crate) fn writes(&self) -> u64 {
+    pub fn writes(&self) -> u64 {
         self.inner.writes.load(Ordering::SeqCst)
     }
 
     /// How many watches began.
-    pub(crate) fn watches(&self) -> u64 {
+    pub fn watches(&self) -> u64 {
         self.inner.watches.load(Ordering::SeqCst)
     }
 }
 
-fn kubeconfig(address: SocketAddr, namespace: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}", address.port()));
+fn kubeconfig(address: SocketAddr, namespace: &str) -> NamedTempFile {
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: wire, \
           clusters: [{{name: wire, cluster: {{server: 'http://{address}'}}}}], \
           contexts: [{{name: wire, context: {{cluster: wire, user: wire, namespace: '{namespace}'}}}}], \
           users: [{{name: wire, user: {{}}}}]}}"
     );
-    std::fs::write(&path, text).expect("a kubeconfig");
-    path
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("a kubeconfig");
+    file
 }
 
 /// Whether a request may change what users see. Events only tell of it, and a review asks.
