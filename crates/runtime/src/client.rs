@@ -42,10 +42,6 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// An unused connection is closed after this time, and its memory is free.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Looks at every request before it goes out and says whether it may. Tests end an operator
-/// after its nth write with it.
-pub type Gate = Arc<dyn Fn(Verb, &Request<Body>) -> bool + Send + Sync>;
-
 /// A connection could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -86,12 +82,7 @@ pub async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientError> {
 }
 
 /// A client with timeouts, dead-peer detection and numbers. `agent` is `NAME/VERSION`.
-pub fn build(
-    mut config: Config,
-    agent: &str,
-    metrics: Metrics,
-    gate: Option<Gate>,
-) -> Result<Client, ClientError> {
+pub fn build(mut config: Config, agent: &str, metrics: Metrics) -> Result<Client, ClientError> {
     crypto::install();
     let credentials = |error| ClientError::Credentials(Box::new(error));
     if let Ok(agent) = HeaderValue::from_str(agent) {
@@ -138,7 +129,6 @@ pub fn build(
         inner: service,
         host: host.into(),
         metrics,
-        gate,
     };
     Ok(Client::new(observed, config.default_namespace))
 }
@@ -178,12 +168,6 @@ impl Verb {
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
         }
-    }
-
-    /// Whether it may change something.
-    #[must_use]
-    pub const fn is_write(self) -> bool {
-        !matches!(self, Self::Get | Self::List | Self::Watch)
     }
 
     /// The verb of a request, as the API server classifies it.
@@ -235,12 +219,11 @@ fn names_an_object(path: &str) -> bool {
     }
 }
 
-/// The service that waits, counts and asks the gate.
+/// The service that waits and counts.
 struct Observed<S> {
     inner: S,
     host: Arc<str>,
     metrics: Metrics,
-    gate: Option<Gate>,
 }
 
 impl<S, B> Service<Request<Body>> for Observed<S>
@@ -259,9 +242,6 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let verb = Verb::of(&request);
-        if self.gate.as_ref().is_some_and(|gate| !gate(verb, &request)) {
-            return Box::pin(async { Err("the request was held back".into()) });
-        }
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let (host, metrics) = (Arc::clone(&self.host), self.metrics.clone());
@@ -340,10 +320,7 @@ mod tests {
     use super::*;
     use futures::stream;
     use kube::{Api, api::ListParams};
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::convert::Infallible;
 
     fn verb(method: &str, uri: &str) -> &'static str {
         Verb::of(&Request::builder().method(method).uri(uri).body(()).unwrap()).as_str()
@@ -391,7 +368,7 @@ mod tests {
     }
 
     /// A client whose server is a function.
-    fn client<F, A, B>(metrics: &Metrics, gate: Option<Gate>, answer: F) -> Client
+    fn client<F, A, B>(metrics: &Metrics, answer: F) -> Client
     where
         F: Fn(Request<Body>) -> A + Clone + Send + 'static,
         A: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
@@ -405,7 +382,6 @@ mod tests {
             inner,
             host: "h:1".into(),
             metrics: metrics.clone(),
-            gate,
         };
         Client::new(observed, "default")
     }
@@ -417,7 +393,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_server_ends_a_request() {
         let metrics = Metrics::new("1").unwrap();
-        let client = client(&metrics, None, |_| {
+        let client = client(&metrics, |_| {
             std::future::pending::<Result<Response<Body>, _>>()
         });
         let began = Instant::now();
@@ -439,7 +415,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stops_ends_a_request_but_not_a_watch() {
         let metrics = Metrics::new("1").unwrap();
-        let client = client(&metrics, None, |_| async {
+        let client = client(&metrics, |_| async {
             let silent =
                 axum::body::Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
             Ok(Response::new(silent))
@@ -461,33 +437,6 @@ mod tests {
                 .await
                 .is_err()
         );
-    }
-
-    #[tokio::test]
-    async fn the_gate_sees_every_request_and_can_hold_it_back() {
-        let metrics = Metrics::new("1").unwrap();
-        let sent = Arc::new(AtomicUsize::new(0));
-        let gate: Gate = Arc::new(|verb, _| !verb.is_write());
-        let client = client(&metrics, Some(gate), {
-            let sent = Arc::clone(&sent);
-            move |_| {
-                sent.fetch_add(1, Ordering::SeqCst);
-                async {
-                    let empty = r#"{"apiVersion":"v1","kind":"PodList","metadata":{},"items":[]}"#;
-                    Ok(Response::new(Body::from(empty.as_bytes().to_vec())))
-                }
-            }
-        });
-        pods(client.clone())
-            .list(&ListParams::default())
-            .await
-            .unwrap();
-        let error = pods(client)
-            .delete("b", &kube::api::DeleteParams::default())
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("held back"), "{error}");
-        assert_eq!(sent.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

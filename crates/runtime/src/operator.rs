@@ -135,7 +135,7 @@ pub async fn run_until<C: Component>(
     let config = client::config(args.kubeconfig().as_deref()).await?;
     let own_namespace = config.default_namespace.clone();
     let agent = format!("{}/{}", process.name, process.version);
-    let client = client::build(config, &agent, metrics.clone(), None)?;
+    let client = client::build(config, &agent, metrics.clone())?;
 
     let namespaces = args.namespaces();
     let optional: Vec<Kind> = component

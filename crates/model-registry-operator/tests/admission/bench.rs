@@ -195,12 +195,8 @@ impl Bench {
             .await
             .expect("a config");
         let metrics = Metrics::new("test").expect("metrics");
-        let client = runtime::client::build(
-            config,
-            "model-registry-operator/test",
-            metrics.clone(),
-            None,
-        );
+        let client =
+            runtime::client::build(config, "model-registry-operator/test", metrics.clone());
         let (_, capabilities) = tokio::sync::watch::channel(Arc::new(Capabilities::default()));
         let around = Surroundings {
             client: client.expect("a client"),

@@ -93,7 +93,7 @@ impl Bench {
             .await
             .expect("a token");
         let metrics = Metrics::new("test").expect("metrics");
-        let client = runtime::client::build(config, "gadget-operator/test", metrics.clone(), None)
+        let client = runtime::client::build(config, "gadget-operator/test", metrics.clone())
             .expect("a client");
         let shutdown = Shutdown::new();
         let (_, capabilities) = tokio::sync::watch::channel(Arc::new(Capabilities::default()));

@@ -13,6 +13,7 @@ use kube::{
 };
 use runtime::lease::{Lease, LeaseSettings};
 use serde_json::{Value, json};
+use tower::BoxError;
 
 use crate::{cluster, numbers};
 
@@ -175,12 +176,18 @@ async fn a_lease_that_somebody_takes_is_lost() {
 async fn a_holder_that_cannot_reach_the_server_gives_up_before_another_may_take_it() {
     let bench = Bench::new().await;
     let open = Arc::new(AtomicBool::new(true));
-    let gate: runtime::client::Gate = {
-        let open = Arc::clone(&open);
-        Arc::new(move |_, _| open.load(Ordering::SeqCst))
-    };
-    let client = runtime::client::build(cluster().config(), "lease-test/1", numbers(), Some(gate))
-        .expect("a client");
+    let (server, is_open) = (bench.client.clone(), Arc::clone(&open));
+    let line = tower::service_fn(move |request| {
+        let (server, is_open) = (server.clone(), is_open.load(Ordering::SeqCst));
+        async move {
+            if is_open {
+                Ok(server.send(request).await?)
+            } else {
+                Err(BoxError::from("the line is cut"))
+            }
+        }
+    });
+    let client = Client::new(line, "default");
     let metrics = numbers();
     let cut_off = Lease::acquire(client, bench.settings("cut off"), metrics.clone()).await;
     assert!(

@@ -62,7 +62,7 @@ impl Account {
     }
 
     fn client(&self, metrics: &Metrics) -> Client {
-        runtime::client::build(self.config.clone(), "process-test/1", metrics.clone(), None)
+        runtime::client::build(self.config.clone(), "process-test/1", metrics.clone())
             .expect("a client")
     }
 }

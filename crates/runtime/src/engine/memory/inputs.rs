@@ -208,6 +208,14 @@ mod tests {
         }
     }
 
+    fn input() -> Target {
+        Target {
+            kind: CONFIG_MAP,
+            namespace: Some("ns".into()),
+            name: "c".into(),
+        }
+    }
+
     fn at(version: &str) -> Arc<Value> {
         Arc::new(serde_json::json!({"metadata": {"resourceVersion": version}}))
     }
@@ -215,11 +223,7 @@ mod tests {
     #[test]
     fn an_answer_from_before_a_change_is_not_kept() {
         let mut memory = Memory::<()>::default();
-        let input = Target {
-            kind: CONFIG_MAP,
-            namespace: Some("ns".into()),
-            name: "c".into(),
-        };
+        let input = input();
         let a = root("a");
         assert_eq!(memory.begin_read(&a, &input), None);
         assert_eq!(
@@ -244,11 +248,7 @@ mod tests {
     #[test]
     fn what_is_known_to_be_absent_costs_no_request() {
         let mut memory = Memory::<()>::default();
-        let input = Target {
-            kind: CONFIG_MAP,
-            namespace: Some("ns".into()),
-            name: "c".into(),
-        };
+        let input = input();
         let a = root("a");
         memory.know_all(CONFIG_MAP, false);
         assert_eq!(memory.begin_read(&a, &input), None);
