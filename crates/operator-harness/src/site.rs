@@ -80,12 +80,7 @@ pub async fn at_rest(cluster: &Cluster, account: Account) {
 
 /// Waits until the operator has read an object of each of these kinds since `mark`. One that has
 /// just started does so: it does not know whether what it made is still as it left it.
-pub async fn has_read(
-    cluster: &Cluster,
-    mark: u64,
-    (namespace, name): Account,
-    kinds: &[Kind],
-) {
+pub async fn has_read(cluster: &Cluster, mark: u64, (namespace, name): Account, kinds: &[Kind]) {
     let limit = Duration::from_mins(1);
     eventually("what it made is read", limit, || async {
         let log = cluster.audit_since(mark).await;

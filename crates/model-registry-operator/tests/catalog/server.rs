@@ -7,9 +7,7 @@ use cluster::{Cluster, Options, Platform, api_of, conditions, eventually, until}
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use model_registry_operator::catalog::webhook;
-use operator_harness::{
-    Account, Operator, args, at_rest, free_ports, has_read, install, lead_to,
-};
+use operator_harness::{Account, Operator, args, at_rest, free_ports, has_read, install, lead_to};
 use resources::Kind;
 use resources::kind::{
     AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
