@@ -10,6 +10,7 @@
 mod servers;
 
 use std::io::Write as _;
+use std::path::Path;
 
 use async_upload::settings::{Hf, Http, Secret, Source, Tls};
 use async_upload::transfer::Outcome;
@@ -117,6 +118,37 @@ async fn addresses_of_every_behaviour() {
         assert!(model(&name) == expected, "{path}");
         assert_eq!(outcome.sent, outcome.bytes, "{path}");
     }
+}
+
+/// What GNU tar, gzip, bzip2, xz and zstd made: in one go, and as two streams one after the other,
+/// as programs do that compress with several processors.
+#[tokio::test]
+async fn archives_of_every_compression() {
+    let registry = registry(&Access::default());
+    let web = web().await;
+    let expected = [
+        ("m/config.json".to_owned(), b"{}".to_vec()),
+        (
+            "m/deep/weights.bin".to_owned(),
+            b"the same line again\n".repeat(150_000),
+        ),
+        ("m/vocab.txt".to_owned(), b"words".to_vec()),
+    ];
+    let archives = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/archives");
+    let mut count = 0;
+    for entry in std::fs::read_dir(archives).unwrap() {
+        let entry = entry.unwrap();
+        let file = entry.file_name().into_string().unwrap();
+        let path = format!("/{file}");
+        web.serve(&path, How::Ranges, std::fs::read(entry.path()).unwrap());
+        let name = format!("{}/{file}:v1", registry.address);
+        run(&to_image(at(&web, &path), &name, None))
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(model(&name) == expected, "{path}");
+        count += 1;
+    }
+    assert_eq!(count, 8);
 }
 
 #[tokio::test]

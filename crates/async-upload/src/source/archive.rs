@@ -2,6 +2,7 @@
 
 mod tarball;
 mod zipped;
+mod zstd;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -29,15 +29,15 @@ pub(in crate::source) enum Compression {
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 impl Compression {
-    fn decoder(self, reader: Reader) -> Result<Box<dyn Read>, Trouble> {
+    fn decoder(self, reader: Reader) -> Box<dyn Read> {
         let reader = std::io::BufReader::with_capacity(256 << 10, reader);
-        Ok(match self {
+        match self {
             Self::None => Box::new(reader),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
             Self::Xz => Box::new(lzma_rust2::XzReader::new(reader, true)),
-            Self::Zstd => Box::new(ruzstd::decoding::StreamingDecoder::new(reader)?),
-        })
+            Self::Zstd => Box::new(super::zstd::Frames::new(reader)),
+        }
     }
 }
 
@@ -114,7 +114,7 @@ fn unpack(
     members: &Arc<dyn Members>,
 ) -> Result<Vec<Entry>, Trouble> {
     let reader = Reader::new(archive.object.clone(), archive.size, archive.patience);
-    let mut tar = tar::Archive::new(compression.decoder(reader)?);
+    let mut tar = tar::Archive::new(compression.decoder(reader));
     let mut entries = Vec::new();
     for (index, entry) in tar.entries()?.enumerate() {
         let mut entry = entry?;
@@ -204,7 +204,7 @@ impl Tarball {
         let (archive, compression) = (self.archive.clone(), self.compression);
         let events = blocking::events(archive.object.name(), move |output| {
             let reader = Reader::new(archive.object.clone(), archive.size, archive.patience);
-            let mut tar = tar::Archive::new(compression.decoder(reader)?);
+            let mut tar = tar::Archive::new(compression.decoder(reader));
             for entry in tar.entries()? {
                 let mut entry = entry?;
                 output.put(Event::Begin)?;
