@@ -7,4 +7,3 @@ pub mod migration;
 pub mod offline;
 pub mod rbac;
 pub mod registry;
-mod workload;

@@ -127,6 +127,9 @@ pub const SERVICE: Kind = Kind::namespaced("", "v1", "Service", "services");
 /// `PersistentVolumeClaim`.
 pub const PERSISTENT_VOLUME_CLAIM: Kind =
     Kind::namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+/// `PersistentVolume`.
+pub const PERSISTENT_VOLUME: Kind =
+    Kind::cluster("", "v1", "PersistentVolume", "persistentvolumes");
 /// `Pod`.
 pub const POD: Kind = Kind::namespaced("", "v1", "Pod", "pods");
 /// `Namespace`.
@@ -240,6 +243,13 @@ pub const INGRESS: Kind = Kind::namespaced("networking.k8s.io", "v1", "Ingress",
 /// cert-manager's `Certificate`.
 pub const CERTIFICATE: Kind =
     Kind::namespaced("cert-manager.io", "v1", "Certificate", "certificates");
+/// `ServiceMonitor` of the Prometheus operator.
+pub const SERVICE_MONITOR: Kind = Kind::namespaced(
+    "monitoring.coreos.com",
+    "v1",
+    "ServiceMonitor",
+    "servicemonitors",
+);
 /// Istio's `VirtualService`.
 pub const VIRTUAL_SERVICE: Kind = Kind::namespaced(
     "networking.istio.io",

@@ -5,6 +5,7 @@
 
 pub mod cert_manager;
 pub mod certificates;
+pub mod content;
 pub mod edit;
 pub mod exposure;
 pub mod kind;
@@ -15,6 +16,7 @@ pub mod network;
 pub mod plan;
 pub mod postgres;
 pub mod proxy;
+pub mod quantity;
 pub mod rbac;
 pub mod share;
 pub mod workload;

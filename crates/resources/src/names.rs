@@ -224,6 +224,23 @@ impl<R> From<&Name<R>> for String {
     }
 }
 
+/// Names by which clients in the cluster know a Service: its certificate has them all.
+#[must_use]
+pub fn service_hosts(name: &str, namespace: &str) -> [String; 4] {
+    [
+        name.to_owned(),
+        format!("{name}.{namespace}"),
+        service_host(name, namespace),
+        format!("{name}.{namespace}.svc.cluster.local"),
+    ]
+}
+
+/// The one of [`service_hosts`] that gateways verify.
+#[must_use]
+pub fn service_host(name: &str, namespace: &str) -> String {
+    format!("{name}.{namespace}.svc")
+}
+
 /// Checks the key of a label or annotation: `name` or `domain/name`.
 pub fn label_key(key: &str) -> Result<(), NameError> {
     let (domain, name) = key

@@ -157,8 +157,8 @@ pub fn config_map(
     })
 }
 
-/// YAML.
-fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_saphyr::ser::Error> {
+/// The configuration file, YAML.
+pub fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&ConfigFile {
         authorization: Authorization {
             resource_attributes: attributes,

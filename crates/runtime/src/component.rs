@@ -198,15 +198,27 @@ impl Watched {
 }
 
 /// Objects of somebody else that resources of every namespace depend on: the Service of an
-/// ingress gateway. Only their metadata is kept.
+/// ingress gateway, the ConfigMap with an installation's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Landmark {
     /// The kind.
     pub kind: Kind,
-    /// Key of the label that they have, with any value.
-    pub label: &'static str,
-    /// They are followed while the cluster serves this kind; without it nobody asks for them.
-    pub with: Kind,
+    /// Which objects of it.
+    pub which: Which,
+    /// They are followed while the cluster serves this kind, and without it nobody asks for them.
+    /// `None`: always.
+    pub with: Option<Kind>,
+    /// The members named by these JSON pointers, which are kept beside name and labels.
+    pub kept: &'static [&'static str],
+}
+
+/// Which objects are landmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those with a label of this key, whatever its value.
+    Labelled(&'static str),
+    /// Those of this name, in any namespace.
+    Named(&'static str),
 }
 
 /// How much of a watched object is kept.

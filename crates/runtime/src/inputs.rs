@@ -33,6 +33,9 @@ pub trait Inputs: Send + Sync {
     /// namespace and name. When one comes, changes its labels or goes, every resource is looked at.
     fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta>;
 
+    /// The kept part of a [`crate::component::Landmark`], with its metadata.
+    fn landmark(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>>;
+
     /// Metadata of all resources of this kind that have this name, in any namespace in scope:
     /// for names that the whole cluster shares.
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta>;

@@ -24,8 +24,11 @@ pub mod tls;
 pub mod tls_profile;
 pub mod told;
 pub mod webhook_certificates;
+pub mod workload;
 
 pub use capabilities::Capabilities;
-pub use component::{Attempt, Component, Detail, Failure, Identity, Next, Note, Owner, Watched};
+pub use component::{
+    Attempt, Component, Detail, Failure, Identity, Next, Note, Owner, Watched, Which,
+};
 pub use inputs::{InputError, Inputs};
 pub use outcome::{Failed, Outcome, Target};

@@ -16,7 +16,7 @@ use resources::{Kind, Scope, meta};
 use serde_json::Value;
 
 use crate::capabilities::Capabilities;
-use crate::component::{Component, Landmark, Owner};
+use crate::component::{Component, Landmark, Owner, Which};
 use crate::inputs::{InputError, Inputs};
 
 /// What sort of cluster the documents are said to be in.
@@ -180,13 +180,27 @@ impl Inputs for OfflineInputs {
 
     fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta> {
         let is_one = |meta: &ObjectMeta| {
-            let labels = meta.labels.iter().flatten();
-            let keys: Vec<_> = labels.map(|(key, _)| key.as_str()).collect();
             let mut known = self.landmarks.iter();
-            known.any(|landmark| landmark.kind == kind && keys.contains(&landmark.label))
+            known.any(|landmark| {
+                let which = match landmark.which {
+                    Which::Labelled(key) => meta.labels.iter().flatten().any(|(k, _)| k == key),
+                    Which::Named(name) => meta.name.as_deref() == Some(name),
+                };
+                landmark.kind == kind && which
+            })
         };
         let all = self.objects.iter().filter(|object| is(object, kind));
         all.map(|object| meta::of(object)).filter(is_one).collect()
+    }
+
+    fn landmark(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let found = self.landmarks(kind).into_iter().any(|meta| {
+            let of = meta.namespace.as_deref().unwrap_or(&self.namespace);
+            meta.name.as_deref() == Some(name) && of == namespace
+        });
+        self.find(kind, Some(namespace), name)
+            .filter(|_| found)
+            .cloned()
     }
 
     fn namesakes(&self, _name: &str) -> Vec<ObjectMeta> {

@@ -10,7 +10,7 @@ use resources::meta::{self, Pairs};
 use runtime::inputs::{InputError, Inputs};
 
 use super::{CATALOG, KINDS, TEMPLATE, names};
-use crate::workload::{self, Live, Workload};
+use runtime::workload::{self, Live, Workload};
 
 /// What the plan depends on that is not in the resource.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use kube::{Resource, ResourceExt};
 use resources::certificates::{self, Fresh};
+use resources::content::{data, precondition};
 use resources::kind::{AUTH, CONFIG_MAP, DEPLOYMENT, REFERENCE_GRANT, ROUTE, SECRET};
-use resources::names::HostLabel;
+use resources::names::{HostLabel, service_hosts};
 use resources::{Precondition, meta};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
@@ -16,9 +17,9 @@ use serde_json::Value;
 use super::config::{Config, Database};
 use super::error::Error;
 use super::{names, sources};
-use crate::registry::names::{REFERENCE_GRANT as GRANT, service_hosts};
+use crate::registry::names::REFERENCE_GRANT as GRANT;
 use crate::registry::observe::{
-    Certificate, Credentials, Grant, Platform, cluster_domain, data, grant, password, precondition,
+    Certificate, Credentials, Grant, Platform, cluster_domain, grant, password,
 };
 
 /// Most characters of the name of a labelled ConfigMap: a volume is called `labeled-NAME`.

@@ -10,7 +10,7 @@ use runtime::told::{Bad, UNAVAILABLE};
 
 use super::{Catalog, names};
 use crate::registry::status::SPEC_WARNINGS;
-use crate::workload::{self, Live, pods};
+use runtime::workload::{self, Live, pods};
 
 /// Whose an object of a taken name is, and what to do.
 const FOREIGN: &str = "somebody else; delete it, or move the catalog to another namespace";
@@ -42,7 +42,7 @@ pub fn status<I: Inputs>(
         attempt,
         inputs,
         resource.namespace().as_deref(),
-        (names::CATALOG, names::POSTGRES),
+        (names::CATALOG, Some(names::POSTGRES)),
         told,
     );
     let workload = workload::workload(&live);

@@ -130,7 +130,7 @@ fn grantee(name: &RegistryName, role: AccessRole, subject: Subject) -> Result<Gr
         hash.update(part);
         hash.update([0]);
     }
-    let digest = super::trouble::short(&hash.finalize());
+    let digest = resources::content::short(&hash.finalize());
     let role_name = match role {
         AccessRole::User => "user",
         AccessRole::Viewer => "viewer",

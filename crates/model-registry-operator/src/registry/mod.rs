@@ -28,7 +28,7 @@ use resources::kind::{
     SERVICE_ACCOUNT, VIRTUAL_SERVICE,
 };
 use resources::{Kind, Plan};
-use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched};
+use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched, Which};
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
@@ -88,8 +88,9 @@ const KINDS: &[Watched] = &[
 /// Routes to an ingress gateway are made beside its Service.
 const LANDMARKS: &[Landmark] = &[Landmark {
     kind: SERVICE,
-    label: "istio",
-    with: ISTIO_GATEWAY,
+    which: Which::Labelled("istio"),
+    with: Some(ISTIO_GATEWAY),
+    kept: &[],
 }];
 
 impl Component for Registry {

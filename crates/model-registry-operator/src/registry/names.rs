@@ -46,23 +46,6 @@ pub const INPUTS_HASH: &str = "modelregistry.opendatahub.io/inputs-hash";
 /// Label of objects that are not in their registry's namespace: that namespace.
 pub const NAMESPACE_LABEL: &str = "modelregistry.opendatahub.io/namespace";
 
-/// Names by which clients in the cluster know a Service: its certificate has them all.
-#[must_use]
-pub fn service_hosts(name: &str, namespace: &str) -> [String; 4] {
-    [
-        name.to_owned(),
-        format!("{name}.{namespace}"),
-        service_host(name, namespace),
-        format!("{name}.{namespace}.svc.cluster.local"),
-    ]
-}
-
-/// The one of [`service_hosts`] that gateways verify.
-#[must_use]
-pub fn service_host(name: &str, namespace: &str) -> String {
-    format!("{name}.{namespace}.svc")
-}
-
 /// The name of a registry, with every name that is derived from it in every configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryName {

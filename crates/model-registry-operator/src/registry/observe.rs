@@ -19,12 +19,11 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::rbac::v1::{RoleBinding, Subject};
 use kube::core::ObjectMeta;
 use kube::{Resource, ResourceExt};
-use resources::Precondition;
+use resources::content::bundle;
 use resources::kind::{
     DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, REFERENCE_GRANT, ROLE_BINDING, ROUTE, SERVICE,
 };
 use runtime::inputs::Inputs;
-use serde_json::Value;
 
 use super::config::Config;
 use super::error::Error;
@@ -41,9 +40,8 @@ pub use platform::{MESH, Platform};
 pub(crate) use postgres::password;
 pub use postgres::{Credentials, LivePostgres, LiveVolume};
 use postgres::{live_postgres, live_volume, wanted_credentials};
-pub(crate) use referenced::data;
 pub use referenced::{Entry, Oddity, Seen};
-use referenced::{bundle, read, seen};
+use referenced::{read, seen};
 
 /// What the plan depends on that is not in the resource.
 #[derive(Clone, Debug)]
@@ -221,16 +219,6 @@ fn is_controlled(resource: &ModelRegistry, meta: &kube::core::ObjectMeta) -> boo
     let mut owners = meta.owner_references.iter().flatten();
     owners.any(|owner| {
         owner.controller == Some(true) && Some(&owner.uid) == resource.meta().uid.as_ref()
-    })
-}
-
-pub(crate) fn precondition(live: Option<&Value>) -> Precondition {
-    live.map_or(Precondition::Absent, |live| {
-        live.pointer("/metadata/resourceVersion")
-            .and_then(Value::as_str)
-            .map_or(Precondition::None, |version| {
-                Precondition::Version(version.to_owned())
-            })
     })
 }
 

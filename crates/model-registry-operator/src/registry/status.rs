@@ -24,9 +24,9 @@ use super::validate::validate;
 use super::{Registry, defaults};
 use told::View;
 
-pub use crate::workload::{AVAILABLE, STARTING};
 pub use events::{events, farewell};
 pub use runtime::told::{PAUSED, RIGHTS_MISSING};
+pub use runtime::workload::{AVAILABLE, STARTING};
 pub use ways::{CERTIFICATE_READY, EXPOSED};
 
 /// Whether the Deployment is on its way to what is asked for.

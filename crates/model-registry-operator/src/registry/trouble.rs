@@ -3,6 +3,7 @@
 use std::fmt;
 
 use api::modelregistry::v1beta1::{ModelRegistrySpec, Postgres};
+use resources::content::short;
 use sha2::{Digest, Sha256};
 
 use super::names;
@@ -235,12 +236,4 @@ pub(super) fn credentials_hash(credentials: &Credentials, salt: &str) -> String 
         hash.update(Sha256::digest(value));
     }
     short(&hash.finalize())
-}
-
-/// 64 bits are enough to see a change.
-pub(crate) fn short(digest: &[u8]) -> String {
-    digest
-        .iter()
-        .take(8)
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use api::modelregistry::v1beta1::{Grpc, ModelRegistrySpec, Postgres, ServiceRoute, SslMode};
+use resources::quantity::is_smaller;
 
 use super::defaults::{is_oauth_proxy, runs_metadata_store};
 use super::observe::{MESH, Observation};
 use super::references::filled;
-use super::values::is_smaller;
 
 /// Something that is written in the resource and means nothing, or means something else.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,54 +7,79 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::{
-    core::{DynamicObject, ObjectMeta, PartialObjectMeta},
+    core::ObjectMeta,
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
 use resources::Kind;
+use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use super::{
     Engine,
-    watch::{Progress, api, is_forbidden, once},
+    shown::{Partial, Whole},
+    watch::{Progress, api, is_forbidden, map_event, once, part_of},
 };
 use crate::{
-    component::{Component, Landmark},
+    capabilities::Capabilities,
+    component::{Component, Landmark, Which},
     permissions::Rule,
 };
 
 /// Namespace and name.
 type Address = (Option<String>, String);
 
+/// What is kept of one.
+#[derive(Clone, Debug, PartialEq)]
+struct Kept {
+    meta: ObjectMeta,
+    part: Arc<Value>,
+}
+
 /// Landmarks as their watches have shown them.
 #[derive(Default)]
-pub(super) struct Landmarks(Mutex<BTreeMap<(Kind, Address), ObjectMeta>>);
+pub(super) struct Landmarks(Mutex<BTreeMap<(Kind, Address), Kept>>);
 
 impl Landmarks {
-    /// All of one kind.
+    /// Metadata of all of one kind.
     pub(super) fn of(&self, kind: Kind) -> Vec<ObjectMeta> {
         self.with(|known| {
             let all = known.iter().filter(|((of, _), _)| *of == kind);
-            all.map(|(_, meta)| meta.clone()).collect()
+            all.map(|(_, kept)| kept.meta.clone()).collect()
         })
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<(Kind, Address), ObjectMeta>) -> T) -> T {
+    /// What is kept of one of them.
+    pub(super) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let address = (Some(namespace.to_owned()), name.to_owned());
+        self.with(|known| Some(Arc::clone(&known.get(&(kind, address))?.part)))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<(Kind, Address), Kept>) -> T) -> T {
         // A panic elsewhere leaves the map as usable as a restart does.
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether resources see something new.
-    fn show(&self, kind: Kind, meta: &ObjectMeta) -> bool {
-        let kept = ObjectMeta {
+    fn show(&self, kind: Kind, meta: &ObjectMeta, part: Value) -> bool {
+        let meta = ObjectMeta {
             name: meta.name.clone(),
             namespace: meta.namespace.clone(),
             labels: meta.labels.clone(),
             ..ObjectMeta::default()
         };
+        let mut members = match part {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        members.insert("metadata".to_owned(), json!(meta));
+        let kept = Kept {
+            part: Arc::new(members.into()),
+            meta,
+        };
         self.with(|known| {
-            let before = known.insert((kind, address(meta)), kept.clone());
+            let before = known.insert((kind, address(&kept.meta)), kept.clone());
             before != Some(kept)
         })
     }
@@ -88,23 +113,25 @@ impl<C: Component> Engine<C> {
         let mut capabilities = self.capabilities.clone();
         let mut count = once(progress);
         loop {
-            if !capabilities.borrow_and_update().has(landmark.with) {
+            let is_there = |c: &Arc<Capabilities>| landmark.with.is_none_or(|kind| c.has(kind));
+            if !is_there(&capabilities.borrow_and_update()) {
                 count();
-                if capabilities
-                    .wait_for(|c| c.has(landmark.with))
-                    .await
-                    .is_err()
-                {
+                if capabilities.wait_for(is_there).await.is_err() {
                     return;
                 }
             }
             let gone = async {
-                let _ = capabilities.wait_for(|c| !c.has(landmark.with)).await;
+                if landmark.with.is_none() {
+                    std::future::pending::<()>().await;
+                }
+                let _ = capabilities.wait_for(|c| !is_there(c)).await;
             };
             tokio::select! {
                 () = self.drain_landmarks(landmark, namespace.as_deref(), &mut count) => return,
                 () = gone => {
-                    self.landmarks.forget(landmark.kind, |(of, _)| namespace.is_none() || *of == namespace);
+                    self.landmarks.forget(landmark.kind, |address| {
+                        is_in(namespace.as_deref(), address) && landmark.may_be(&address.1)
+                    });
                 }
             }
         }
@@ -116,10 +143,44 @@ impl<C: Component> Engine<C> {
         namespace: Option<&str>,
         count: &mut impl FnMut(),
     ) {
+        let config = match landmark.which {
+            Which::Labelled(key) => watcher::Config::default().labels(key),
+            Which::Named(name) => {
+                watcher::Config::default().fields(&format!("metadata.name={name}"))
+            }
+        };
+        let client = self.client.clone();
+        if landmark.kept.is_empty() {
+            let api = api::<Partial>(client, landmark.kind, namespace);
+            let stream = watcher(api, config).default_backoff().map(|event| {
+                event.map(|event| map_event(event, |object| (object.metadata, Value::Null)))
+            });
+            self.consume_landmarks(landmark, namespace, stream, count)
+                .await;
+        } else {
+            let api = api::<Whole>(client, landmark.kind, namespace);
+            let stream = watcher(api, config).default_backoff().map(|event| {
+                event.map(|event| {
+                    map_event(event, |object| {
+                        let part = part_of(&object, landmark.kept);
+                        (object.metadata, part)
+                    })
+                })
+            });
+            self.consume_landmarks(landmark, namespace, stream, count)
+                .await;
+        }
+    }
+
+    async fn consume_landmarks(
+        &self,
+        landmark: Landmark,
+        namespace: Option<&str>,
+        stream: impl Stream<Item = watcher::Result<Event<(ObjectMeta, Value)>>>,
+        count: &mut impl FnMut(),
+    ) {
         let kind = landmark.kind;
-        let api = api::<PartialObjectMeta<DynamicObject>>(self.client.clone(), kind, namespace);
-        let config = watcher::Config::default().labels(landmark.label);
-        let mut stream = watcher(api, config).default_backoff().boxed();
+        futures::pin_mut!(stream);
         let mut listed = Vec::new();
         while let Some(event) = stream.next().await {
             let changed = match event {
@@ -127,21 +188,21 @@ impl<C: Component> Engine<C> {
                     listed.clear();
                     false
                 }
-                Ok(Event::InitApply(object)) => {
-                    listed.push(address(&object.metadata));
-                    self.landmarks.show(kind, &object.metadata)
+                Ok(Event::InitApply((meta, part))) => {
+                    listed.push(address(&meta));
+                    self.landmarks.show(kind, &meta, part)
                 }
                 Ok(Event::InitDone) => {
                     count();
-                    let is_here = |(of, _): &Address| {
-                        namespace.is_none_or(|namespace| of.as_deref() == Some(namespace))
-                    };
-                    self.landmarks
-                        .forget(kind, |found| is_here(found) && !listed.contains(found))
+                    self.landmarks.forget(kind, |found| {
+                        is_in(namespace, found)
+                            && landmark.may_be(&found.1)
+                            && !listed.contains(found)
+                    })
                 }
-                Ok(Event::Apply(object)) => self.landmarks.show(kind, &object.metadata),
-                Ok(Event::Delete(object)) => {
-                    let gone = address(&object.metadata);
+                Ok(Event::Apply((meta, part))) => self.landmarks.show(kind, &meta, part),
+                Ok(Event::Delete((meta, _))) => {
+                    let gone = address(&meta);
                     self.landmarks.forget(kind, |found| *found == gone)
                 }
                 Err(error) => {
@@ -161,6 +222,21 @@ impl<C: Component> Engine<C> {
     }
 }
 
+impl Landmark {
+    /// Whether an object of its kind and this name may be one: several watches share a kind.
+    fn may_be(&self, name: &str) -> bool {
+        match self.which {
+            Which::Labelled(_) => true,
+            Which::Named(named) => name == named,
+        }
+    }
+}
+
+/// Whether a watch of `namespace`, or of all, shows this address.
+fn is_in(namespace: Option<&str>, (of, _): &Address) -> bool {
+    namespace.is_none_or(|namespace| of.as_deref() == Some(namespace))
+}
+
 #[cfg(test)]
 mod tests {
     use resources::kind::SERVICE;
@@ -172,11 +248,14 @@ mod tests {
     fn what_is_kept_changes_with_labels_alone() {
         let landmarks = Landmarks::default();
         let mut service = namespaced("ingress", "mesh", pairs([("istio", "a")]), None);
-        assert!(landmarks.show(SERVICE, &service));
+        assert!(landmarks.show(SERVICE, &service, Value::Null));
         service.resource_version = Some("2".into());
-        assert!(!landmarks.show(SERVICE, &service), "the same to a resource");
+        assert!(
+            !landmarks.show(SERVICE, &service, Value::Null),
+            "the same to a resource"
+        );
         service.labels = Some(pairs([("istio", "b")]));
-        assert!(landmarks.show(SERVICE, &service));
+        assert!(landmarks.show(SERVICE, &service, Value::Null));
         assert_eq!(landmarks.of(SERVICE).len(), 1);
         assert!(landmarks.forget(SERVICE, |(_, name)| name == "ingress"));
         assert!(!landmarks.forget(SERVICE, |_| true));

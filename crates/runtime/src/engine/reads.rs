@@ -127,6 +127,10 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         self.engine.landmarks.of(kind)
     }
 
+    fn landmark(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.engine.landmarks.get(kind, namespace, name)
+    }
+
     fn namesakes(&self, name: &str) -> Vec<ObjectMeta> {
         self.engine
             .store

@@ -343,7 +343,7 @@ fn target_of(kind: Kind, meta: &ObjectMeta) -> Target {
     }
 }
 
-fn map_event<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<B> {
+pub(super) fn map_event<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<B> {
     match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
@@ -364,7 +364,7 @@ pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
 }
 
 /// The members of an object that a status looks at, with the metadata that tells objects apart.
-fn part_of(object: &Whole, fields: &[&str]) -> Value {
+pub(super) fn part_of(object: &Whole, fields: &[&str]) -> Value {
     let meta = &object.metadata;
     let mut kept = Map::new();
     let slim = ObjectMeta {

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::core::ObjectMeta;
+use resources::content::short;
 use resources::kind::{DEPLOYMENT, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE};
 use resources::meta::{Pairs, annotated, pairs, since};
 use resources::network::{ingress, pods as from_pods};
@@ -21,7 +22,6 @@ use sha2::{Digest, Sha256};
 use super::View;
 use super::metadata::{database as meta, database_pods, planned, pods};
 use crate::catalog::names;
-use crate::registry::trouble::short;
 
 const VOLUME: &str = "postgres-data";
 

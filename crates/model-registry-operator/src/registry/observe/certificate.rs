@@ -1,13 +1,14 @@
 //! Where the certificate of the proxy comes from, and how clients learn whom to trust.
 
-use std::collections::BTreeMap;
-
 use api::modelregistry::v1beta1::{KubeRbacProxy, ModelRegistry, ModelRegistrySpec};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::ByteString;
 use kube::{Resource, ResourceExt};
 use resources::certificates::{self, AUTHORITIES, Fresh, Serving};
+use resources::content::{
+    certificates_in, data, is_controlled_by, made_by_service_ca, precondition,
+};
 use resources::kind::{CONFIG_MAP, SECRET};
+use resources::names::service_hosts;
 use resources::{Kind, Precondition};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use super::super::error::Error;
 use super::super::names;
 use super::super::status::{OAUTH_AVAILABLE, PROXY_AVAILABLE};
-use super::{Platform, bundle, data, precondition};
+use super::Platform;
 
 /// Where the proxy's certificate comes from, when the resource names none.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +89,7 @@ pub(super) async fn certificate<I: Inputs>(
     if proxy.cert_manager.is_some() {
         return Ok((Certificate::CertManager, Awaited::No));
     }
-    let name = resource.name_any();
+    let (name, uid) = (resource.name_any(), resource.meta().uid.as_deref());
     let end = if is_oauth {
         names::OLD_PROXY
     } else {
@@ -96,7 +97,7 @@ pub(super) async fn certificate<I: Inputs>(
     };
     let live = inputs.get(SECRET, &format!("{name}{end}")).await?;
     // Made by neither the platform nor the operator.
-    let is_given = |secret: &Value| !made_by_service_ca(secret) && !owned_by(resource, secret);
+    let is_given = |secret: &Value| !made_by_service_ca(secret) && !is_controlled_by(secret, uid);
     if is_oauth && live.as_ref().is_some_and(|secret| is_given(secret)) {
         return Ok((Certificate::OldProxy, Awaited::No));
     }
@@ -110,7 +111,7 @@ pub(super) async fn certificate<I: Inputs>(
     }
     let is_ours = live
         .as_ref()
-        .is_some_and(|secret| owned_by(resource, secret));
+        .is_some_and(|secret| is_controlled_by(secret, uid));
     // What was made before the cluster had Routes goes on: whether it has a service CA too, nobody
     // can tell.
     if platform.openshift && !is_ours {
@@ -125,7 +126,7 @@ pub(super) async fn certificate<I: Inputs>(
     }
     let existing = live.as_ref().map(|secret| data(SECRET, secret));
     let namespace = resource.namespace().unwrap_or_default();
-    let hosts = names::service_hosts(&name, &namespace).into();
+    let hosts = service_hosts(&name, &namespace).into();
     let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
         .map_err(|error| Error::Certificate(error.to_string()))?;
     let own = Certificate::Own {
@@ -173,7 +174,7 @@ pub(super) async fn trust<I: Inputs>(
     let name = resource.name_any();
     let own = format!("{name}{}", names::AUTHORITIES);
     if let Some(map) = inputs.get(CONFIG_MAP, &own).await?
-        && !owned_by(resource, &map)
+        && !is_controlled_by(&map, resource.meta().uid.as_deref())
     {
         let found = certificates_in(&data(CONFIG_MAP, &map), AUTHORITIES);
         return Ok(found.map_or(Trust::Missing, |_| Trust::Given));
@@ -196,32 +197,5 @@ pub(super) async fn trust<I: Inputs>(
         Some(found) => Trust::Known(found),
         None if by_gateway => Trust::Missing,
         None => Trust::Unasked,
-    })
-}
-
-/// The certificates under `key`, and nothing else that may be there.
-fn certificates_in(data: &BTreeMap<String, ByteString>, key: &str) -> Option<String> {
-    let value = data.get(key)?.clone();
-    let found = bundle(&BTreeMap::from([(key.to_owned(), value)]));
-    (!found.is_empty()).then_some(found)
-}
-
-/// OpenShift's service CA renews its Secrets as long as the Service asks for them.
-fn made_by_service_ca(secret: &Value) -> bool {
-    [
-        "/metadata/annotations/service.beta.openshift.io~1originating-service-name",
-        "/metadata/annotations/service.alpha.openshift.io~1originating-service-name",
-    ]
-    .iter()
-    .any(|pointer| secret.pointer(pointer).is_some())
-}
-
-fn owned_by(resource: &ModelRegistry, object: &Value) -> bool {
-    let owners = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array);
-    owners.into_iter().flatten().any(|owner| {
-        owner.get("uid").and_then(Value::as_str) == resource.meta().uid.as_deref()
-            && owner.get("controller").and_then(Value::as_bool) == Some(true)
     })
 }

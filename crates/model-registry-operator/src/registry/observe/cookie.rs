@@ -1,12 +1,13 @@
 //! What the OAuth proxy's cookies are signed with.
 
 use k8s_openapi::ByteString;
+use resources::content::{data, precondition};
 use resources::kind::SECRET;
 use runtime::inputs::Inputs;
 
 use super::super::error::Error;
 use super::super::names;
-use super::{Credentials, data, password, precondition};
+use super::{Credentials, password};
 
 /// The Secret as it is, or a new one.
 pub(super) async fn cookie<I: Inputs>(name: &str, inputs: &I) -> Result<Credentials, Error> {

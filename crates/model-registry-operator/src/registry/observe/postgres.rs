@@ -8,13 +8,13 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use resources::Precondition;
+use resources::content::{data, precondition};
 use resources::kind::SECRET;
 use runtime::inputs::Inputs;
 use serde_json::Value;
 
 use super::super::error::Error;
 use super::super::names;
-use super::{data, precondition};
 
 /// What is random in a Secret that the operator makes: the password of the generated Postgres, the
 /// secret of an OAuth proxy's cookies.

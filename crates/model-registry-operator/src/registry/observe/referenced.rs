@@ -6,11 +6,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use resources::Kind;
-use resources::kind::CONFIG_MAP;
+use resources::content::data;
 use runtime::inputs::{InputError, Inputs};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::super::references::Holder;
@@ -56,28 +53,6 @@ pub(super) async fn read<I: Inputs>(
     Ok(Some(data(kind, &value)))
 }
 
-/// `data` of a Secret or ConfigMap as it was read.
-pub(crate) fn data(kind: Kind, value: &Value) -> BTreeMap<String, ByteString> {
-    if kind == CONFIG_MAP {
-        let map: ConfigMap = serde_json::from_value(value.clone()).unwrap_or_default();
-        let text = map
-            .data
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k, ByteString(v.into_bytes())));
-        text.chain(map.binary_data.into_iter().flatten()).collect()
-    } else {
-        let secret: Secret = serde_json::from_value(value.clone()).unwrap_or_default();
-        // `stringData` is only there in a document that no API server has seen.
-        let text = secret
-            .string_data
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k, ByteString(v.into_bytes())));
-        secret.data.into_iter().flatten().chain(text).collect()
-    }
-}
-
 pub(super) fn seen(data: &BTreeMap<String, ByteString>) -> Seen {
     let keys = data.iter().map(|(key, ByteString(value))| {
         (
@@ -105,21 +80,4 @@ fn oddity(value: &[u8]) -> Option<Oddity> {
     } else {
         None
     }
-}
-
-/// All certificates in the values, in the order of the keys. Nothing else: a Secret may hold
-/// private keys beside them.
-pub(super) fn bundle(data: &BTreeMap<String, ByteString>) -> String {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let mut bundle = String::new();
-    for ByteString(value) in data.values() {
-        let text = String::from_utf8_lossy(value);
-        for block in text.split(BEGIN).skip(1) {
-            if let Some((body, _)) = block.split_once(END) {
-                bundle.extend([BEGIN, body, END, "\n"]);
-            }
-        }
-    }
-    bundle
 }

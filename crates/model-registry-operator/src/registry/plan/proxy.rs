@@ -2,6 +2,7 @@
 
 use resources::certificates::authorities;
 use resources::kind::{CLUSTER_ROLE_BINDING, CONFIG_MAP, NETWORK_POLICY, SECRET};
+use resources::names::service_hosts;
 use resources::network::{ingress, routers};
 use resources::proxy::{ResourceAttributes, Sidecar, config_map};
 use resources::rbac::{account, delegator};
@@ -9,7 +10,6 @@ use resources::{Plan, PlanError, Planned};
 
 use super::metadata::{called, clusterwide, derived, identity, pod_labels};
 use super::oauth;
-use crate::registry::names;
 use crate::registry::observe::{Certificate, Trust};
 use crate::registry::validate::{Proxy, Validated};
 
@@ -37,7 +37,7 @@ pub(super) fn configuration(registry: &Validated, plan: &mut Plan) -> Result<(),
         && registry.platform.certificates
     {
         let name = &proxy.certificate.name;
-        let hosts = names::service_hosts(registry.name.as_str(), registry.namespace.as_str());
+        let hosts = service_hosts(registry.name.as_str(), registry.namespace.as_str());
         let metadata = called(registry, name.as_str());
         plan.push(issuer.certificate(metadata, name, &hosts)?);
     }

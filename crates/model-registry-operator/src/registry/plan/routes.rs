@@ -5,7 +5,7 @@ use kube::core::ObjectMeta;
 use resources::exposure::{Backend, Trust, backend_tls_policy, path_route};
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE};
 use resources::meta::{namespaced, pairs, with_spec};
-use resources::names::ObjectName;
+use resources::names::{ObjectName, service_host};
 use resources::{Plan, PlanError, Planned, Precondition};
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ fn exposure(registry: &Validated, plan: &mut Plan) -> Result<(), PlanError> {
     if registry.platform.http_routes && !ways.gateways.is_empty() {
         if let (Some(proxy), Some(kind)) = (&registry.proxy, registry.platform.backend_tls_policies)
         {
-            let host = names::service_host(registry.name.as_str(), registry.namespace.as_str());
+            let host = service_host(registry.name.as_str(), registry.namespace.as_str());
             let trust = Trust {
                 host: &host,
                 authorities: &proxy.authorities,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::validated::istio::{Entrance, Gateway, IngressService, Istio, IstioGateway};
 use super::proxy;
 use super::told::View;
-use crate::workload::{Live, pods};
+use runtime::workload::{Live, pods};
 
 /// Whether the mesh protects the registry. Only there with `spec.istio` in a mesh.
 pub(super) const ISTIO_AVAILABLE: ConditionType = condition_type!("IstioAvailable");

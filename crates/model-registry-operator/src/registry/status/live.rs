@@ -6,7 +6,7 @@ use runtime::inputs::Inputs;
 
 use super::super::names;
 use super::told::View;
-use crate::workload::Live;
+use runtime::workload::Live;
 
 impl View<'_> {
     pub(super) fn live<I: Inputs>(&self, inputs: &I) -> Live {
@@ -20,7 +20,7 @@ impl View<'_> {
                 self.attempt,
                 inputs,
                 namespace.as_deref(),
-                (&name, &postgres),
+                (&name, Some(&postgres)),
                 self.told(),
             )
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::plan::{SERVER, oauth};
 use super::{OAUTH_AVAILABLE, PROXY_AVAILABLE};
-use crate::workload::pods;
+use runtime::workload::pods;
 
 /// The program that decides who gets in, in the words of the Go operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

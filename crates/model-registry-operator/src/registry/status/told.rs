@@ -18,7 +18,7 @@ use super::super::validate::{LeftData, Validated};
 use super::super::{Registry, names};
 use super::proxy::Program;
 use super::{DATABASE_CONFIG_VALID, PROGRESSING, SPEC_WARNINGS, proxy, route, ways};
-use crate::workload::{self, Live, Progress, Workload};
+use runtime::workload::{self, Live, Progress, Workload};
 
 /// Whose an object of a taken name is, and what to do.
 pub(super) const FOREIGN: &str = "somebody else; delete it or name the registry otherwise";

@@ -4,13 +4,14 @@ use api::common::DeletionPolicy;
 use api::modelregistry::v1beta1::{ModelRegistry, ModelRegistrySpec, Postgres};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use resources::names::{ObjectName, ServiceName};
+use resources::quantity::is_smaller;
 
 use super::super::names::{self, RegistryName};
 use super::super::observe::{LiveVolume, Observation};
 use super::super::references::filled;
 use super::super::trouble;
 use super::super::validated::{Generated, LeftData};
-use super::super::values::{self, Image};
+use super::super::values::Image;
 use super::{Problem, Reader, salt};
 
 impl Reader {
@@ -96,7 +97,7 @@ fn volume_size(asked: Option<&Quantity>, live: Option<&LiveVolume>) -> String {
     const DEFAULT: &str = "5Gi";
     let live = live.and_then(|live| live.size.as_deref());
     match (asked.map(|size| size.0.as_str()), live) {
-        (Some(asked), Some(live)) if values::is_smaller(asked, live) => live.to_owned(),
+        (Some(asked), Some(live)) if is_smaller(asked, live) => live.to_owned(),
         (Some(asked), _) => asked.to_owned(),
         (None, Some(live)) => live.to_owned(),
         (None, None) => DEFAULT.to_owned(),

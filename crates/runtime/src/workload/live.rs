@@ -1,5 +1,7 @@
 //! What is looked at in the cluster to judge a workload.
 
+use crate::component::{Attempt, Component};
+use crate::inputs::Inputs;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -7,20 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::kind::{DEPLOYMENT, ENDPOINT_SLICE, POD};
 use resources::merge;
-use runtime::component::{Attempt, Component};
-use runtime::inputs::Inputs;
 use serde_json::Value;
 
 use super::{Live, STARTING};
 
 impl Live {
-    /// What there is of Deployment and Service `name` and of Deployment `postgres`, which it waits
-    /// for. `told` is the condition [`AVAILABLE`](super::AVAILABLE) so far.
-    pub(crate) fn of<C: Component, I: Inputs>(
+    /// What there is of Deployment and Service `name`, and of Deployment `postgres`, if there is one
+    /// that it waits for. `told` is the condition [`AVAILABLE`](super::AVAILABLE) so far.
+    pub fn of<C: Component, I: Inputs>(
         attempt: &Attempt<'_, C>,
         inputs: &I,
         namespace: Option<&str>,
-        (name, postgres): (&str, &str),
+        (name, postgres): (&str, Option<&str>),
         told: Option<&Condition>,
     ) -> Self {
         let deployment = |name| inputs.child_as::<Deployment>(DEPLOYMENT, namespace, name);
@@ -30,7 +30,9 @@ impl Live {
             .into_iter()
             .partition(|pod| labelled(pod, "app.kubernetes.io/name", name));
         let mut postgres_pods: Vec<Pod> = others;
-        postgres_pods.retain(|pod| labelled(pod, "app.kubernetes.io/name", postgres));
+        postgres_pods.retain(|pod| {
+            postgres.is_some_and(|name| labelled(pod, "app.kubernetes.io/name", name))
+        });
         let slices = attempt.may_watch(ENDPOINT_SLICE).then(|| {
             let mut slices = inputs.children_as::<EndpointSlice>(ENDPOINT_SLICE);
             slices.retain(|slice| labelled(slice, "kubernetes.io/service-name", name));
@@ -40,7 +42,7 @@ impl Live {
             deployment: deployment(name),
             pods,
             postgres_pods,
-            postgres: deployment(postgres),
+            postgres: postgres.and_then(deployment),
             slices,
             changed: changes_pods(attempt, inputs, namespace, name),
             port: None,

@@ -2,9 +2,9 @@
 //!
 //! `Available` is about use: it stays True while older pods serve. `Ready` is about the newest edit.
 
+use crate::told::Bad;
 use conditions::{ConditionType, READY, Status, Wanted, condition_type, ready, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use runtime::told::Bad;
 
 use super::{Availability, Progress, Workload};
 
@@ -17,14 +17,16 @@ pub const AVAILABLE: ConditionType = condition_type!("Available");
 pub const STARTING: &str = "Deployment is unavailable: pods are starting or not yet behind the Service (ContainerCreating)";
 
 /// [`AVAILABLE`] as it was told.
-pub(crate) fn told(conditions: &[Condition]) -> Option<&Condition> {
+#[must_use]
+pub fn told(conditions: &[Condition]) -> Option<&Condition> {
     let mut told = conditions.iter();
     told.find(|condition| condition.type_ == AVAILABLE.as_str())
 }
 
 impl Workload {
     /// Why it cannot be used, where `told` is [`AVAILABLE`] so far.
-    pub(crate) fn down(&self, told: Option<&Condition>) -> Option<&str> {
+    #[must_use]
+    pub fn down(&self, told: Option<&Condition>) -> Option<&str> {
         match &self.availability {
             Availability::Up => None,
             Availability::Undecided if told.is_some_and(|told| told.status == "True") => None,
@@ -36,7 +38,8 @@ impl Workload {
     /// [`AVAILABLE`]: False for `bad`. Before anybody has looked at the changed Deployment it is
     /// what was `told`, of the generation that it was told of: neither False, as older pods serve,
     /// nor said of an edit that nobody has looked at.
-    pub(crate) fn available(&self, bad: Option<Bad>, told: Option<&Condition>) -> Wanted {
+    #[must_use]
+    pub fn available(&self, bad: Option<Bad>, told: Option<&Condition>) -> Wanted {
         if let Some(Bad { reason, message }) = bad {
             return Wanted::new(AVAILABLE, Status::False, reason, message);
         }
@@ -54,7 +57,8 @@ impl Workload {
 
     /// The generation of the resource that a True condition speaks of, where `told` is that condition
     /// so far; `None` for the newest one.
-    pub(crate) fn told_of(&self, told: Option<&Condition>) -> Option<i64> {
+    #[must_use]
+    pub fn told_of(&self, told: Option<&Condition>) -> Option<i64> {
         match self.availability {
             Availability::Undecided => told.and_then(|told| told.observed_generation),
             _ => None,
@@ -63,7 +67,8 @@ impl Workload {
 
     /// [`READY`], which sums up `parts`: where older pods serve, whoever waits for this edit waits
     /// on.
-    pub(crate) fn ready(&self, parts: &[&Wanted]) -> Wanted {
+    #[must_use]
+    pub fn ready(&self, parts: &[&Wanted]) -> Wanted {
         match self.rolling() {
             Some(Bad { reason, message })
                 if parts.iter().all(|part| part.status == Status::True) =>
@@ -78,7 +83,8 @@ impl Workload {
     }
 
     /// Why it is not yet what is asked for, though it can be used.
-    pub(crate) fn rolling(&self) -> Option<Bad> {
+    #[must_use]
+    pub fn rolling(&self) -> Option<Bad> {
         let (reason, message) = match &self.progress {
             Progress::Settled => return None,
             Progress::Creating | Progress::Updating => (

@@ -1,39 +1,39 @@
 //! Whether a Deployment does what it is asked to, and what a user is told of it.
 
 mod live;
-pub(crate) mod pods;
+pub mod pods;
 mod told;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-pub(crate) use told::told;
-pub use told::{AVAILABLE, STARTING};
+pub use told::{AVAILABLE, STARTING, told};
 
 /// What there is of a workload: a Deployment behind a Service, and the database it waits for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Live {
-    pub(crate) deployment: Option<Deployment>,
+pub struct Live {
+    /// The Deployment.
+    pub deployment: Option<Deployment>,
     /// Its pods.
-    pub(crate) pods: Vec<Pod>,
+    pub pods: Vec<Pod>,
     /// Pods of the generated Postgres, which it waits for.
-    pub(crate) postgres_pods: Vec<Pod>,
+    pub postgres_pods: Vec<Pod>,
     /// Deployment of the generated Postgres.
-    pub(crate) postgres: Option<Deployment>,
+    pub postgres: Option<Deployment>,
     /// Slices of its Service; `None` when the operator may not watch them.
-    pub(crate) slices: Option<Vec<EndpointSlice>>,
+    pub slices: Option<Vec<EndpointSlice>>,
     /// This pass has changed the pods, and what is known of the Deployment is from before.
-    pub(crate) changed: bool,
+    pub changed: bool,
     /// Port of the Service, which a pod has to listen on; `None` when all pods do.
-    pub(crate) port: Option<i32>,
+    pub port: Option<i32>,
     /// The status says that pods are starting, or says nothing yet.
-    pub(crate) was_starting: bool,
+    pub was_starting: bool,
 }
 
 /// Whether the workload can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Availability {
+pub enum Availability {
     /// It can. Newer pods may be on their way.
     Up,
     /// The Deployment has changed, and nobody has looked at it since.
@@ -46,27 +46,34 @@ pub(crate) enum Availability {
 
 /// How far the current template has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub enum Progress {
+    /// The first pods are on their way.
     Creating,
+    /// Pods are being replaced.
     Updating,
+    /// All pods are those that are asked for.
     Settled,
+    /// It does not get on, and why.
     Stalled(String),
 }
 
 /// What is told of the workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Workload {
-    pub(crate) availability: Availability,
-    pub(crate) progress: Progress,
+pub struct Workload {
+    /// Whether it can be used.
+    pub availability: Availability,
+    /// How far the current template has come.
+    pub progress: Progress,
     /// Why newer pods do not run, while older ones serve.
-    pub(crate) held_up: Option<String>,
+    pub held_up: Option<String>,
 }
 
 const ENDPOINTS_MISSING: &str = "Service endpoints not found: the Service has no EndpointSlice";
 const ENDPOINTS_UNREADY: &str = "Service endpoints not ready - no ready addresses available";
 
 /// Reads the workload.
-pub(crate) fn workload(live: &Live) -> Workload {
+#[must_use]
+pub fn workload(live: &Live) -> Workload {
     let told = |availability, progress| Workload {
         availability,
         progress,
@@ -208,7 +215,7 @@ impl Rollout {
         }
     }
 
-    /// Old pods serve until new ones do: whatever becomes of those, the registry can be used. Not
+    /// Old pods serve until new ones do: whatever becomes of those, the resource can be used. Not
     /// so where the Service leads to a port that the old ones do not have.
     fn serves(&self, live: &Live) -> bool {
         self.available

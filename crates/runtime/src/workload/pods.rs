@@ -4,10 +4,10 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt;
 
 /// Reasons to wait that every pod goes through.
-pub(crate) const STARTING: &[&str] = &["ContainerCreating", "PodInitializing"];
+pub const STARTING: &[&str] = &["ContainerCreating", "PodInitializing"];
 
 /// Pods that are meant to run: not on their way out, and not over.
-pub(crate) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+pub fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     pods.iter().filter(|pod| {
         let phase = pod
             .status
@@ -18,7 +18,8 @@ pub(crate) fn active(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
 }
 
 /// Whether a ready pod listens on this port.
-pub(crate) fn listen(pods: &[Pod], port: i32) -> bool {
+#[must_use]
+pub fn listen(pods: &[Pod], port: i32) -> bool {
     let has = |pod: &Pod| {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
         let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
@@ -32,12 +33,13 @@ pub(crate) fn listen(pods: &[Pod], port: i32) -> bool {
 }
 
 /// The status of a container, by its name.
-pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+#[must_use]
+pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     statuses(pod).find(|status| status.name == name)
 }
 
 /// The statuses of all containers, those that run first and end included.
-pub(crate) fn all_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub fn all_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let init = pod.status.iter();
     init.flat_map(|status| status.init_container_statuses.iter().flatten())
         .chain(statuses(pod))
@@ -50,14 +52,16 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// What keeps the first pod that has a problem from working. A pod that merely starts has none.
-pub(crate) fn problem(pods: &[Pod]) -> Option<String> {
+#[must_use]
+pub fn problem(pods: &[Pod]) -> Option<String> {
     first(pods, |pod| {
         unready_containers(pod).or_else(|| unschedulable(pod))
     })
 }
 
 /// The first pod that is not ready, by what it says of itself.
-pub(crate) fn unready(pods: &[Pod]) -> Option<String> {
+#[must_use]
+pub fn unready(pods: &[Pod]) -> Option<String> {
     first(pods, |pod| condition(pod, "Ready", None))
 }
 
@@ -68,7 +72,8 @@ fn first(pods: &[Pod], say: impl Fn(&Pod) -> Option<String>) -> Option<String> {
 }
 
 /// Whether pods are on their way: there is none, or one has not come to running all it has.
-pub(crate) fn are_starting(pods: &[Pod]) -> bool {
+#[must_use]
+pub fn are_starting(pods: &[Pod]) -> bool {
     let is_starting = |pod: &Pod| {
         statuses(pod).next().is_none()
             || statuses(pod)
