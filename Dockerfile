@@ -3,6 +3,8 @@
 #
 # The model registry operator:
 #   docker build --build-arg BUILD_COMMIT="$(git rev-parse --short=12 HEAD)" -t IMAGE .
+# The TrustyAI operator:
+#   docker build --target trustyai-operator --build-arg BUILD_COMMIT="$(git rev-parse --short=12 HEAD)" -t IMAGE .
 # The upload job:
 #   docker build --target async-upload -t IMAGE .
 #
@@ -34,6 +36,25 @@ FROM scratch AS async-upload
 COPY --from=build-async-upload /image/ /
 USER 65532:65532
 ENTRYPOINT ["/async-upload"]
+
+FROM source AS build-trustyai-operator
+ARG FEATURES
+ARG BUILD_COMMIT=""
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    target="$(uname -m)-unknown-linux-musl" \
+    && export BUILD_COMMIT \
+    && cargo build --release --locked --package trustyai-operator --features "$FEATURES" --target "$target" \
+    && mkdir -p /image/licenses \
+    && cp "target/$target/release/trustyai-operator" /image/ \
+    # Manifests of the Go operator start the program by this name.
+    && ln -s trustyai-operator /image/manager \
+    && cp LICENSE /image/licenses/
+
+FROM scratch AS trustyai-operator
+COPY --from=build-trustyai-operator /image/ /
+USER 65532:65532
+ENTRYPOINT ["/manager"]
 
 FROM source AS build
 ARG FEATURES

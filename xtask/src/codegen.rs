@@ -16,6 +16,7 @@ fn generated() -> Result<Vec<(String, String)>> {
     files.extend(api::codegen::references());
     files.extend(model_registry_operator::rbac::manifests()?);
     files.extend(charts::readmes()?);
+    files.extend(trustyai_operator::rbac::manifests()?);
     Ok(files)
 }
 

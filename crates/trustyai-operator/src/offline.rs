@@ -1,0 +1,46 @@
+//! TrustyAIService as `render` and `validate` work it, without a cluster.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use runtime::offline::{self, Around, Offline, Worked, work};
+use serde_json::Value;
+
+use crate::service::error::Error;
+use crate::service::{TrustyAi, validate};
+
+impl Offline for TrustyAi {
+    fn definition() -> CustomResourceDefinition {
+        api::trustyai()
+    }
+
+    fn lines(error: &Error) -> String {
+        match error {
+            Error::Invalid(problems) => problems.join("\n"),
+            error => error.to_string(),
+        }
+    }
+
+    fn warnings(
+        &self,
+        resource: &Self::Resource,
+        seen: &Self::Observation,
+    ) -> Result<Vec<String>, Error> {
+        let validated = validate::validate(resource, seen, self.config())?;
+        let database = validated.database.as_ref();
+        let trouble = database.and_then(|database| {
+            let problem = database.problem.as_ref()?;
+            Some(format!("Secret {}: {problem}", database.secret))
+        });
+        Ok(validated.warnings.into_iter().chain(trouble).collect())
+    }
+}
+
+/// The program's one kind.
+pub struct Kinds(pub TrustyAi);
+
+impl offline::Kinds for Kinds {
+    const NAMES: &'static str = "a TrustyAIService";
+
+    fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
+        work(&self.0, document, around)
+    }
+}

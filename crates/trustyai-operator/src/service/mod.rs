@@ -1,0 +1,203 @@
+//! Kind TrustyAIService.
+
+pub mod config;
+pub mod error;
+pub mod monitoring;
+pub mod names;
+pub mod observe;
+pub mod plan;
+pub mod status;
+pub mod validate;
+pub mod validated;
+pub mod webhook;
+
+use api::trustyai::v1::{TrustyAIService, TrustyAIServiceStatus};
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+use resources::kind::{
+    BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT,
+    ENDPOINT_SLICE, HTTP_ROUTE, INGRESS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD,
+    POD_DISRUPTION_BUDGET, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT, SERVICE_MONITOR,
+};
+use resources::{Kind, Plan};
+use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched, Which};
+use runtime::inputs::Inputs;
+use serde_json::Value;
+
+use config::Config;
+use error::Error;
+use observe::Observation;
+
+/// The component that turns a TrustyAIService into a running service.
+#[derive(Clone, Debug)]
+pub struct TrustyAi {
+    config: Config,
+    landmarks: [Landmark; 1],
+}
+
+impl TrustyAi {
+    /// The component of an installation.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let settings = Landmark {
+            kind: CONFIG_MAP,
+            which: Which::Named(config.config_map),
+            with: None,
+            kept: &["/data"],
+        };
+        Self {
+            config,
+            landmarks: [settings],
+        }
+    }
+
+    /// What the installation sets.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+/// Label that every object of a service carries.
+const OURS: &str = "app.kubernetes.io/part-of=trustyai";
+
+const fn owned(kind: Kind) -> Watched {
+    Watched::owned(kind, OURS)
+}
+
+const KINDS: &[Watched] = &[
+    owned(SERVICE_ACCOUNT),
+    owned(CLUSTER_ROLE_BINDING),
+    // All of them: they are inputs too.
+    Watched::owned(SECRET, ""),
+    Watched::owned(CONFIG_MAP, ""),
+    // All of them: a service may use somebody else's, and the Go operator gave its own no label.
+    Watched::owned(PERSISTENT_VOLUME_CLAIM, "").keeping(&[
+        "/metadata/annotations",
+        "/spec",
+        "/status",
+    ]),
+    Watched::seen(PERSISTENT_VOLUME, ""),
+    owned(SERVICE),
+    owned(DEPLOYMENT).keeping(&["/metadata/annotations", "/spec", "/status"]),
+    owned(POD_DISRUPTION_BUDGET),
+    // The Go operator gave its own no other label.
+    Watched::owned(SERVICE_MONITOR, "modelmesh-service=modelmesh-serving").optional(),
+    owned(ROUTE).optional().keeping(&["/spec/host", "/status"]),
+    owned(HTTP_ROUTE).optional(),
+    owned(BACKEND_TLS_POLICY).optional(),
+    owned(BACKEND_TLS_POLICY_ALPHA).optional(),
+    owned(INGRESS),
+    Watched::seen(POD, OURS).keeping(&["/spec/containers", "/status"]),
+    Watched::seen(ENDPOINT_SLICE, OURS).keeping(&["/endpoints", "/ports"]),
+];
+
+impl Component for TrustyAi {
+    type Resource = TrustyAIService;
+    type Observation = Observation;
+    type Status = TrustyAIServiceStatus;
+    type Error = Error;
+
+    const IDENTITY: Identity = Identity {
+        name: "trustyaiservice",
+        reporter: "trustyai-service-operator",
+        field_manager: "trustyai-operator",
+        predecessors: &["manager"],
+        finalizer: "trustyai.opendatahub.io/finalizer",
+        pause_annotation: "trustyai.opendatahub.io/reconcile",
+    };
+
+    fn kinds(&self) -> &[Watched] {
+        KINDS
+    }
+
+    /// Data goes with its resource, by its owner reference, or stays.
+    fn undeleted(&self) -> &[Kind] {
+        &[PERSISTENT_VOLUME_CLAIM]
+    }
+
+    fn landmarks(&self) -> &[Landmark] {
+        &self.landmarks
+    }
+
+    fn owner(&self, kind: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {
+        owner(kind, meta)
+    }
+
+    async fn observe<I: Inputs>(
+        &self,
+        resource: &TrustyAIService,
+        inputs: &I,
+    ) -> Result<Observation, Error> {
+        observe::observe(resource, &self.config, inputs).await
+    }
+
+    fn plan(&self, resource: &TrustyAIService, seen: &Observation) -> Result<Plan, Error> {
+        let validated = validate::validate(resource, seen, &self.config)?;
+        Ok(plan::plan(&validated)?)
+    }
+
+    fn status<I: Inputs>(
+        &self,
+        resource: &TrustyAIService,
+        attempt: &Attempt<'_, Self>,
+        inputs: &I,
+    ) -> TrustyAIServiceStatus {
+        status::status(self, resource, attempt, inputs)
+    }
+
+    fn events(&self, resource: &TrustyAIService, attempt: &Attempt<'_, Self>) -> Vec<Note> {
+        status::events(resource, attempt)
+    }
+
+    fn due(&self, seen: &Observation) -> Option<Timestamp> {
+        seen.due()
+    }
+}
+
+/// Which service an object belongs to, by its labels.
+fn owner(kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
+    let label = |key: &str| meta.labels.as_ref()?.get(key).cloned();
+    let (key, value) = names::PART_OF;
+    if label(key).as_deref() != Some(value) {
+        return None;
+    }
+    // What is in no namespace says where its service is, if it was made by us.
+    let namespace = match kind {
+        CLUSTER_ROLE_BINDING => label(names::NAMESPACE_LABEL),
+        _ => meta.namespace.clone(),
+    };
+    Some(Owner {
+        namespace,
+        name: label(names::INSTANCE_LABEL)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_say_whose_an_object_is() {
+        let found = |kind, labels: Value| {
+            let meta = json!({"name": "x", "namespace": "ns", "labels": labels});
+            let meta = serde_json::from_value(meta).unwrap();
+            owner(kind, &meta).map(|owner| (owner.namespace, owner.name))
+        };
+        let mut labels = json!({"app.kubernetes.io/part-of": "trustyai",
+            "app.kubernetes.io/instance": "tas"});
+        let here = Some((Some("ns".to_owned()), "tas".to_owned()));
+        assert_eq!(found(DEPLOYMENT, labels.clone()), here);
+        assert_eq!(
+            found(CLUSTER_ROLE_BINDING, labels.clone()),
+            Some((None, "tas".to_owned()))
+        );
+        labels["trustyai.opendatahub.io/namespace"] = "there".into();
+        let there = Some((Some("there".to_owned()), "tas".to_owned()));
+        assert_eq!(found(CLUSTER_ROLE_BINDING, labels.clone()), there);
+        labels["app.kubernetes.io/part-of"] = "other".into();
+        assert_eq!(found(DEPLOYMENT, labels), None);
+    }
+}

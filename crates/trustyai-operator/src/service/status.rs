@@ -1,0 +1,349 @@
+//! What the user is told. A pure function: with nothing changing it says the same.
+//!
+//! Types, reasons and messages of conditions that hold are those of the Go operator, which
+//! dashboards and tests read; where one does not hold, the message says what to do.
+
+mod storage;
+
+use api::trustyai::v1::{TrustyAIService, TrustyAIServiceStatus};
+use conditions::{ConditionType, READY, Status, Wanted, carry_over, condition_type, reason};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use resources::Kind;
+use resources::kind::{PERSISTENT_VOLUME_CLAIM, ROUTE, SERVICE_MONITOR};
+use resources::names::service_host;
+use runtime::component::{Attempt, Note};
+use runtime::inputs::Inputs;
+use runtime::told::{Bad, PAUSED, RIGHTS_MISSING};
+use runtime::workload::{self, Live};
+use serde_json::Value;
+
+use super::TrustyAi;
+use super::names::TLS;
+use super::validate::validate;
+use super::validated::Validated;
+
+/// Whether the Route leads in. Only there where there are Routes.
+pub const ROUTE_AVAILABLE: ConditionType = condition_type!("RouteAvailable");
+/// Whether everything is there that the resource asks for.
+pub const AVAILABLE: ConditionType = condition_type!("Available");
+/// The same, of an earlier time.
+pub const PROVISIONED: ConditionType = condition_type!("ProvisioningSucceeded");
+/// True while something is missing.
+pub const DEGRADED: ConditionType = condition_type!("Degraded");
+/// True while something in the spec means nothing. Only there then.
+pub const SPEC_WARNINGS: ConditionType = condition_type!("SpecWarnings");
+
+/// Conditions of ours and of the Go operator, of any time. Others belong to somebody else.
+const KNOWN: [&str; 16] = [
+    "InferenceServicesPresent",
+    "ModelMeshReady",
+    "WiringConflict",
+    storage::CLAIM.as_str(),
+    storage::DATABASE.as_str(),
+    storage::VOLUME.as_str(),
+    storage::STORAGE.as_str(),
+    storage::MIGRATION.as_str(),
+    ROUTE_AVAILABLE.as_str(),
+    AVAILABLE.as_str(),
+    READY.as_str(),
+    PROVISIONED.as_str(),
+    DEGRADED.as_str(),
+    SPEC_WARNINGS.as_str(),
+    PAUSED.as_str(),
+    RIGHTS_MISSING.as_str(),
+];
+
+/// Whose an object of a taken name is, and what to do.
+const FOREIGN: &str = "somebody else; delete it, or give the service another name";
+
+/// The status of `resource` after `attempt`.
+pub fn status<I: Inputs>(
+    service: &TrustyAi,
+    resource: &TrustyAIService,
+    attempt: &Attempt<'_, TrustyAi>,
+    inputs: &I,
+) -> TrustyAIServiceStatus {
+    let previous = resource.status.clone().unwrap_or_default();
+    let generation = resource.metadata.generation.unwrap_or_default();
+    if let Some(conditions) = attempt.when_paused(&previous.conditions, generation, "service") {
+        return TrustyAIServiceStatus {
+            conditions,
+            ..previous
+        };
+    }
+    let (name, namespace) = (resource.name_any(), resource.namespace());
+    let validated = attempt
+        .observation
+        .and_then(|seen| validate(resource, seen, service.config()).ok());
+    let told = workload::told(&previous.conditions);
+    let live = Live::of(attempt, inputs, namespace.as_deref(), (&name, None), told);
+    let running = workload::workload(&live);
+    let route = inputs.child(ROUTE, namespace.as_deref(), &name);
+
+    let mut parts = Vec::new();
+    if let Some((validated, seen)) = validated.as_ref().zip(attempt.observation) {
+        parts.extend(storage::conditions(&storage::View {
+            service: validated,
+            seen,
+            running: &running,
+            told,
+        }));
+        parts.extend(route_available(validated, route.as_ref()));
+    }
+    let down = attempt
+        .undone(|target, _| counts(target.kind), FOREIGN)
+        .or_else(|| {
+            let failed = parts.iter().find(|part| part.status == Status::False);
+            failed
+                .filter(|part| part.type_ != storage::MIGRATION)
+                .map(|part| Bad {
+                    reason: part.reason,
+                    message: part.message.clone(),
+                })
+        })
+        .or_else(|| {
+            running.down(told).map(|message| Bad {
+                reason: reason!("DeploymentUnavailable"),
+                message: message.to_owned(),
+            })
+        });
+    let is_up = parts.iter().any(|part| part.status == Status::True);
+    let mut wanted = parts;
+    wanted.extend(summary(down.as_ref(), is_up));
+    if let Some(validated) = validated.as_ref().filter(|v| !v.warnings.is_empty()) {
+        let message = validated.warnings.join("; ");
+        let warnings = Wanted::new(
+            SPEC_WARNINGS,
+            Status::True,
+            reason!("FieldsIgnored"),
+            message,
+        );
+        wanted.push(warnings);
+    }
+    wanted.extend(attempt.rights_missing());
+    for condition in &mut wanted {
+        condition.observed_generation.get_or_insert(generation);
+    }
+    let ready = down.is_none();
+    let counts = live.deployment.as_ref().map(pods);
+    TrustyAIServiceStatus {
+        conditions: carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
+            !KNOWN.contains(&type_)
+        }),
+        observed_generation: Some(generation),
+        phase: Some(if ready { "Ready" } else { "Not Ready" }.to_owned()),
+        ready: Some(if ready { "True" } else { "False" }.to_owned()),
+        replicas: Some(counts.map_or(0, |(all, _)| all)),
+        ready_replicas: Some(counts.map_or(0, |(_, ready)| ready)),
+        url: validated
+            .as_ref()
+            .map(|validated| url(validated, route.as_ref()))
+            .or(previous.url),
+    }
+}
+
+/// Whether the service cannot do without objects of this kind.
+fn counts(kind: Kind) -> bool {
+    kind != SERVICE_MONITOR
+}
+
+/// All pods and those that answer.
+fn pods(deployment: &Deployment) -> (i32, i32) {
+    let status = deployment.status.clone().unwrap_or_default();
+    (
+        status.replicas.unwrap_or_default(),
+        status.ready_replicas.unwrap_or_default(),
+    )
+}
+
+/// What sums up all others.
+fn summary(down: Option<&Bad>, is_up: bool) -> [Wanted; 4] {
+    let told = |type_, holds: bool, reason, message: &str| {
+        let because = down.filter(|_| !holds || type_ == DEGRADED);
+        let message = because.map_or_else(
+            || message.to_owned(),
+            |bad| format!("{message}: {}", bad.message),
+        );
+        Wanted::new(type_, Status::from(holds), reason, message)
+    };
+    if down.is_none() {
+        return [
+            told(
+                AVAILABLE,
+                true,
+                reason!("AllComponentsReady"),
+                "AllComponentsReady",
+            ),
+            told(
+                READY,
+                true,
+                reason!("AllComponentsReady"),
+                "All service components are ready",
+            ),
+            told(
+                PROVISIONED,
+                true,
+                reason!("ProvisioningComplete"),
+                "Service provisioning completed successfully",
+            ),
+            told(
+                DEGRADED,
+                false,
+                reason!("FullyFunctional"),
+                "All components are fully functional",
+            ),
+        ];
+    }
+    let degraded = if is_up {
+        told(
+            DEGRADED,
+            true,
+            reason!("PartialFunctionality"),
+            "Some components are available but service is not fully functional",
+        )
+    } else {
+        told(
+            DEGRADED,
+            true,
+            reason!("NoFunctionality"),
+            "No components are available",
+        )
+    };
+    [
+        told(
+            AVAILABLE,
+            false,
+            reason!("NotAllComponentsReady"),
+            "Not all components available",
+        ),
+        told(
+            READY,
+            false,
+            reason!("ComponentsNotReady"),
+            "Not all service components are ready",
+        ),
+        told(
+            PROVISIONED,
+            false,
+            reason!("ProvisioningInProgress"),
+            "Service provisioning in progress",
+        ),
+        degraded,
+    ]
+}
+
+/// Whether the Route leads in; `None` where there is none to be.
+fn route_available(service: &Validated, route: Option<&Value>) -> Option<Wanted> {
+    if !(service.route && service.platform.openshift) {
+        return None;
+    }
+    let found = Wanted::new(
+        ROUTE_AVAILABLE,
+        Status::True,
+        reason!("RouteFound"),
+        "Route found",
+    );
+    let not_found = |why: &str| {
+        Wanted::new(
+            ROUTE_AVAILABLE,
+            Status::False,
+            reason!("RouteNotFound"),
+            format!("Route not found: {why}"),
+        )
+    };
+    Some(match route.map(admission) {
+        None => not_found("it is being made"),
+        Some(Admission::Admitted) => found,
+        Some(Admission::Waiting) => not_found("no router has admitted it yet"),
+        Some(Admission::Refused(message)) => not_found(&message),
+    })
+}
+
+enum Admission {
+    Admitted,
+    Waiting,
+    Refused(String),
+}
+
+/// What routers say. One that lets it in is enough.
+fn admission(route: &Value) -> Admission {
+    let ingresses = route.pointer("/status/ingress").and_then(Value::as_array);
+    let conditions: Vec<&Value> = ingresses
+        .into_iter()
+        .flatten()
+        .filter_map(|ingress| ingress.get("conditions")?.as_array())
+        .flatten()
+        .filter(|condition| condition.get("type").and_then(Value::as_str) == Some("Admitted"))
+        .collect();
+    let is = |condition: &&&Value, status: &str| {
+        condition.get("status").and_then(Value::as_str) == Some(status)
+    };
+    if conditions.iter().any(|condition| is(&condition, "True")) {
+        return Admission::Admitted;
+    }
+    match conditions.iter().find(|condition| is(condition, "False")) {
+        None => Admission::Waiting,
+        Some(refused) => {
+            let message = refused.get("message").and_then(Value::as_str);
+            Admission::Refused(message.unwrap_or("a router refused it").to_owned())
+        }
+    }
+}
+
+/// The address from outside where there is one, else that of the proxy's Service.
+fn url(service: &Validated, route: Option<&Value>) -> String {
+    let host = route.and_then(|route| route.pointer("/status/ingress/0/host")?.as_str());
+    if let Some(host) = host.filter(|_| service.route) {
+        return format!("https://{host}");
+    }
+    let ways = service.expose.as_ref();
+    let open = ways.filter(|ways| ways.is_open(service.platform.http_routes));
+    open.and_then(resources::exposure::Exposure::url)
+        .unwrap_or_else(|| {
+            let name = format!("{}{TLS}", service.names.as_str());
+            format!(
+                "https://{}",
+                service_host(&name, service.namespace.as_str())
+            )
+        })
+}
+
+/// Events about `attempt`.
+#[must_use]
+pub fn events(_: &TrustyAIService, attempt: &Attempt<'_, TrustyAi>) -> Vec<Note> {
+    let made = |kind: Kind, reason, message: &str| {
+        let mut created = attempt.outcome.created.iter();
+        created.any(|target| target.kind == kind).then(|| Note {
+            warning: false,
+            reason,
+            action: "Create",
+            message: message.to_owned(),
+        })
+    };
+    let undone = attempt.undone(|_, _| true, FOREIGN);
+    let warnings = attempt.warning(undone.map(|bad| bad.message), "WriteFailed");
+    let database = attempt.observation.and_then(|seen| {
+        let database = seen.database.as_ref()?;
+        let problem = database.problem.as_ref()?;
+        Some(Note {
+            warning: true,
+            reason: storage::database_reason(problem).as_str(),
+            action: "Reconcile",
+            message: format!("Secret {}: {problem}", database.secret),
+        })
+    });
+    [
+        made(PERSISTENT_VOLUME_CLAIM, "PVCCreated", "PVC created"),
+        made(
+            SERVICE_MONITOR,
+            "ServiceMonitorCreated",
+            "Local ServiceMonitor created",
+        ),
+        database,
+    ]
+    .into_iter()
+    .flatten()
+    .chain(warnings)
+    .collect()
+}

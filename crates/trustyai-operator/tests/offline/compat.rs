@@ -1,0 +1,99 @@
+//! Comparison with what the Go operator was recorded to do: the same objects, but for the entries
+//! of `differences.yaml`.
+//!
+//! The recordings are not part of the project. Where they are missing, one line says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::world::admitted;
+use operator_harness::recorded::{self, Differences, read};
+use runtime::offline::Platform;
+use serde_json::Value;
+use trustyai_operator::service::error::Error;
+
+/// What is made of the case; no objects when the resource is refused.
+fn ours(platform: Platform, folder: &Path, live: Vec<Value>) -> Vec<Value> {
+    let mut documents = read(&folder.join("cr.yaml"));
+    let resource = documents.pop().unwrap();
+    documents.extend(live);
+    let bodies = |plan: &resources::Plan| plan.objects().iter().map(|o| o.body.clone()).collect();
+    match admitted(platform, &resource, &documents).and_then(|worked| worked.plan) {
+        Ok(plan) => bodies(&plan),
+        Err(Error::Invalid(_)) => Vec::new(),
+        Err(error) => panic!("{}: {error}", folder.display()),
+    }
+}
+
+/// Objects by kind and name, with one name and one namespace in all cases. Those of somebody else,
+/// which the wiring changes, are compared by tests of their own.
+fn keyed(case: &str, objects: Vec<Value>) -> BTreeMap<String, Value> {
+    let keyed = objects.into_iter().filter_map(|object| {
+        let text = object.to_string();
+        let text = text.replace("trustyaiservice-sample", "trustyai-service");
+        let text = text.replace(&format!("tas-{case}"), "NAMESPACE");
+        let object: Value = serde_json::from_str(&text).unwrap();
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (kind, name) = (text("/kind")?, text("/metadata/name")?);
+        let wired = kind == "InferenceService" || name.starts_with("modelmesh");
+        let key = format!("{kind} {name}");
+        (!wired).then(|| (key, recorded::object(object, &[])))
+    });
+    keyed.collect()
+}
+
+#[test]
+fn objects_equal_the_recorded_ones() {
+    let differences = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
+    let differences = Differences::read(&differences);
+    let Some(root) = recorded::folder("trustyai") else {
+        return;
+    };
+    let mut found = BTreeSet::new();
+    let mut compared = 0;
+    for (name, platform) in [
+        ("plain", Platform::Kubernetes),
+        ("openshift", Platform::OpenShift),
+    ] {
+        for folder in &recorded::cases(&root.join(name)) {
+            let case = recorded::name(folder);
+            if folder.join("rejected.txt").exists() || !folder.join("objects.yaml").exists() {
+                println!("{name}/{case}: not compared, nothing was made");
+                continue;
+            }
+            compared += 1;
+            let theirs = keyed(case, read(&folder.join("objects.yaml")));
+            let ours = keyed(case, ours(platform, folder, Vec::new()));
+            recorded::compare(&format!("{name}/{case}"), &theirs, &ours, &mut found);
+        }
+    }
+    println!("{compared} cases compared");
+    assert!(compared > 30, "only {compared} cases were found");
+    let report = differences.check(&found);
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn taking_over_changes_nothing_that_cannot_change() {
+    let Some(root) = recorded::folder("trustyai") else {
+        return;
+    };
+    for case in ["sample", "db-mariadb", "migration"] {
+        let folder = root.join("openshift").join(case);
+        let live = read(&folder.join("objects.yaml"));
+        let taken = keyed(case, ours(Platform::OpenShift, &folder, live.clone()));
+        for (object, theirs) in keyed(case, live) {
+            // Made by the Go operator once for all services; it goes.
+            if object == "ServiceMonitor trustyai-metrics" {
+                assert!(!taken.contains_key(&object));
+                continue;
+            }
+            let ours = &taken[&object];
+            let mut kept = vec!["/roleRef", "/spec/accessModes"];
+            if object.starts_with("Deployment") {
+                kept.push("/spec/selector");
+            }
+            recorded::assert_kept(&object, &theirs, ours, &kept);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A service and what is around it, without a cluster.
+
+use api::trustyai::v1::TrustyAIService;
+use operator_harness::environment;
+use resources::Plan;
+use resources::kind::SERVICE_MONITOR;
+use runtime::component::Component;
+use runtime::offline::{OfflineInputs, Platform, admission::admit};
+use serde_json::Value;
+use trustyai_operator::service::config::Config;
+use trustyai_operator::service::error::Error;
+use trustyai_operator::service::observe::Observation;
+use trustyai_operator::service::{TrustyAi, validate};
+
+/// A uid that every service here has.
+pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
+
+/// What was read for a service, and what it becomes.
+pub(crate) struct Worked {
+    pub(crate) seen: Observation,
+    pub(crate) plan: Result<Plan, Error>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The resource as it is stored, if its schema admits it.
+fn service(resource: &Value) -> Result<TrustyAIService, Error> {
+    let admitted = admit(&api::trustyai(), resource);
+    let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
+    let mut admitted = admitted?.object;
+    admitted["metadata"]["uid"] = UID.into();
+    admitted["apiVersion"] = "trustyai.opendatahub.io/v1".into();
+    Ok(serde_json::from_value(admitted).unwrap())
+}
+
+/// What `resource` becomes on a platform with Prometheus, where `documents` are there already.
+pub(crate) fn work(platform: Platform, resource: &Value, documents: &[Value]) -> Worked {
+    admitted(platform, resource, documents).unwrap()
+}
+
+/// [`work`]; an error where the schema refuses the resource.
+pub(crate) fn admitted(
+    platform: Platform,
+    resource: &Value,
+    documents: &[Value],
+) -> Result<Worked, Error> {
+    // The image of the recorded installation.
+    let component = TrustyAi::new(Config::from_lookup(environment(&[
+        ("POD_NAMESPACE", "operator"),
+        (
+            "RELATED_IMAGE_ODH_TRUSTYAI_SERVICE_PY_IMAGE",
+            "quay.io/opendatahub/trustyai-service:latest",
+        ),
+    ])));
+    let resource = service(resource)?;
+    let capabilities = platform
+        .capabilities(&component, &[])
+        .with([SERVICE_MONITOR]);
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let inputs = OfflineInputs::new(&component, &resource, documents, capabilities, now);
+    let seen = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(component.observe(&resource, &inputs))
+        .unwrap();
+    let plan = component.plan(&resource, &seen);
+    let validated = validate::validate(&resource, &seen, component.config());
+    Ok(Worked {
+        seen,
+        plan,
+        warnings: validated.map(|v| v.warnings).unwrap_or_default(),
+    })
+}
