@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use async_upload::oci::digest;
 use async_upload::settings::{Destination, LAYER_CAP, S3, Secret, Source, Transfer};
-use servers::bucket::{SECRET, bucket, object, open_to_all, put, put_all};
+use servers::bucket::{SECRET, begin_parts, bucket, object, open_to_all, put, put_all, unfinished};
 use servers::front::{Trouble, front};
 use servers::{Access, content, files, registry, run, s3, to_image};
 
@@ -176,6 +176,29 @@ async fn a_bucket_is_a_destination() {
     // Again: nothing is sent, and the digests are the same.
     let again = run(&transfer).await.unwrap();
     assert_eq!((again.sent, again.files), (0, outcome.files));
+}
+
+#[tokio::test]
+async fn what_a_killed_run_began_in_a_bucket_is_ended() {
+    let bucket = bucket().await;
+    let address = &bucket.address;
+    let dir = tempfile::tempdir().unwrap();
+    // In an answer its name is escaped.
+    let large = content(6, 9 << 20);
+    std::fs::write(dir.path().join("w&1.bin"), &large).unwrap();
+    let old = begin_parts(address, "out/w&1.bin").await;
+    let other = begin_parts(address, "out/w&1.bin.old").await;
+    assert_eq!(unfinished(address).await, sorted([&old, &other]));
+    let transfer = to_bucket(Source::Dir(dir.path().to_owned()), address, "out");
+    run(&transfer).await.unwrap();
+    assert_eq!(unfinished(address).await, [other]);
+    assert!(object(address, "out/w&1.bin").await == large);
+}
+
+fn sorted(ids: [&str; 2]) -> Vec<String> {
+    let mut ids = ids.map(str::to_owned).to_vec();
+    ids.sort();
+    ids
 }
 
 #[tokio::test]

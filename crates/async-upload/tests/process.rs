@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use fakes::model_registry::Fault;
 use fakes::sigstore::{ISSUER, Sigstore};
 use place::{FILES, Place};
+use servers::front::{Trouble, front};
 
 fn id(entity: &serde_json::Map<String, Value>) -> Value {
     json!({"id": entity["id"]})
@@ -97,6 +98,38 @@ async fn a_failure_has_a_phase_a_cause_and_a_remedy_and_abandons_the_artifact() 
     assert!(ended.last_words.len() <= 4096);
     assert_eq!(place.models.artifacts()[0]["state"], "ABANDONED");
     assert_eq!(place.models.artifacts()[0]["uri"], "s3://old");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: it is tried for most of a minute"]
+async fn a_registry_that_stays_broken_abandons_the_artifact() {
+    let place = Place::new().await;
+    let artifact = place.models.make_artifact(&json!({"uri": "s3://old"}));
+    let broken = front(&place.images.address, None, |_, head| {
+        if head.starts_with("PATCH ") || head.starts_with("PUT ") {
+            Trouble::Status(503)
+        } else {
+            Trouble::None
+        }
+    })
+    .await;
+    let reference = format!("{}/org/llama:v1", broken.address);
+    let ended = place.run(
+        place
+            .command()
+            .env("MODEL_SYNC_DESTINATION_OCI_URI", reference)
+            .env("MODEL_SYNC_MODEL_ARTIFACT_ID", &artifact),
+    );
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+    let words = &ended.last_words;
+    assert!(words.starts_with("copy model failed: "), "{words}");
+    assert!(
+        words.contains("503") && words.contains("run the Job again"),
+        "{words}"
+    );
+    assert_eq!(place.models.artifacts()[0]["state"], "ABANDONED");
+    assert_eq!(place.models.artifacts()[0]["uri"], "s3://old");
+    assert!(!servers::exists(&place.reference()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,7 +119,7 @@ impl Place {
     }
 
     pub(crate) fn wait(&self, mut child: Child) -> Ended {
-        let until = Instant::now() + Duration::from_mins(1);
+        let until = Instant::now() + Duration::from_mins(3);
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;

@@ -93,6 +93,33 @@ pub async fn object(address: &str, key: &str) -> Vec<u8> {
     answer.bytes().await.unwrap().to_vec()
 }
 
+/// Begins an object in parts and leaves it; gives the id of the upload.
+pub async fn begin_parts(address: &str, key: &str) -> String {
+    let (bucket, owner) = place_of(address);
+    let action = bucket.create_multipart_upload(Some(&owner), key);
+    let answer = send(client().post(action.sign(SIGNED_FOR))).await;
+    let answer = answer.text().await.unwrap();
+    elements(&answer, "UploadId").remove(0)
+}
+
+/// The ids of uploads that were begun and neither completed nor ended, sorted.
+pub async fn unfinished(address: &str) -> Vec<String> {
+    let (bucket, _) = place_of(address);
+    let url = sign(Method::Get, bucket.base_url().clone(), &[("uploads", "")]);
+    let answer = send(client().get(url)).await.text().await.unwrap();
+    let mut ids = elements(&answer, "UploadId");
+    ids.sort();
+    ids
+}
+
+/// The texts of elements without attributes.
+fn elements(xml: &str, name: &str) -> Vec<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let parts = xml.split(&open).skip(1);
+    let texts = parts.map(|part| part.split(&close).next().unwrap().to_owned());
+    texts.collect()
+}
+
 /// Lets everybody list and read, without keys.
 pub async fn open_to_all(address: &str) {
     let (bucket, _) = place_of(address);
