@@ -1,6 +1,7 @@
 //! What the tests of operators share, whichever operator it is: the program in a thread of the test
-//! ([`Operator`]), the way of the API server to it, a wire between both that fails ([`wire`]), what it asks for at rest, and the comparison
-//! with recorded cases ([`recorded`]). A dependency of tests only: the first surprise is a panic.
+//! ([`Operator`]), the way of the API server to it, a wire between both that fails ([`wire`]), what
+//! it asks for at rest, and the comparison with recorded cases ([`recorded`]). A dependency of tests
+//! only: the first surprise is a panic.
 
 #![allow(
     clippy::expect_used,

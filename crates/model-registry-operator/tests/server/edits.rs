@@ -3,6 +3,7 @@
 #![expect(clippy::too_many_lines, reason = "tables are read from top to bottom")]
 
 mod children;
+mod databases;
 mod ignored;
 mod inputs;
 mod tables;
@@ -198,7 +199,7 @@ async fn edits_of_a_postgres_reach_the_server() {
         Platform::Kubernetes,
         "edits-postgres",
         postgres(),
-        tables::postgres(),
+        databases::postgres(),
     )
     .await;
 }
@@ -209,7 +210,7 @@ async fn edits_of_a_mysql_reach_the_server() {
         Platform::Kubernetes,
         "edits-mysql",
         mysql(),
-        tables::mysql(),
+        databases::mysql(),
     )
     .await;
 }
@@ -220,7 +221,7 @@ async fn edits_of_a_generated_postgres_reach_it() {
         Platform::Kubernetes,
         "edits-generated",
         generated(),
-        tables::generated(),
+        databases::generated(),
     )
     .await;
 }
@@ -556,9 +557,9 @@ fn no_field_of_the_schema_is_forgotten() {
     let rows = [
         tables::rest(),
         tables::operand(),
-        tables::postgres(),
-        tables::mysql(),
-        tables::generated(),
+        databases::postgres(),
+        databases::mysql(),
+        databases::generated(),
         tables::proxy(),
         tables::oauth_proxy(),
         tables::proxy_route(),
