@@ -5,7 +5,7 @@
 //! builds take it from the HTTP method.
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerPort, ResourceRequirements, Volume,
+    ConfigMap, Container, ContainerPort, Probe, ResourceRequirements, Volume,
 };
 use kube::core::ObjectMeta;
 use serde::Serialize;
@@ -58,15 +58,6 @@ impl Sidecar<'_> {
             name: Some(name.to_owned()),
             ..ContainerPort::default()
         };
-        let health = |delay| {
-            let timing = Timing {
-                delay,
-                period: 5,
-                timeout: 1,
-                failures: 3,
-            };
-            Some(http_probe("HTTPS", "/healthz", "proxy-healthz", timing))
-        };
         Container {
             name: CONTAINER.into(),
             image: Some(self.image.to_owned()),
@@ -85,8 +76,8 @@ impl Sidecar<'_> {
                 port(self.port, "https-proxy"),
                 port(HEALTH_PORT, "proxy-healthz"),
             ]),
-            liveness_probe: health(30),
-            readiness_probe: health(5),
+            liveness_probe: Some(health("/healthz", "proxy-healthz", 30)),
+            readiness_probe: Some(health("/healthz", "proxy-healthz", 5)),
             resources: Some(self.resources.cloned().unwrap_or_else(usual_resources)),
             security_context: Some(restricted_container()),
             volume_mounts: Some(
@@ -164,6 +155,18 @@ pub fn config_file(attributes: ResourceAttributes<'_>) -> Result<String, serde_s
             resource_attributes: attributes,
         },
     })
+}
+
+/// Asks a proxy whether it works, after `delay` seconds for the first time.
+#[must_use]
+pub fn health(path: &str, port: &str, delay: i32) -> Probe {
+    let timing = Timing {
+        delay,
+        period: 5,
+        timeout: 1,
+        failures: 3,
+    };
+    http_probe("HTTPS", path, port, timing)
 }
 
 /// What a proxy or a small server needs, where nobody chose.

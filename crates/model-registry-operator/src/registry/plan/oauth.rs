@@ -5,8 +5,8 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, Secret, Volume};
 use resources::kind::SECRET;
-use resources::proxy::usual_resources;
-use resources::workload::{Timing, http_probe, mount, restricted_container, secret_volume};
+use resources::proxy::{health, usual_resources};
+use resources::workload::{mount, restricted_container, secret_volume};
 use resources::{Plan, PlanError, Planned};
 use serde_json::json;
 
@@ -46,15 +46,6 @@ pub(super) fn container(registry: &Validated, proxy: &Proxy) -> Container {
         "group": "", "resource": "services", "verb": "get",
         "name": name, "namespace": registry.namespace.as_str(),
     }});
-    let health = |delay| {
-        let timing = Timing {
-            delay,
-            period: 5,
-            timeout: 1,
-            failures: 3,
-        };
-        Some(http_probe("HTTPS", "/oauth/healthz", PORT, timing))
-    };
     Container {
         name: CONTAINER.into(),
         image: Some(proxy.image.to_string()),
@@ -76,8 +67,8 @@ pub(super) fn container(registry: &Validated, proxy: &Proxy) -> Container {
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
         }]),
-        liveness_probe: health(30),
-        readiness_probe: health(5),
+        liveness_probe: Some(health("/oauth/healthz", PORT, 30)),
+        readiness_probe: Some(health("/oauth/healthz", PORT, 5)),
         resources: Some(proxy.resources.clone().unwrap_or_else(usual_resources)),
         security_context: Some(restricted_container()),
         volume_mounts: Some(
