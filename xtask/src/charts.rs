@@ -1,5 +1,6 @@
 //! The tables of values in the READMEs of charts, made of the comments in their `values.yaml`.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
@@ -77,7 +78,7 @@ fn table(values: &str, defaults: &Map<String, Value>) -> Result<String> {
         }
         described = Some(indent);
         let words = comment.join(" ").replace('|', "\\|");
-        table.push_str(&format!("| `{name}` | {} | {words} |\n", shown(default)));
+        let _ = writeln!(table, "| `{name}` | {} | {words} |", shown(default));
         comment.clear();
     }
     table.push('\n');
