@@ -1,6 +1,5 @@
 //! Entry point: what needs no cluster is done at once, else the operator runs.
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,7 +12,7 @@ use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
 use runtime::args::webhooks_enabled;
 use runtime::component::Component;
-use runtime::logging::{self, LogSettings};
+use runtime::logging;
 use runtime::operator::{self, Beside, Process};
 
 const PROCESS: Process = Process {
@@ -37,13 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let filter = std::env::var("RUST_LOG").ok();
-    let terminal = std::io::stderr().is_terminal();
-    logging::init(&LogSettings::new(
-        &cli.operator,
-        filter.as_deref(),
-        terminal,
-    ))?;
+    logging::start(&cli.operator)?;
     let served = webhooks_enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
     let namespace = std::env::var("POD_NAMESPACE").ok();
     match cli.command {
@@ -91,11 +84,6 @@ fn start<C: Component>(
     component: C,
     beside: Beside,
 ) -> anyhow::Result<()> {
-    // One thread for passes and one for connections, however many cores the node has.
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(operator::run(process, &cli.operator, component, beside))?;
+    operator::main(process, &cli.operator, component, beside)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! The flags are zap's, because manifests of the Go operators carry them.
 
-use std::{fmt as std_fmt, str::FromStr};
+use std::{fmt as std_fmt, io::IsTerminal as _, str::FromStr};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tracing_subscriber::{
@@ -210,6 +210,13 @@ fn filter(directives: &str) -> Result<EnvFilter, LogError> {
     Ok(EnvFilter::try_new(directives)
         .map_err(failed)?
         .add_directive(never))
+}
+
+/// Logs from now on as the flags, RUST_LOG and the terminal ask for it.
+pub fn start(args: &OperatorArgs) -> Result<(), LogError> {
+    let filter = std::env::var("RUST_LOG").ok();
+    let terminal = std::io::stderr().is_terminal();
+    init(&LogSettings::new(args, filter.as_deref(), terminal))
 }
 
 /// Starts logging for the whole process.

@@ -84,7 +84,7 @@ pub enum OperatorError {
     /// There is no way to the API server.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The process cannot listen to signals, or to an address that a flag names.
+    /// The process gets no threads, or cannot listen to signals or to an address that a flag names.
     #[error("{what}: {source}")]
     Io {
         /// What was tried.
@@ -106,8 +106,26 @@ pub enum OperatorError {
     LeaseLost(&'static str),
 }
 
-/// Runs an operator with one component until it is asked to stop.
-pub async fn run<C: Component>(
+/// Runs an operator with one component until a signal asks it to stop: what `main` does.
+pub fn main<C: Component>(
+    process: Process,
+    args: &OperatorArgs,
+    component: C,
+    beside: Beside,
+) -> Result<(), OperatorError> {
+    // One thread for passes and one for connections, however many cores the node has.
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| OperatorError::Io {
+            what: "starting threads",
+            source,
+        })?;
+    threads.block_on(run(process, args, component, beside))
+}
+
+async fn run<C: Component>(
     process: Process,
     args: &OperatorArgs,
     component: C,
@@ -123,7 +141,7 @@ pub async fn run<C: Component>(
     run_until(process, args, component, beside, shutdown).await
 }
 
-/// [`run`], stopped by `shutdown` instead of signals.
+/// Runs an operator with one component until `shutdown` is requested.
 pub async fn run_until<C: Component>(
     process: Process,
     args: &OperatorArgs,

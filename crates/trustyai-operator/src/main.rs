@@ -1,10 +1,9 @@
 //! Entry point: what needs no cluster is done at once, else the operator runs.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use runtime::args::webhooks_enabled;
-use runtime::logging::{self, LogSettings};
+use runtime::logging;
 use runtime::operator::{self, Beside, Process};
 use trustyai_operator::cli::Cli;
 use trustyai_operator::rbac;
@@ -31,22 +30,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let filter = std::env::var("RUST_LOG").ok();
-    let terminal = std::io::stderr().is_terminal();
-    logging::init(&LogSettings::new(
-        &cli.operator,
-        filter.as_deref(),
-        terminal,
-    ))?;
+    logging::start(&cli.operator)?;
     let served = webhooks_enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
     let namespace = std::env::var("POD_NAMESPACE").ok();
     let beside = Beside::serving(webhook::webhooks(), served, namespace, None);
     let component = TrustyAi::new(cli.config());
-    // One thread for passes and one for connections, however many cores the node has.
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(operator::run(PROCESS, &cli.operator, component, beside))?;
+    operator::main(PROCESS, &cli.operator, component, beside)?;
     Ok(())
 }
