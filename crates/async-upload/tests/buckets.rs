@@ -88,18 +88,20 @@ async fn a_bucket_says_who_may_read_it() {
 async fn a_listing_of_several_pages_is_read_to_its_end() {
     const OBJECTS: usize = 1005;
     let (registry, bucket) = (registry(&Access::default()), bucket().await);
-    let number = |number: usize| number.to_string().into_bytes();
-    let objects = (0..OBJECTS).map(|place| (format!("m/{place:04}"), number(place)));
+    // Empty objects are listed and need not be read.
+    let objects = (0..OBJECTS).map(|place| (format!("m/{place:04}"), Vec::new()));
     put_all(&bucket.address, objects).await;
+    put(&bucket.address, "m/last", b"words".to_vec()).await;
     let name = format!("{}/pages:v1", registry.address);
     let source = Source::S3(s3(&bucket.address, "m"));
     let outcome = run(&to_image(source, &name, None)).await.unwrap();
-    assert_eq!(outcome.files.len(), OBJECTS);
+    assert_eq!((outcome.files.len(), outcome.bytes), (OBJECTS + 1, 5));
     assert!(outcome.layers <= LAYER_CAP, "{}", outcome.layers);
-    for (place, file) in outcome.files.iter().enumerate() {
+    for (place, file) in outcome.files.iter().take(OBJECTS).enumerate() {
         assert_eq!(file.path, format!("{place:04}"));
-        assert_eq!(format!("sha256:{}", file.sha256), digest(&number(place)));
     }
+    let last = outcome.files.last().unwrap();
+    assert_eq!(format!("sha256:{}", last.sha256), digest(b"words"));
 }
 
 #[tokio::test]
