@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::Context;
-use super::turns::{Turn, Turns};
+use super::turns::Turns;
 use crate::failure::Failure;
 use crate::oci::image::{Base, Platform, is_attestation};
 use crate::oci::{Descriptor, Manifest, Repository};
@@ -179,7 +179,7 @@ async fn bring(
             parallel: false,
         },
     }]);
-    let turn = Turn::new(turns, layer.size);
+    let turn = Turns::turn(turns, layer.size);
     let pieces = || read::ahead(files.clone(), memory.clone(), 2, context.patience).into_content();
     destination
         .put_content(

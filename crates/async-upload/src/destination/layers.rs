@@ -14,7 +14,7 @@ use super::turns::{Turn, Turns};
 use super::{Context, base};
 use crate::failure::Failure;
 use crate::oci::image::ModelLayer;
-use crate::oci::{Descriptor, Form, Repository, as_content, in_memory, media};
+use crate::oci::{Descriptor, Form, Repository, as_content, media};
 use crate::pipeline::hash::Hashing;
 use crate::pipeline::layer;
 use crate::pipeline::memory::Memory;
@@ -22,8 +22,11 @@ use crate::pipeline::read;
 use crate::source::File;
 use crate::transfer::FileDigest;
 
-/// How many layers are read or sent at once.
-const AT_ONCE: usize = 4;
+/// How many layers are read or sent at once, if they are not so small that they wait for answers
+/// more than for content.
+const AT_ONCE: usize = 3;
+/// How many if they are.
+const SMALL_AT_ONCE: usize = 6;
 /// How many requests read the files of one layer, at most.
 const CONNECTIONS: usize = 8;
 /// How many pieces wait between reading and sending.
@@ -61,9 +64,14 @@ struct Packed {
     files: Vec<String>,
 }
 
-/// How many layers are on their way at once, and how many blocks of memory each has.
-fn shares(layers: usize, sequential: bool, blocks: usize) -> (usize, usize) {
-    let most = if sequential { 1 } else { AT_ONCE };
+/// How many layers are on their way at once, and how many blocks of memory each has. `longest` is how
+/// many the longest needs as a whole.
+fn shares(layers: usize, longest: usize, blocks: usize) -> (usize, usize) {
+    let most = if longest <= HELD {
+        SMALL_AT_ONCE
+    } else {
+        AT_ONCE
+    };
     let at_once = most.min(layers).min(blocks / read::PART).max(1);
     let each = blocks.saturating_sub(base::MEMORY) / at_once;
     (at_once, each.max(1))
@@ -78,11 +86,15 @@ impl Sender<'_> {
         sequential: bool,
     ) -> Result<Vec<Sent>, Failure> {
         let blocks = self.context.memory.blocks();
-        let (at_once, share) = shares(plan.len(), sequential, blocks);
+        let part = |range: &Range<usize>| files.get(range.clone()).unwrap_or_default();
+        let needs = |range| read::blocks(part(range)).unwrap_or(usize::MAX);
+        let longest = plan.iter().map(needs).max().unwrap_or_default();
+        let layers = if sequential { 1 } else { plan.len() };
+        let (at_once, share) = shares(layers, longest, blocks);
         let mut sent: Vec<(usize, Sent)> = stream::iter(plan)
             .map(|range| async move {
                 let place = range.start;
-                let files = files.get(range).unwrap_or_default().into();
+                let files = part(&range).into();
                 Ok::<_, Failure>((place, self.layer(files, share).await?))
             })
             .buffer_unordered(at_once)
@@ -106,11 +118,13 @@ impl Sender<'_> {
         let hint = hint.filter(|_| !self.context.notes_hold);
         let length = layer::length(&files)?;
         let memory = self.context.memory.share(share).await;
-        let turn = Turn::new(self.turns.filter(|_| key.is_some()), length);
-        let packed = if read::blocks(&files).is_some_and(|blocks| blocks <= HELD.min(share)) {
-            self.held(&files, &memory, length, hint, &turn).await?
+        let turn = Turns::turn(self.turns.filter(|_| key.is_some()), length);
+        let (packed, turn) = if read::blocks(&files).is_some_and(|it| it <= HELD.min(share)) {
+            let packed = self.held(&files, &memory, length, hint, turn).await?;
+            (packed, None)
         } else {
-            self.streamed(&files, &memory, length, hint, &turn).await?
+            let packed = self.streamed(&files, &memory, length, hint, &turn).await?;
+            (packed, Some(turn))
         };
         let digests: Vec<FileDigest> = files
             .iter()
@@ -130,7 +144,8 @@ impl Sender<'_> {
             },
             files: digests,
         };
-        if let Some(written) = self.note(&sent, key.as_deref()) {
+        if let (Some(written), Some(_turn)) = (self.note(&sent, key.as_deref()), turn) {
+            // Only by its note would the next run find it.
             written.await;
         }
         Ok(sent)
@@ -189,7 +204,7 @@ impl Sender<'_> {
         memory: &Memory,
         length: u64,
         hint: Option<&Descriptor>,
-        turn: &Turn<'_>,
+        turn: Turn,
     ) -> Result<Packed, Failure> {
         let (packed, content) = self
             .context
@@ -209,13 +224,22 @@ impl Sender<'_> {
             self.context.meter.skipped(size);
             return Ok(packed);
         }
+        let last = content.len().saturating_sub(1);
+        let pieces = || {
+            let turn = turn.clone();
+            let pieces = content.clone().into_iter().enumerate();
+            let pieces = pieces.map(move |(number, data)| {
+                // With all of it the registry makes the blob, whatever becomes of this process.
+                if number == last {
+                    turn.give_way();
+                }
+                Ok(data)
+            });
+            stream::iter(pieces).boxed()
+        };
+        let wait = async || turn.wait().await;
         self.repository
-            .put_content(
-                &packed.digest,
-                length,
-                async || turn.wait().await,
-                || in_memory(&content),
-            )
+            .put_content(&packed.digest, length, wait, pieces)
             .await
             .map_err(|failure| failure.while_doing(&label(files)))?;
         let mut counted = self.context.meter.attempt();
@@ -231,7 +255,7 @@ impl Sender<'_> {
         memory: &Memory,
         length: u64,
         hint: Option<&Descriptor>,
-        turn: &Turn<'_>,
+        turn: &Turn,
     ) -> Result<Packed, Failure> {
         let mut read = None;
         if let Some(hint) = hint {
@@ -278,7 +302,7 @@ impl Sender<'_> {
         length: u64,
         form: Form,
         digest: Option<&str>,
-        turn: &Turn<'_>,
+        turn: &Turn,
     ) -> Result<Packed, Failure> {
         let mut upload = self.repository.begin().await?;
         let (queue, pieces) = mpsc::channel(QUEUE);
@@ -453,11 +477,12 @@ mod tests {
     #[test]
     fn layers_share_the_memory() {
         // One big file has all of it.
-        assert_eq!(shares(1, false, 128), (1, 124));
-        assert_eq!(shares(40, false, 128), (4, 31));
-        assert_eq!(shares(40, true, 128), (1, 124));
+        assert_eq!(shares(1, 600, 128), (1, 124));
+        assert_eq!(shares(40, 600, 128), (3, 41));
+        // As many as can be held.
+        assert_eq!(shares(40, 15, 128), (6, 20));
         // The least that may be given: two layers, less than a whole request each.
-        assert_eq!(shares(40, false, 16), (2, 6));
-        assert_eq!(shares(0, false, 1), (1, 1));
+        assert_eq!(shares(40, 600, 16), (2, 6));
+        assert_eq!(shares(0, 0, 1), (1, 1));
     }
 }

@@ -1,8 +1,10 @@
 //! Whose turn it is to send. Content that no finished layer holds is lost when the process is
-//! killed, because registries take an upload that broke off no further. So the layers on their way
-//! are together never longer than the longest layer: that is what a kill can cost.
+//! killed, because registries take up no upload that broke off. So the layers on their way are
+//! together never longer than the longest layer: that is what a kill can cost.
 
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What lengths are counted in, in bytes. Small, so that rounding up costs nothing.
 const UNIT: u64 = 4 << 10;
@@ -10,7 +12,7 @@ const UNIT: u64 = 4 << 10;
 /// All layers of a run.
 #[derive(Debug)]
 pub(super) struct Turns {
-    units: Semaphore,
+    units: Arc<Semaphore>,
     longest: u32,
 }
 
@@ -19,45 +21,58 @@ impl Turns {
     pub(super) fn new(longest: u64) -> Self {
         let longest = u32::try_from(longest / UNIT).unwrap_or(u32::MAX).max(1);
         Self {
-            units: Semaphore::new(longest as usize),
+            units: Arc::new(Semaphore::new(longest as usize)),
             longest,
         }
     }
+
+    /// A place in the queue for `length` bytes. It queues when it is [waited](Turn::wait) for.
+    /// Without turns nobody waits.
+    pub(super) fn turn(turns: Option<&Self>, length: u64) -> Turn {
+        Turn(turns.map(|turns| {
+            let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
+            Arc::new(Place {
+                all: turns.units.clone(),
+                units: units.min(turns.longest),
+                taken: Mutex::default(),
+            })
+        }))
+    }
 }
 
-/// The right to send a layer.
+/// The right to send a layer. It makes room when the last of its copies goes, or before.
+#[derive(Debug, Clone)]
+pub(super) struct Turn(Option<Arc<Place>>);
+
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    turns: Option<&'a Turns>,
-    length: u64,
-    permit: OnceCell<Option<SemaphorePermit<'a>>>,
+struct Place {
+    all: Arc<Semaphore>,
+    units: u32,
+    taken: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl<'a> Turn<'a> {
-    /// A place in the queue for `length` bytes. It queues when it is [waited](Self::wait) for, and
-    /// makes room when it is dropped. Without `turns` nobody waits.
-    pub(super) fn new(turns: Option<&'a Turns>, length: u64) -> Self {
-        Self {
-            turns,
-            length,
-            permit: OnceCell::new(),
+impl Turn {
+    /// Waits until it is this layer's turn; from then on it is.
+    pub(super) async fn wait(&self) {
+        let Some(place) = &self.0 else { return };
+        if place.taken().is_none() {
+            // The semaphore is never closed.
+            let permit = place.all.clone().acquire_many_owned(place.units).await.ok();
+            *place.taken() = permit;
         }
     }
 
-    /// Waits until it is this layer's turn; from then on it is.
-    pub(super) async fn wait(&self) {
-        let units = u32::try_from(self.length.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.permit
-            .get_or_init(|| async {
-                let turns = self.turns?;
-                // It is never closed.
-                turns
-                    .units
-                    .acquire_many(units.min(turns.longest))
-                    .await
-                    .ok()
-            })
-            .await;
+    /// Lets the next one begin.
+    pub(super) fn give_way(&self) {
+        if let Some(place) = &self.0 {
+            place.taken().take();
+        }
+    }
+}
+
+impl Place {
+    fn taken(&self) -> std::sync::MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +82,7 @@ mod tests {
 
     const MEGA: u64 = 1_000_000;
 
-    fn ready(turn: &Turn<'_>) -> bool {
+    fn ready(turn: &Turn) -> bool {
         let waits = std::pin::pin!(turn.wait());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         waits.poll(&mut context).is_ready()
@@ -76,24 +91,27 @@ mod tests {
     #[test]
     fn equal_layers_follow_each_other() {
         let turns = Turns::new(15 * MEGA);
-        let [one, two] = [(); 2].map(|()| Turn::new(Some(&turns), 15 * MEGA));
+        let [one, two, three] = [(); 3].map(|()| Turns::turn(Some(&turns), 15 * MEGA));
         assert!(ready(&one) && ready(&one) && !ready(&two));
         drop(one);
-        assert!(ready(&two));
+        assert!(ready(&two) && !ready(&three));
+        two.give_way();
+        assert!(ready(&three) && !ready(&two));
     }
 
     #[test]
     fn small_layers_go_side_by_side() {
         let turns = Turns::new(15 * MEGA);
-        let small: Vec<_> = (0..15).map(|_| Turn::new(Some(&turns), MEGA)).collect();
+        let small = [(); 15].map(|()| Turns::turn(Some(&turns), MEGA));
         let through = small.iter().filter(|turn| ready(turn)).count();
         // Never more than the longest, and not much less.
         assert_eq!(through, 14);
-        assert!(ready(&Turn::new(Some(&Turns::new(1)), u64::MAX)));
+        // A layer of any length has its turn.
+        assert!(ready(&Turns::turn(Some(&Turns::new(1)), u64::MAX)));
     }
 
     #[test]
-    fn without_an_order_all_go() {
-        assert!(ready(&Turn::new(None, MEGA)) && ready(&Turn::new(None, u64::MAX)));
+    fn without_turns_all_go() {
+        assert!(ready(&Turns::turn(None, u64::MAX)));
     }
 }

@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use client::{Manifest, Repository};
 pub use reference::{NotAReference, Reference};
+pub(crate) use upload::as_content;
 pub use upload::{Form, Upload};
-pub(crate) use upload::{as_content, in_memory};
 
 /// Media types that this crate reads or writes.
 pub mod media {

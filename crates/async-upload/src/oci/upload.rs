@@ -383,7 +383,7 @@ async fn cut(
 }
 
 /// Content that is in memory, as a stream that can be made again.
-pub(crate) fn in_memory(content: &[Bytes]) -> Content {
+pub(super) fn in_memory(content: &[Bytes]) -> Content {
     stream::iter(content.to_vec()).map(Ok).boxed()
 }
 
