@@ -27,8 +27,10 @@ use crate::transfer::FileDigest;
 const AT_ONCE: usize = 3;
 /// How many if they are.
 const SMALL_AT_ONCE: usize = 6;
-/// How many requests read the files of one layer, at most.
+/// How many requests read one large file, at most.
 const CONNECTIONS: usize = 8;
+/// How many read small files: each waits for its answer more than for content.
+const SMALL_CONNECTIONS: usize = 16;
 /// How many pieces wait between reading and sending.
 const QUEUE: usize = 4;
 /// A layer of at most so many blocks is in memory before it is sent, so it goes in one request that
@@ -350,7 +352,10 @@ impl Sender<'_> {
         memory: &Memory,
         mut give: impl AsyncFnMut(Bytes, u64) -> bool,
     ) -> Result<Packed, Failure> {
-        let connections = memory.blocks().div_ceil(read::PART).min(CONNECTIONS);
+        let connections = match files.len() {
+            1 => memory.blocks().div_ceil(read::PART).min(CONNECTIONS),
+            _ => SMALL_CONNECTIONS,
+        };
         let patience = self.context.patience;
         let mut ahead = read::ahead(files.clone(), memory.clone(), connections, patience);
         let whole = Hashing::start();
