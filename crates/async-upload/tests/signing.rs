@@ -166,6 +166,42 @@ async fn a_service_that_the_repository_does_not_know_is_refused() {
 }
 
 #[tokio::test]
+async fn a_timestamp_authority_is_asked_and_its_refusal_is_told() {
+    use std::sync::{Arc, Mutex};
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let handler = move |request: axum::extract::Request| {
+        let kind = request.headers()["content-type"].to_str().unwrap();
+        log.lock()
+            .unwrap()
+            .push((request.uri().path().to_owned(), kind.to_owned()));
+        std::future::ready(axum::http::StatusCode::FORBIDDEN)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(handler);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let place = Place::new().await;
+    let mut signing = place.signing(SignatureForm::Cosign3);
+    signing.tsa = Some(format!("http://{address}").parse().unwrap());
+    let signer = Signer::new(&signing).await.unwrap();
+    let failure = signer.sign_model(&model(place.dir.path())).await;
+    // A signature that should have a time and has none is no signature.
+    let failure = failure.unwrap_err();
+    assert!(failure.cause.contains("403"), "{}", failure.cause);
+    let asked = asked.lock().unwrap();
+    let expected = (
+        "/api/v1/timestamp".to_owned(),
+        "application/timestamp-query".to_owned(),
+    );
+    assert!(
+        !asked.is_empty() && asked.iter().all(|one| *one == expected),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_missing_or_strange_token_is_told_before_anything_moves() {
     let place = Place::new().await;
     let signing = place.signing(SignatureForm::Cosign3);
