@@ -28,7 +28,8 @@ pub struct Chart {
     defaults: Map<String, Json>,
     schema: Option<Schema>,
     template: Template,
-    places: Vec<Place>,
+    /// Names and texts of the templates, to find the place of an error.
+    sources: Vec<(String, String)>,
     /// The files that render something, by name: `templates/service.yaml`.
     files: Vec<String>,
 }
@@ -88,26 +89,20 @@ impl Chart {
             .map(|text| Schema::parse(SCHEMA, text))
             .transpose()?;
 
-        let functions = functions::table();
-        let mut compiled = Compiled::default();
         let templates = || files.iter().filter(|(file, _)| file.starts_with(TEMPLATES));
         // Helm's order: of two templates with the same name that of the shallower file counts.
-        let mut ordered: Vec<_> = templates().collect();
-        ordered.sort_by_key(|(file, _)| std::cmp::Reverse((file.matches('/').count(), **file)));
-        for (file, text) in ordered {
-            compiled.add(&format!("{name}/{file}"), file, text, &functions)?;
-        }
-        let mut template = Template::new("").funcs(functions).funcs(run::internal());
-        for (name, tree) in compiled.trees {
-            template = template.add_parse_tree(&name, tree);
-        }
+        let owned = |(file, text): (&&str, &&str)| ((*file).to_owned(), (*text).to_owned());
+        let mut sources: Vec<_> = templates().map(owned).collect();
+        sources
+            .sort_by_key(|(file, _)| std::cmp::Reverse((file.matches('/').count(), file.clone())));
+        let (template, _) = compile(&name, &sources, false)?;
         Ok(Self {
             metadata: metadata_value(&metadata),
             name,
             defaults,
             schema,
+            sources,
             template,
-            places: compiled.places,
             files: templates()
                 .filter(|(file, _)| renders(file))
                 .map(|(file, _)| (*file).to_owned())
@@ -151,7 +146,7 @@ impl Chart {
         };
         let values = from_json(&values);
         let (release, capabilities) = (release.value(), capabilities.value());
-        let run = Run::new(&self.template, &self.places);
+        let run = Run::new(&self.template);
         let mut rendered = Rendered::default();
         let mut all = Vec::new();
         for file in &self.files {
@@ -169,7 +164,9 @@ impl Chart {
                     ]),
                 ),
             ]);
-            let text = run.file(&name, &data)?;
+            let text = run
+                .file(&name, &data)
+                .or_else(|_| self.find(file, &name, &data))?;
             if file == NOTES {
                 rendered.notes = Some(text);
             } else {
@@ -179,6 +176,46 @@ impl Chart {
         (rendered.objects, rendered.hooks) = objects::sort(all);
         Ok(rendered)
     }
+
+    /// Renders a file that failed once more, with every place noted, to say where. Noting them always
+    /// would cost every render a seventh.
+    fn find(&self, file: &str, name: &str, data: &Value) -> Result<String, Error> {
+        let (template, places) = compile(&self.name, &self.sources, true)?;
+        let run = Run::new(&template);
+        run.file(name, data).map_err(|message| {
+            let nowhere = || Place {
+                file: file.to_owned(),
+                line: 1,
+                source: String::new(),
+            };
+            let place = places.get(run.place()).cloned();
+            Error::Template {
+                place: place.unwrap_or_else(nowhere),
+                message,
+            }
+        })
+    }
+}
+
+/// All templates of a chart as one, and the places that it notes.
+fn compile(
+    chart: &str,
+    files: &[(String, String)],
+    noting: bool,
+) -> Result<(Template, Vec<Place>), Error> {
+    let functions = functions::table();
+    let mut compiled = Compiled {
+        noting,
+        ..Compiled::default()
+    };
+    for (file, text) in files {
+        compiled.add(&format!("{chart}/{file}"), file, text, &functions)?;
+    }
+    let mut template = Template::new("").funcs(functions).funcs(run::internal());
+    for (name, tree) in compiled.trees {
+        template = template.add_parse_tree(&name, tree);
+    }
+    Ok((template, compiled.places))
 }
 
 /// Reads a file of values.

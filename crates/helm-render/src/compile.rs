@@ -1,12 +1,12 @@
 //! From the text of templates to trees that can be run.
 //!
-//! The trees that the parser gives are changed in four ways before they run:
+//! The trees that the parser gives are changed before they run:
 //!
-//! - before each action its place is noted, so that an error can name file and line;
 //! - what an action prints goes through [`PRINT`], which prints as Go does;
 //! - a path of several fields goes through [`FIELD`], which fails where Helm fails (a field of what
 //!   is not set) and names the path;
-//! - `.Capabilities.APIVersions.Has` becomes a call of [`HAS`]: the engine knows no methods.
+//! - `.Capabilities.APIVersions.Has` becomes a call of [`HAS`]: the engine knows no methods;
+//! - in the trees that find the place of an error, each action is noted before it runs.
 //!
 //! What this crate does not have (a function, another method, `.Files`) is refused here, once,
 //! instead of in the middle of a render.
@@ -39,6 +39,8 @@ pub(crate) const INCLUDE: &str = "include";
 pub(crate) struct Compiled {
     /// By name: files by their path with the chart's name before it, others as they are defined.
     pub(crate) trees: BTreeMap<String, ListNode>,
+    /// Whether places are noted.
+    pub(crate) noting: bool,
     /// What [`AT`] is called with is an index of this.
     pub(crate) places: Vec<Place>,
 }
@@ -71,6 +73,7 @@ impl Compiled {
             file,
             source,
             known,
+            noting: self.noting,
             places: &mut self.places,
             line: 0,
         };
@@ -90,6 +93,7 @@ struct Pass<'a> {
     file: &'a str,
     source: &'a str,
     known: &'a FuncMap,
+    noting: bool,
     places: &'a mut Vec<Place>,
     /// Of the action at hand.
     line: usize,
@@ -124,12 +128,14 @@ impl Pass<'_> {
             };
             if let Some(pos) = pos {
                 self.line = pos.line;
-                nodes.push(self.note(pos));
+                if self.noting {
+                    nodes.push(self.note(pos));
+                }
             }
             nodes.push(match node {
                 Node::Action(mut action) => {
                     action.pipe = self.pipe(action.pipe)?;
-                    if action.pipe.decl.is_empty() {
+                    if action.pipe.decl.is_empty() && !gives_text(&action.pipe) {
                         action
                             .pipe
                             .commands
@@ -277,6 +283,20 @@ impl Pass<'_> {
         })
     }
 }
+
+/// Whether what a pipeline gives is a text, which needs no [`PRINT`].
+fn gives_text(pipe: &PipeNode) -> bool {
+    let last = pipe
+        .commands
+        .last()
+        .and_then(|command| command.args.first());
+    matches!(last, Some(Expr::Identifier(_, name)) if TEXTS.contains(&name.as_str()))
+}
+
+/// Functions whose result is a text; not all of them, the most frequent.
+const TEXTS: [&str; 9] = [
+    INCLUDE, "indent", "nindent", "printf", "quote", "squote", "toJson", "toString", "toYaml",
+];
 
 fn fields(expression: &Expr) -> Option<&[SmolStr]> {
     match expression {

@@ -77,8 +77,11 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Whether Go prints a character as it is. Rust decides by the same classes of Unicode when it
 /// escapes a text; it escapes a combining character at the start only, so one stands before it.
 fn is_printed(character: char) -> bool {
+    if character.is_ascii() {
+        return matches!(character, ' '..='~');
+    }
     let pair: String = ['a', character].iter().collect();
-    character == '\'' || pair.escape_debug().count() == 2
+    pair.escape_debug().count() == 2
 }
 
 /// `printf`, with the verbs that charts use. Where Go would print `%!d(float64=5)` into a manifest,

@@ -1,12 +1,12 @@
 //! One render of one template: the functions that need to know where they are called.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use gotmpl::{FuncMap, Template, TemplateError, Value};
 
 use crate::compile::{AT, FIELD, HAS, INCLUDE, PRINT};
-use crate::error::{Error, Place};
 use crate::format::text;
 
 /// How deep templates may include one another. Each takes some kilobytes of the stack, of which a
@@ -83,21 +83,38 @@ struct State {
     place: AtomicUsize,
     includes: AtomicUsize,
     nothing: Value,
+    known: Mutex<Known>,
+}
+
+/// What templates gave for the values that a file begins with. Values do not change and functions
+/// have no memory, so the same question has the same answer, and charts ask for the name of things
+/// in every second line.
+#[derive(Default)]
+struct Known {
+    root: Option<Arc<BTreeMap<Arc<str>, Value>>>,
+    texts: BTreeMap<Arc<str>, Value>,
+}
+
+impl Known {
+    /// Whether these are the values that the file began with.
+    fn applies(&self, data: &Value) -> bool {
+        matches!((data, &self.root), (Value::Map(map), Some(root)) if Arc::ptr_eq(map, root))
+    }
 }
 
 /// Renders templates with the same functions and the same values of [`crate::Release`].
-pub(crate) struct Run<'a> {
+pub(crate) struct Run {
     template: Arc<Template>,
     state: Arc<State>,
-    places: &'a [Place],
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(template: &Template, places: &'a [Place]) -> Self {
+impl Run {
+    pub(crate) fn new(template: &Template) -> Self {
         let state = Arc::new(State {
             place: AtomicUsize::new(0),
             includes: AtomicUsize::new(0),
             nothing: Value::String("".into()),
+            known: Mutex::default(),
         });
         let template = Arc::new_cyclic(|this: &Weak<Template>| {
             let noted = state.clone();
@@ -113,35 +130,28 @@ impl<'a> Run<'a> {
             let include = move |values: &[Value]| include(&this, &including, values);
             template.clone().func(AT, at).func(INCLUDE, include)
         });
-        Self {
-            template,
-            state,
-            places,
+        Self { template, state }
+    }
+
+    /// The text of one file, or what went wrong.
+    pub(crate) fn file(&self, name: &str, data: &Value) -> Result<String, String> {
+        if let (Value::Map(root), Ok(mut known)) = (data, self.state.known.lock()) {
+            *known = Known {
+                root: Some(root.clone()),
+                texts: BTreeMap::new(),
+            };
+        }
+        match self.template.execute_template_to_string(name, data) {
+            Ok(text) if text.contains(NO_VALUE) => Ok(text.replace(NO_VALUE, "")),
+            Ok(text) => Ok(text),
+            Err(TemplateError::Exec(message)) => Err(message),
+            Err(other) => Err(other.to_string()),
         }
     }
 
-    /// The text of one file.
-    pub(crate) fn file(&self, name: &str, data: &Value) -> Result<String, Error> {
-        let rendered = self.template.execute_template_to_string(name, data);
-        match rendered {
-            Ok(text) => Ok(text.replace(NO_VALUE, "")),
-            Err(error) => {
-                let place = self.places.get(self.state.place.load(Ordering::Relaxed));
-                let message = match error {
-                    TemplateError::Exec(message) => message,
-                    other => other.to_string(),
-                };
-                let nowhere = || Place {
-                    file: name.to_owned(),
-                    line: 1,
-                    source: String::new(),
-                };
-                Err(Error::Template {
-                    place: place.cloned().unwrap_or_else(nowhere),
-                    message,
-                })
-            }
-        }
+    /// The place that was noted last.
+    pub(crate) fn place(&self) -> usize {
+        self.state.place.load(Ordering::Relaxed)
     }
 }
 
@@ -157,6 +167,10 @@ fn include(
             "include takes the name of a template and a value".into(),
         ));
     };
+    let lock = || state.known.lock().ok().filter(|known| known.applies(data));
+    if let Some(text) = lock().and_then(|known| known.texts.get(name).cloned()) {
+        return Ok(text);
+    }
     let Some(template) = template.upgrade() else {
         return Err(TemplateError::Exec("include outside of a render".into()));
     };
@@ -169,5 +183,9 @@ fn include(
     let text = template.execute_template_to_string(name, data)?;
     state.includes.fetch_sub(1, Ordering::Relaxed);
     state.place.store(place, Ordering::Relaxed);
-    Ok(Value::String(text.into()))
+    let text = Value::String(text.into());
+    if let Some(mut known) = lock() {
+        known.texts.insert(name.clone(), text.clone());
+    }
+    Ok(text)
 }
