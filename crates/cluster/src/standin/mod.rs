@@ -50,6 +50,8 @@ pub enum StandIn {
     Auth,
     /// `templates.template.openshift.io`, v1. Nothing processes them.
     Template,
+    /// `inferenceservices.serving.kserve.io`, v1beta1. Nothing serves models.
+    InferenceService,
 }
 
 impl StandIn {
@@ -89,6 +91,7 @@ impl StandIn {
             Self::ServiceMonitor => include_str!("../../assets/crds/servicemonitors.yaml"),
             Self::Auth => include_str!("../../assets/crds/auths.yaml"),
             Self::Template => include_str!("../../assets/crds/templates.yaml"),
+            Self::InferenceService => include_str!("../../assets/crds/inferenceservices.yaml"),
         }
     }
 
@@ -111,6 +114,7 @@ impl StandIn {
             Self::ServiceMonitor => "servicemonitors.monitoring.coreos.com",
             Self::Auth => "auths.services.platform.opendatahub.io",
             Self::Template => "templates.template.openshift.io",
+            Self::InferenceService => "inferenceservices.serving.kserve.io",
         }
     }
 }

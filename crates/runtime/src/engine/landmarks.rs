@@ -66,6 +66,7 @@ impl Landmarks {
         let meta = ObjectMeta {
             name: meta.name.clone(),
             namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
             labels: meta.labels.clone(),
             ..ObjectMeta::default()
         };
@@ -85,10 +86,10 @@ impl Landmarks {
     }
 
     /// Forgets those that `goes` says. Whether there was one.
-    fn forget(&self, kind: Kind, goes: impl Fn(&Address) -> bool) -> bool {
+    fn forget(&self, kind: Kind, goes: impl Fn(&ObjectMeta) -> bool) -> bool {
         self.with(|known| {
             let before = known.len();
-            known.retain(|(of, address), _| *of != kind || !goes(address));
+            known.retain(|(of, _), kept| *of != kind || !goes(&kept.meta));
             known.len() != before
         })
     }
@@ -129,8 +130,8 @@ impl<C: Component> Engine<C> {
             tokio::select! {
                 () = self.drain_landmarks(landmark, namespace.as_deref(), &mut count) => return,
                 () = gone => {
-                    self.landmarks.forget(landmark.kind, |address| {
-                        is_in(namespace.as_deref(), address) && landmark.may_be(&address.1)
+                    self.landmarks.forget(landmark.kind, |found| {
+                        is_in(namespace.as_deref(), found) && landmark.may_be(found)
                     });
                 }
             }
@@ -196,14 +197,14 @@ impl<C: Component> Engine<C> {
                     count();
                     self.landmarks.forget(kind, |found| {
                         is_in(namespace, found)
-                            && landmark.may_be(&found.1)
-                            && !listed.contains(found)
+                            && landmark.may_be(found)
+                            && !listed.contains(&address(found))
                     })
                 }
                 Ok(Event::Apply((meta, part))) => self.landmarks.show(kind, &meta, part),
                 Ok(Event::Delete((meta, _))) => {
                     let gone = address(&meta);
-                    self.landmarks.forget(kind, |found| *found == gone)
+                    self.landmarks.forget(kind, |found| address(found) == gone)
                 }
                 Err(error) => {
                     self.metrics.watch_restarted(kind.kind);
@@ -223,18 +224,18 @@ impl<C: Component> Engine<C> {
 }
 
 impl Landmark {
-    /// Whether an object of its kind and this name may be one: several watches share a kind.
-    fn may_be(&self, name: &str) -> bool {
+    /// Whether an object of its kind is one: several watches share a kind.
+    fn may_be(&self, meta: &ObjectMeta) -> bool {
         match self.which {
-            Which::Labelled(_) => true,
-            Which::Named(named) => name == named,
+            Which::Labelled(key) => meta.labels.iter().flatten().any(|(k, _)| k == key),
+            Which::Named(name) => meta.name.as_deref() == Some(name),
         }
     }
 }
 
-/// Whether a watch of `namespace`, or of all, shows this address.
-fn is_in(namespace: Option<&str>, (of, _): &Address) -> bool {
-    namespace.is_none_or(|namespace| of.as_deref() == Some(namespace))
+/// Whether a watch of `namespace`, or of all, shows this object.
+fn is_in(namespace: Option<&str>, meta: &ObjectMeta) -> bool {
+    namespace.is_none_or(|namespace| meta.namespace.as_deref() == Some(namespace))
 }
 
 #[cfg(test)]
@@ -257,7 +258,7 @@ mod tests {
         service.labels = Some(pairs([("istio", "b")]));
         assert!(landmarks.show(SERVICE, &service, Value::Null));
         assert_eq!(landmarks.of(SERVICE).len(), 1);
-        assert!(landmarks.forget(SERVICE, |(_, name)| name == "ingress"));
+        assert!(landmarks.forget(SERVICE, |meta| meta.name.as_deref() == Some("ingress")));
         assert!(!landmarks.forget(SERVICE, |_| true));
     }
 }
