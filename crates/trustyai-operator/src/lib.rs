@@ -4,3 +4,4 @@ pub mod cli;
 pub mod offline;
 pub mod rbac;
 pub mod service;
+pub mod wiring;

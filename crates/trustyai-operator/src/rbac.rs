@@ -92,6 +92,18 @@ const KIND: &[RbacRule] = &[
         "How Prometheus finds the service's metrics.",
     ),
     rule(
+        &["serving.kserve.io"],
+        &["inferenceservices"],
+        &["get", "list", "watch", "patch"],
+        "Loggers of models send to the service. Models are never made and never deleted.",
+    ),
+    rule(
+        &["networking.istio.io"],
+        &["destinationrules", "virtualservices"],
+        OWN,
+        "Models in a mesh are led to the service with TLS.",
+    ),
+    rule(
         CORE,
         &["pods"],
         FOLLOW,

@@ -16,10 +16,11 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
     BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT,
-    ENDPOINT_SLICE, HTTP_ROUTE, INGRESS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD,
-    POD_DISRUPTION_BUDGET, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT, SERVICE_MONITOR,
+    DESTINATION_RULE, ENDPOINT_SLICE, HTTP_ROUTE, INGRESS, PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
+    SERVICE_MONITOR, VIRTUAL_SERVICE,
 };
-use resources::{Kind, Plan};
+use resources::{Edit, Kind, Plan};
 use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched, Which};
 use runtime::inputs::Inputs;
 use serde_json::Value;
@@ -28,11 +29,15 @@ use config::Config;
 use error::Error;
 use observe::Observation;
 
+use crate::wiring::logger::INFERENCE_SERVICE;
+use crate::wiring::sink::Sink;
+use crate::wiring::{self, PREDECESSORS};
+
 /// The component that turns a TrustyAIService into a running service.
 #[derive(Clone, Debug)]
 pub struct TrustyAi {
     config: Config,
-    landmarks: [Landmark; 1],
+    landmarks: [Landmark; 4],
 }
 
 impl TrustyAi {
@@ -45,9 +50,10 @@ impl TrustyAi {
             with: None,
             kept: &["/data"],
         };
+        let [servers, controller, kserve] = wiring::LANDMARKS;
         Self {
             config,
-            landmarks: [settings],
+            landmarks: [settings, servers, controller, kserve],
         }
     }
 
@@ -88,6 +94,9 @@ const KINDS: &[Watched] = &[
     owned(BACKEND_TLS_POLICY).optional(),
     owned(BACKEND_TLS_POLICY_ALPHA).optional(),
     owned(INGRESS),
+    owned(DESTINATION_RULE).optional(),
+    owned(VIRTUAL_SERVICE).optional(),
+    wiring::WATCHED,
     Watched::seen(POD, OURS).keeping(&["/spec/containers", "/status"]),
     Watched::seen(ENDPOINT_SLICE, OURS).keeping(&["/endpoints", "/ports"]),
 ];
@@ -102,7 +111,7 @@ impl Component for TrustyAi {
         name: "trustyaiservice",
         reporter: "trustyai-service-operator",
         field_manager: "trustyai-operator",
-        predecessors: &["manager"],
+        predecessors: PREDECESSORS,
         finalizer: "trustyai.opendatahub.io/finalizer",
         pause_annotation: "trustyai.opendatahub.io/reconcile",
     };
@@ -116,12 +125,17 @@ impl Component for TrustyAi {
         &[PERSISTENT_VOLUME_CLAIM]
     }
 
+    /// Loggers of models.
+    fn shared(&self) -> &[Kind] {
+        &[INFERENCE_SERVICE]
+    }
+
     fn landmarks(&self) -> &[Landmark] {
         &self.landmarks
     }
 
     fn owner(&self, kind: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {
-        owner(kind, meta)
+        wiring::owner(kind, meta).or_else(|| owner(kind, meta))
     }
 
     async fn observe<I: Inputs>(
@@ -137,6 +151,15 @@ impl Component for TrustyAi {
         Ok(plan::plan(&validated)?)
     }
 
+    async fn undo<I: Inputs>(
+        &self,
+        resource: &TrustyAIService,
+        inputs: &I,
+    ) -> Result<Vec<Edit>, Error> {
+        let seen = wiring::observe(resource, inputs).await?;
+        Ok(wiring::undo(&Sink::of(resource), &seen))
+    }
+
     fn status<I: Inputs>(
         &self,
         resource: &TrustyAIService,
@@ -147,7 +170,7 @@ impl Component for TrustyAi {
     }
 
     fn events(&self, resource: &TrustyAIService, attempt: &Attempt<'_, Self>) -> Vec<Note> {
-        status::events(resource, attempt)
+        status::events(self, resource, attempt)
     }
 
     fn due(&self, seen: &Observation) -> Option<Timestamp> {

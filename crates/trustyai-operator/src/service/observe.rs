@@ -27,6 +27,8 @@ use super::error::Error;
 use super::names::{
     AUTHORITIES, CERTIFICATE_BASELINE, INTERNAL, TLS, TRUSTED_CA, TRUSTED_CA_LABEL,
 };
+use crate::wiring;
+
 pub use certificate::{Certificate, SERVICE_CA, Trust};
 pub use claim::{LiveClaim, LiveVolume};
 pub use database::{Database, DatabaseProblem};
@@ -54,6 +56,8 @@ pub struct Observation {
     pub volume: Option<Option<LiveVolume>>,
     /// The Deployment as it is.
     pub deployment: Option<LiveDeployment>,
+    /// The models of the namespace.
+    pub models: wiring::Seen,
 }
 
 /// What the cluster offers.
@@ -155,6 +159,7 @@ pub async fn observe<I: Inputs>(
         deployment: inputs
             .child(DEPLOYMENT, Some(&namespace), &name)
             .map(|deployment| LiveDeployment::of(&deployment)),
+        models: wiring::observe(resource, inputs).await?,
     })
 }
 

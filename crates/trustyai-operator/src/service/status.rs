@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use resources::Kind;
 use resources::kind::{PERSISTENT_VOLUME_CLAIM, ROUTE, SERVICE_MONITOR};
 use resources::names::service_host;
+use runtime::Target;
 use runtime::component::{Attempt, Note};
 use runtime::inputs::Inputs;
 use runtime::told::{Bad, PAUSED, RIGHTS_MISSING};
@@ -22,6 +23,7 @@ use super::TrustyAi;
 use super::names::TLS;
 use super::validate::validate;
 use super::validated::Validated;
+use crate::wiring;
 
 /// Whether the Route leads in. Only there where there are Routes.
 pub const ROUTE_AVAILABLE: ConditionType = condition_type!("RouteAvailable");
@@ -35,10 +37,11 @@ pub const DEGRADED: ConditionType = condition_type!("Degraded");
 pub const SPEC_WARNINGS: ConditionType = condition_type!("SpecWarnings");
 
 /// Conditions of ours and of the Go operator, of any time. Others belong to somebody else.
-const KNOWN: [&str; 16] = [
-    "InferenceServicesPresent",
-    "ModelMeshReady",
-    "WiringConflict",
+const KNOWN: [&str; 17] = [
+    wiring::PRESENT.as_str(),
+    wiring::MODEL_MESH.as_str(),
+    wiring::CONFLICT.as_str(),
+    wiring::WIRED.as_str(),
     storage::CLAIM.as_str(),
     storage::DATABASE.as_str(),
     storage::VOLUME.as_str(),
@@ -91,8 +94,13 @@ pub fn status<I: Inputs>(
         }));
         parts.extend(route_available(validated, route.as_ref()));
     }
+    let wiring = validated.as_ref().map(|validated| &validated.wiring);
+    let concerns_models = |target: &Target| wiring.is_some_and(|wiring| wiring.concerns(target));
     let down = attempt
-        .undone(|target, _| counts(target.kind), FOREIGN)
+        .undone(
+            |target, _| counts(target.kind) && !concerns_models(target),
+            FOREIGN,
+        )
         .or_else(|| {
             let failed = parts.iter().find(|part| part.status == Status::False);
             failed
@@ -110,6 +118,11 @@ pub fn status<I: Inputs>(
         });
     let is_up = parts.iter().any(|part| part.status == Status::True);
     let mut wanted = parts;
+    wanted.extend(
+        wiring
+            .into_iter()
+            .flat_map(|wiring| wiring.conditions(attempt.outcome)),
+    );
     wanted.extend(summary(down.as_ref(), is_up));
     if let Some(validated) = validated.as_ref().filter(|v| !v.warnings.is_empty()) {
         let message = validated.warnings.join("; ");
@@ -311,7 +324,11 @@ fn url(service: &Validated, route: Option<&Value>) -> String {
 
 /// Events about `attempt`.
 #[must_use]
-pub fn events(_: &TrustyAIService, attempt: &Attempt<'_, TrustyAi>) -> Vec<Note> {
+pub fn events(
+    service: &TrustyAi,
+    resource: &TrustyAIService,
+    attempt: &Attempt<'_, TrustyAi>,
+) -> Vec<Note> {
     let made = |kind: Kind, reason, message: &str| {
         let mut created = attempt.outcome.created.iter();
         created.any(|target| target.kind == kind).then(|| Note {
@@ -333,6 +350,12 @@ pub fn events(_: &TrustyAIService, attempt: &Attempt<'_, TrustyAi>) -> Vec<Note>
             message: format!("Secret {}: {problem}", database.secret),
         })
     });
+    let validated = attempt
+        .observation
+        .and_then(|seen| validate(resource, seen, service.config()).ok());
+    let wiring = validated
+        .into_iter()
+        .flat_map(|validated| validated.wiring.events(attempt.outcome));
     [
         made(PERSISTENT_VOLUME_CLAIM, "PVCCreated", "PVC created"),
         made(
@@ -345,5 +368,6 @@ pub fn events(_: &TrustyAIService, attempt: &Attempt<'_, TrustyAi>) -> Vec<Note>
     .into_iter()
     .flatten()
     .chain(warnings)
+    .chain(wiring)
     .collect()
 }

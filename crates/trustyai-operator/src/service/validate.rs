@@ -17,8 +17,10 @@ use super::config::Config;
 use super::error::Error;
 use super::monitoring;
 use super::names::{INSTANCE_LABEL, MIGRATION, Names, PART_OF};
-use super::observe::Observation;
+use super::observe::{Certificate, Observation};
 use super::validated::Validated;
+use crate::wiring::sink::Sink;
+use crate::wiring::{Asked, Authority, Wiring};
 
 /// Number of the newest inferences that a calculation looks at, where nobody says.
 const BATCH_SIZE: i64 = 5000;
@@ -106,8 +108,30 @@ pub fn validate(
         expose,
         resources: spec.resources.clone(),
         operand: spec.operand.clone().unwrap_or_default(),
+        wiring: Wiring::of(asked(resource, seen), &seen.models),
         warnings,
     })
+}
+
+/// What the service asks of models, and what it can give.
+fn asked(resource: &TrustyAIService, seen: &Observation) -> Asked {
+    let spec = &resource.spec;
+    let model_mesh = spec.model_mesh.as_ref().and_then(|asked| asked.method);
+    let loggers = spec
+        .kserve
+        .as_ref()
+        .and_then(|asked| asked.existing_loggers);
+    Asked {
+        sink: Sink::of(resource),
+        method: model_mesh.unwrap_or_default(),
+        loggers: loggers.unwrap_or_default(),
+        knative: seen.settings.serverless,
+        authority: match &seen.certificate {
+            Certificate::ServiceCa(_) => Authority::ServiceCa,
+            Certificate::Own { serving, .. } => Authority::Own(serving.bundle.clone()),
+            Certificate::Given(_) => Authority::Unknown,
+        },
+    }
 }
 
 /// Labels by which the pods of a new Deployment are selected. Those of the Go operator, but for

@@ -10,6 +10,8 @@ use resources::exposure::Exposure;
 use resources::names::{HostLabel, ObjectName};
 use serde::{Deserialize, Serialize};
 
+use crate::wiring::Wiring;
+
 use super::config::Settings;
 use super::names::Names;
 use super::observe::{Certificate, Database, Platform, Trust};
@@ -71,6 +73,8 @@ pub struct Validated {
     pub resources: Option<ResourceRequirements>,
     /// How the pods run.
     pub operand: Operand,
+    /// What becomes of the models of the namespace.
+    pub wiring: Wiring,
     /// What is written in the resource and means nothing, or means something else.
     pub warnings: Vec<String>,
 }

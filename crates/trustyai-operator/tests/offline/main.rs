@@ -10,4 +10,5 @@
 
 mod compat;
 mod plan;
+mod wiring;
 mod world;

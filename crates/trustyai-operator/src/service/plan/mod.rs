@@ -28,5 +28,7 @@ pub fn plan(service: &Validated) -> Result<Plan, PlanError> {
     monitor::monitor(service, &mut plan)?;
     routes::routes(service, &mut plan)?;
     deployment::deployment(service, &mut plan)?;
+    let own = |name: &str| metadata::called(service, name);
+    service.wiring.plan(own, &mut plan)?;
     Ok(plan)
 }
