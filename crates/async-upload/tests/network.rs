@@ -11,13 +11,13 @@ mod fakes;
 mod place;
 mod servers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use async_upload::settings::Source;
 use fakes::proxy::{PASSWORD, Proxy};
 use place::{Ended, Place};
-use servers::bucket::{KEY_ID, SECRET, bucket, put};
+use servers::bucket::{KEY_ID, SECRET, as_at_aws, bucket, put};
 use servers::{Access, content, files, image, registry, run, to_image};
 
 const REGISTRY: &str = "registry.example.test";
@@ -26,11 +26,8 @@ const IMAGE: &str = "registry.example.test/org/llama:v1";
 /// A registry that nobody can reach under its name, except through the proxy, and the file with
 /// its authority.
 async fn behind_a_proxy() -> (Place, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(vec![REGISTRY.to_owned()]).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let (certificate, key) = (dir.path().join("ca.crt"), dir.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = certificate(dir.path(), REGISTRY);
     let images = registry(&Access {
         tls: Some((certificate.clone(), key)),
         ..Access::default()
@@ -39,6 +36,15 @@ async fn behind_a_proxy() -> (Place, PathBuf) {
     let kept = place.dir.path().join("ca.crt");
     std::fs::copy(certificate, &kept).unwrap();
     (place, kept)
+}
+
+/// The files of a certificate for `host`, which is its own authority, and of its key.
+fn certificate(dir: &Path, host: &str) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+    let (certificate, key) = (dir.join("ca.crt"), dir.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (certificate, key)
 }
 
 /// The program as it would run in a cluster with a proxy.
@@ -90,14 +96,55 @@ async fn everything_goes_through_the_proxy_except_what_it_is_not_for() {
     assert_eq!(place.models.artifacts()[0]["state"], "LIVE");
     assert_eq!(place.models.artifacts()[0]["uri"], format!("oci://{IMAGE}"));
 
+    assert!(sent(&place).await == ("models/w.bin".to_owned(), weights));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_without_an_endpoint_is_at_aws_in_its_region() {
+    const HOST: &str = "models.s3.eu-west-1.amazonaws.com:443";
+    let (place, authority) = behind_a_proxy().await;
+    let bucket = bucket().await;
+    let weights = content(6, 9 << 20);
+    put(&bucket.address, "m/a b+c.bin", weights.clone()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (own, key) = certificate(dir.path(), HOST.trim_end_matches(":443"));
+    let aws = as_at_aws(&bucket, &own, &key, "eu-west-1");
+    let proxy = Proxy::start(vec![
+        ("registry.example.test:443", place.images.address.clone()),
+        (HOST, aws.address.clone()),
+    ])
+    .await;
+    succeeded(
+        &place.run(
+            command(&place, &proxy.url(PASSWORD))
+                .env("SSL_CERT_FILE", &authority)
+                .env("AWS_CA_BUNDLE", &own)
+                .env_remove("MODEL_SYNC_SOURCE_PATH")
+                .env("MODEL_SYNC_SOURCE_AWS_BUCKET", "models")
+                .env("MODEL_SYNC_SOURCE_AWS_REGION", "eu-west-1")
+                .env("MODEL_SYNC_SOURCE_AWS_KEY", "m")
+                .env("MODEL_SYNC_SOURCE_AWS_ACCESS_KEY_ID", KEY_ID)
+                .env("MODEL_SYNC_SOURCE_AWS_SECRET_ACCESS_KEY", SECRET),
+        ),
+    );
+    assert!(
+        proxy.asked().contains(&format!("CONNECT {HOST}")),
+        "{:?}",
+        proxy.asked()
+    );
+    assert!(sent(&place).await == ("models/a b+c.bin".to_owned(), weights));
+}
+
+/// The one file of the image that was sent, read by another program.
+async fn sent(place: &Place) -> (String, Vec<u8>) {
     let open = registry(&Access::default());
     let copy = format!("{}/copy:v1", open.address);
     let there = image(&format!("{}/org/llama:v1", place.images.address));
     run(&to_image(Source::Oci(there), &copy, None))
         .await
         .unwrap();
-    let found = files(&copy);
-    assert!((&*found[0].0, &found[0].3) == ("models/w.bin", &weights));
+    let (path, .., content) = files(&copy).remove(0);
+    (path, content)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! A bucket called `models`, on a server that checks signatures, and what tests do with it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -19,34 +20,51 @@ const REGION: &str = "us-east-1";
 /// Longer than any test takes.
 const SIGNED_FOR: Duration = Duration::from_hours(1);
 
+const ENVIRONMENT: [(&str, &str); 2] = [("ROOT_ACCESS_KEY", KEY_ID), ("ROOT_SECRET_KEY", SECRET)];
+
 /// Starts a server with an empty bucket.
 pub async fn bucket() -> Server {
     let dir = TempDir::new().unwrap();
-    let place = |name: &str| {
-        let place = dir.path().join(name);
-        std::fs::create_dir(&place).unwrap();
-        place.display().to_string()
-    };
-    // Metadata in files of their own: not every file system has extended attributes.
-    let (metadata, objects) = (place("metadata"), place("objects"));
-    let environment = [("ROOT_ACCESS_KEY", KEY_ID), ("ROOT_SECRET_KEY", SECRET)];
-    let program = cluster::tools::s3().unwrap();
-    let port = free_port();
-    let address = format!("127.0.0.1:{port}");
-    let arguments = [
-        "--port",
-        &address,
-        "--keep-alive",
-        "posix",
-        "--sidecar",
-        &metadata,
-        &objects,
-    ];
-    let server = start(port, dir, &program, &environment, &arguments);
+    for name in ["objects", "metadata"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let store = dir.path().to_owned();
+    let server = serve(dir, &store, &[]);
     let (bucket, owner) = place_of(&server.address);
     let url = bucket.create_bucket(&owner).sign(SIGNED_FOR);
     send(client().put(url)).await;
     server
+}
+
+/// Starts another server before the same bucket, as AWS has it: with TLS, the bucket's name in the
+/// host, and for one region.
+pub fn as_at_aws(bucket: &Server, certificate: &Path, key: &Path, region: &str) -> Server {
+    let domain = format!("s3.{region}.amazonaws.com");
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let options = [
+        "--cert",
+        certificate,
+        "--key",
+        key,
+        "--region",
+        region,
+        "--virtual-domain",
+        &domain,
+    ];
+    serve(TempDir::new().unwrap(), bucket.dir.path(), &options)
+}
+
+fn serve(dir: TempDir, store: &Path, options: &[&str]) -> Server {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    // Metadata in files of their own: not every file system has extended attributes.
+    let (metadata, objects) = (store.join("metadata"), store.join("objects"));
+    let mut arguments = vec!["--port", &address, "--keep-alive"];
+    arguments.extend(options);
+    arguments.extend(["posix", "--sidecar", metadata.to_str().unwrap()]);
+    arguments.push(objects.to_str().unwrap());
+    let program = cluster::tools::s3().unwrap();
+    start(port, dir, &program, &ENVIRONMENT, &arguments)
 }
 
 fn place_of(address: &str) -> (rusty_s3::Bucket, Credentials) {
