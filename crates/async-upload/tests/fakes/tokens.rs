@@ -151,7 +151,8 @@ async fn answer(
         (None, "refresh_token") => Some(one("refresh_token") == REFRESH),
         (None, _) => None,
     };
-    let mut scopes = all("scope");
+    // The registry names the actions of a scope in any order.
+    let mut scopes: Vec<String> = all("scope").iter().map(|scope| in_order(scope)).collect();
     scopes.sort();
     state.asked.lock().unwrap().push(Asked {
         method: method.to_string(),
@@ -168,6 +169,16 @@ async fn answer(
     };
     let token = state.token(&granted);
     axum::Json(json!({state.rules.field: token, "expires_in": 300})).into_response()
+}
+
+/// The scope with its actions in alphabetical order.
+fn in_order(scope: &str) -> String {
+    let Some((of, actions)) = scope.rsplit_once(':') else {
+        return scope.to_owned();
+    };
+    let mut actions: Vec<&str> = actions.split(',').collect();
+    actions.sort_unstable();
+    format!("{of}:{}", actions.join(","))
 }
 
 impl Inner {

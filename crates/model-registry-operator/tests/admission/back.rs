@@ -107,10 +107,13 @@ async fn without_webhooks_what_led_to_them_goes() {
     for (version, name) in [(NEW, "go-new"), (OLD, "go-old")] {
         let mut spec = mysql();
         spec["grpc"] = json!({});
-        bench
-            .create(version, &namespace, name, &spec)
-            .await
-            .expect("written as the Go operator's users do");
+        // The server needs a moment to serve a version again.
+        eventually("written as the Go operator's users do", SOON, || async {
+            let created = bench.create(version, &namespace, name, &spec).await;
+            created.map(drop).map_err(|error| error.to_string())
+        })
+        .await
+        .expect("created");
     }
 }
 
