@@ -94,11 +94,15 @@ pub fn status<I: Inputs>(
         }));
         parts.extend(route_available(validated, route.as_ref()));
     }
+    let bound = attempt
+        .observation
+        .and_then(|seen| seen.claim.as_ref())
+        .is_some_and(|claim| claim.bound);
     let wiring = validated.as_ref().map(|validated| &validated.wiring);
     let concerns_models = |target: &Target| wiring.is_some_and(|wiring| wiring.concerns(target));
     let down = attempt
         .undone(
-            |target, _| counts(target.kind) && !concerns_models(target),
+            |target, _| counts(target.kind, bound) && !concerns_models(target),
             FOREIGN,
         )
         .or_else(|| {
@@ -115,7 +119,9 @@ pub fn status<I: Inputs>(
                 reason: reason!("DeploymentUnavailable"),
                 message: message.to_owned(),
             })
-        });
+        })
+        // Older pods serve; whoever waits for this edit waits on.
+        .or_else(|| running.rolling());
     let is_up = parts.iter().any(|part| part.status == Status::True);
     let mut wanted = parts;
     wanted.extend(
@@ -123,9 +129,13 @@ pub fn status<I: Inputs>(
             .into_iter()
             .flat_map(|wiring| wiring.conditions(attempt.outcome)),
     );
-    wanted.extend(summary(down.as_ref(), is_up));
-    if let Some(validated) = validated.as_ref().filter(|v| !v.warnings.is_empty()) {
-        let message = validated.warnings.join("; ");
+    wanted.extend(summary(down.as_ref(), is_up, attempt.failure.is_some()));
+    let mut warnings = validated
+        .as_ref()
+        .map_or_else(Vec::new, |v| v.warnings.clone());
+    warnings.extend(claim_kept(attempt).filter(|_| bound));
+    if !warnings.is_empty() {
+        let message = warnings.join("; ");
         let warnings = Wanted::new(
             SPEC_WARNINGS,
             Status::True,
@@ -156,9 +166,20 @@ pub fn status<I: Inputs>(
     }
 }
 
-/// Whether the service cannot do without objects of this kind.
-fn counts(kind: Kind) -> bool {
-    kind != SERVICE_MONITOR
+/// Whether the service cannot do without what failed: it can without a monitor, and with a claim that
+/// is `bound` and not as it should be.
+fn counts(kind: Kind, bound: bool) -> bool {
+    kind != SERVICE_MONITOR && !(bound && kind == PERSISTENT_VOLUME_CLAIM)
+}
+
+/// Why the claim is not as the resource asks.
+fn claim_kept(attempt: &Attempt<'_, TrustyAi>) -> Option<String> {
+    let mut failed = attempt.outcome.failed.iter();
+    let failed = failed.find(|failed| failed.target.kind == PERSISTENT_VOLUME_CLAIM)?;
+    Some(format!(
+        "spec.storage: the claim stays as it is: {}",
+        failed.message
+    ))
 }
 
 /// All pods and those that answer.
@@ -171,7 +192,10 @@ fn pods(deployment: &Deployment) -> (i32, i32) {
 }
 
 /// What sums up all others.
-fn summary(down: Option<&Bad>, is_up: bool) -> [Wanted; 4] {
+///
+/// Where nothing could be planned, the reason is that of the failure: a program may look for it.
+fn summary(down: Option<&Bad>, is_up: bool, failed: bool) -> [Wanted; 4] {
+    let cause = down.filter(|_| failed).map(|bad| bad.reason);
     let told = |type_, holds: bool, reason, message: &str| {
         let because = down.filter(|_| !holds || type_ == DEGRADED);
         let message = because.map_or_else(
@@ -227,13 +251,13 @@ fn summary(down: Option<&Bad>, is_up: bool) -> [Wanted; 4] {
         told(
             AVAILABLE,
             false,
-            reason!("NotAllComponentsReady"),
+            cause.unwrap_or(reason!("NotAllComponentsReady")),
             "Not all components available",
         ),
         told(
             READY,
             false,
-            reason!("ComponentsNotReady"),
+            cause.unwrap_or(reason!("ComponentsNotReady")),
             "Not all service components are ready",
         ),
         told(

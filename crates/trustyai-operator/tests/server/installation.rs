@@ -1,0 +1,107 @@
+//! The manifests: valid, sufficient, and no more than that.
+
+use cluster::Platform;
+use kube::api::DeleteParams;
+use resources::kind::{CONFIG_MAP, DEPLOYMENT, SERVICE};
+
+use crate::harness::{OPERATOR, SOON, files, root, world};
+
+#[tokio::test]
+async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted() {
+    let world = world(Platform::Kubernetes, "manifests").await;
+    for overlay in ["default", "overlays/webhook"] {
+        let folder = root().join("config/trustyai-operator").join(overlay);
+        let folder = folder.to_str().expect("a path");
+        let dry_run = [
+            "--dry-run=server",
+            "--server-side",
+            "-o",
+            "name",
+            "-k",
+            folder,
+        ];
+        let printed = world
+            .cluster
+            .kubectl(&[&["apply"], &dry_run[..]].concat())
+            .await;
+        let printed = printed.expect("accepted");
+        for expected in [
+            "deployment.apps/",
+            "customresourcedefinition",
+            "networkpolicy",
+        ] {
+            assert!(printed.contains(expected), "{expected} in {printed}");
+        }
+    }
+    cluster::available(&world.client, OPERATOR.0, OPERATOR.1, SOON)
+        .await
+        .expect("its pods are admitted");
+}
+
+#[tokio::test]
+async fn pods_of_a_service_meet_the_restricted_profile() {
+    let world = world(Platform::Kubernetes, "restricted").await;
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    world
+        .cluster
+        .kubectl(&["label", "namespace", &world.namespace, label])
+        .await
+        .expect("labelled");
+    world.service("restricted", &files()).await;
+    world.ready("restricted").await;
+}
+
+#[tokio::test]
+async fn the_old_version_is_served_without_a_webhook() {
+    let world = world(Platform::Kubernetes, "old-version").await;
+    // In the old version, as some write it.
+    let document = serde_json::json!({"apiVersion": "trustyai.opendatahub.io/v1alpha1",
+        "kind": "TrustyAIService", "metadata": {"name": "old"}, "spec": files()});
+    world.apply(&document).await;
+    world.ready("old").await;
+    let old = world
+        .cluster
+        .kubectl(&[
+            "get",
+            "trustyaiservices.v1alpha1.trustyai.opendatahub.io",
+            "old",
+            "-n",
+            &world.namespace,
+            "-o",
+            "jsonpath={.status.phase}",
+        ])
+        .await
+        .expect("the old version");
+    assert_eq!(old, "Ready");
+}
+
+#[tokio::test]
+async fn a_child_that_is_deleted_or_changed_comes_back() {
+    let world = world(Platform::OpenShift, "drift").await;
+    world.service("drifts", &files()).await;
+    world.ready("drifts").await;
+    for (kind, name) in [
+        (SERVICE, "drifts"),
+        (CONFIG_MAP, "drifts-kube-rbac-proxy-config"),
+    ] {
+        let api = world.api(kind);
+        let before = api.get(name).await.expect("a child");
+        api.delete(name, &DeleteParams::default())
+            .await
+            .expect("deleted");
+        world
+            .until(kind, name, |now| now.metadata.uid != before.metadata.uid)
+            .await;
+    }
+    world
+        .edit(
+            DEPLOYMENT,
+            "drifts",
+            serde_json::json!({"spec": {"replicas": 3}}),
+        )
+        .await;
+    world
+        .until(DEPLOYMENT, "drifts", |d| d.data["spec"]["replicas"] == 1)
+        .await;
+    world.ready("drifts").await;
+}
