@@ -17,7 +17,7 @@ use async_upload::settings::Source;
 use futures::StreamExt as _;
 use servers::bucket::{bucket, put, put_all};
 use servers::front::{Trouble, front};
-use servers::{Access, content, exists, files, registry, run, s3, to_image};
+use servers::{Access, content, crane, exists, exported, files, registry, run, s3, to_image};
 
 const SIZE: usize = 16 << 20;
 
@@ -142,6 +142,12 @@ async fn kill_and_go_on(kills: std::ops::Range<u64>) {
         .map(|number| (format!("models/{number:02}.bin"), content(number)))
         .collect();
     let total = FILES * FILE as u64;
+    // What nobody killed: all others must be the same.
+    let name = format!("{}/killed/whole:v1", registry.address);
+    let source = Source::S3(s3(&bucket.address, "m"));
+    run(&to_image(source, &name, None)).await.unwrap();
+    assert_eq!(files(&name).len(), expected.len());
+    let whole = crane(&["digest", &name]);
     let mut resumed = 0;
     let (count, mut most) = (kills.end - kills.start, 0);
     for kill in kills {
@@ -168,7 +174,9 @@ async fn kill_and_go_on(kills: std::ops::Range<u64>) {
         let before = front.seen.up.load(Ordering::Relaxed);
         assert!(start().wait().unwrap().success(), "kill {kill}");
         let all = front.seen.up.load(Ordering::Relaxed);
-        let found: Vec<_> = files(&format!("{}/{path}", registry.address))
+        let name = format!("{}/{path}", registry.address);
+        assert_eq!(crane(&["digest", &name]), whole, "kill {kill}");
+        let found: Vec<_> = exported(&name)
             .into_iter()
             .map(|(path, .., content)| (path, content))
             .collect();
