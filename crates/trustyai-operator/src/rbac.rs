@@ -208,7 +208,6 @@ pub const UNUSED: &[Unused] = &[
     },
     Unused {
         rights: &[
-            "delete configmaps",
             "delete deployments.apps",
             "delete secrets",
             "delete serviceaccounts",
@@ -217,7 +216,6 @@ pub const UNUSED: &[Unused] = &[
             "get routes.route.openshift.io",
             "get serviceaccounts",
             "patch clusterrolebindings.rbac.authorization.k8s.io",
-            "patch configmaps",
             "patch routes.route.openshift.io",
             "patch secrets",
             "patch serviceaccounts",

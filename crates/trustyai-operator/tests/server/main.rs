@@ -14,3 +14,4 @@ mod installation;
 mod leftovers;
 mod optional_apis;
 mod samples;
+mod wiring;

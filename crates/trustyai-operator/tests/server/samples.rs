@@ -8,9 +8,6 @@ use cluster::Platform;
 use crate::harness::{root, world};
 use crate::leftovers::nothing_left;
 
-/// Those with models of KServe and ModelMesh, which tests of the wiring are about.
-const MODELS: [&str; 2] = ["kserve", "modelmesh"];
-
 /// Folders of samples/trustyai that `kubectl apply -k` takes.
 fn samples() -> Vec<PathBuf> {
     let folder = root().join("samples/trustyai");
@@ -18,7 +15,6 @@ fn samples() -> Vec<PathBuf> {
     let mut found: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| path.join("kustomization.yaml").exists())
-        .filter(|path| !MODELS.iter().any(|name| path.ends_with(name)))
         .collect();
     found.sort();
     found
