@@ -97,16 +97,19 @@ place of the chart's; what must not change is refused here.
 {{- end -}}
 {{- end }}
 
-{{/* Hosts: those of the Service, this machine, and private addresses, which probes and scrapes use. */}}
+{{/*
+Hosts: those of the Service, this machine, and private addresses, which probes and scrapes use. They
+are patterns of a shell, in which a bracket begins a set: `[[]` is a bracket.
+*/}}
 {{- define "mlflow.hosts" -}}
 {{- if .Values.mlflow.allowedHosts -}}
 {{- concat .Values.mlflow.allowedHosts (default list .Values.mlflow.extraAllowedHosts) | join "," -}}
 {{- else -}}
-{{- $hosts := list "localhost" "localhost:*" "127.0.0.1" "127.0.0.1:*" "[::1]" "[::1]:*" "10.*" "192.168.*" -}}
+{{- $hosts := list "localhost" "localhost:*" "127.0.0.1" "127.0.0.1:*" "[::1]" "[[]::1]:*" "10.*" "192.168.*" -}}
 {{- range untilStep 16 32 1 -}}
 {{- $hosts = append $hosts (printf "172.%d.*" .) -}}
 {{- end -}}
-{{- $hosts = concat $hosts (list "fc00:*" "fd00:*") -}}
+{{- $hosts = concat $hosts (list "[[]fc*" "[[]fd*") -}}
 {{- range include "mlflow.serviceHosts" . | fromJsonArray -}}
 {{- $hosts = concat $hosts (list . (printf "%s:*" .)) -}}
 {{- end -}}

@@ -247,6 +247,62 @@ fn arguments(values: &str, container: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_server_answers_to_its_own_names_only() {
+    let words = arguments(
+        "mlflow: {extraAllowedHosts: [mlflow.example.com]}",
+        "mlflow",
+    );
+    let place = words
+        .iter()
+        .position(|word| word == "--allowed-hosts")
+        .unwrap();
+    // As MLflow decides it, with the same function of Python.
+    let decide = "
+import fnmatch, sys
+allowed = sys.argv[1].split(',')
+for host in sys.argv[2:]:
+    print(any(fnmatch.fnmatch(host, a) if '*' in a else host == a for a in allowed))
+";
+    let (own, foreign) = (
+        [
+            "localhost",
+            "localhost:8443",
+            "127.0.0.1:8443",
+            "[::1]:8443",
+            "10.1.2.3:8443",
+            "172.31.0.9:8443",
+            "192.168.0.1",
+            "[fd00:10:244::5]:8443",
+            "mlflow",
+            "mlflow:8443",
+            "mlflow.opendatahub.svc:8443",
+            "mlflow.opendatahub.svc.cluster.local:8443",
+            "mlflow.example.com",
+        ],
+        [
+            "evil.example",
+            "mlflow.evil.example",
+            "172.32.0.1",
+            "8.8.8.8:8443",
+            "[2001:db8::1]:8443",
+        ],
+    );
+    let output = Command::new("python3")
+        .args(["-c", decide, &words[place + 1]])
+        .args(own.iter().chain(&foreign))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expected = ["True\n".repeat(own.len()), "False\n".repeat(foreign.len())].concat();
+    assert_eq!(
+        said,
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
 fn the_init_container_makes_a_certificate_for_the_service() {
     // Of MLflow's requirements the one that the script uses.
     let python = cluster::tools::python("chart-mlflow", &["cryptography==46.0.3"]).unwrap();
