@@ -15,3 +15,4 @@ mod leftovers;
 mod optional_apis;
 mod samples;
 mod wiring;
+mod takeover;
