@@ -14,5 +14,5 @@ mod installation;
 mod leftovers;
 mod optional_apis;
 mod samples;
-mod wiring;
 mod takeover;
+mod wiring;
