@@ -207,7 +207,7 @@ impl World {
                 })
                 .await;
                 let took = started.elapsed();
-                assert!(took < Duration::from_secs(10), "{kind} {name}: {took:?}");
+                assert!(took < Duration::from_secs(5), "{kind} {name}: {took:?}");
             }
         }
         self.available("True").await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Platform, api_of, eventually};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use resources::{Kind, kind};
 use serde_json::{Value, json};
 
@@ -23,8 +23,7 @@ async fn traces(world: &World, name: &str) -> Vec<String> {
             if !capabilities.supports_operation("list") || resource.kind == "Event" {
                 continue;
             }
-            let api =
-                kube::Api::<kube::api::DynamicObject>::all_with(world.client.clone(), &resource);
+            let api = kube::Api::<DynamicObject>::all_with(world.client.clone(), &resource);
             let list = match api.list(&ListParams::default()).await {
                 Ok(list) => list,
                 // The API went meanwhile, or has no list though it says so.
@@ -128,6 +127,33 @@ async fn nothing_is_left_on_openshift() {
     .await;
 }
 
+/// A deleted child is back within this time.
+const PROMISED: Duration = Duration::from_secs(2);
+
+/// Deletes a child, and says how long it was away and who came back.
+async fn time_to_return(
+    api: &kube::Api<DynamicObject>,
+    kind: Kind,
+    child: &str,
+    uid: Option<String>,
+) -> (Duration, Option<String>) {
+    api.delete(child, &DeleteParams::background())
+        .await
+        .expect("deleted");
+    let started = Instant::now();
+    let back = eventually(&format!("{kind} {child} is back"), SOON, || async {
+        let back = api.get(child).await.map_err(|error| error.to_string())?;
+        if back.uid() == uid {
+            Err("still the old one".to_owned())
+        } else {
+            Ok(back.uid())
+        }
+    })
+    .await
+    .expect("back");
+    (started.elapsed(), back)
+}
+
 /// Deletes every object that the operator made, one after the other.
 async fn returns(platform: Platform, name: &str, spec: Value, kinds: &[Kind]) {
     let world = world(platform, "children").await;
@@ -150,24 +176,17 @@ async fn returns(platform: Platform, name: &str, spec: Value, kinds: &[Kind]) {
         });
         for object in ours {
             let child = object.name_any();
-            api.delete(&child, &DeleteParams::background())
-                .await
-                .expect("deleted");
-            let started = Instant::now();
-            eventually(&format!("{kind} {child} is back"), SOON, || async {
-                let back = api.get(&child).await.map_err(|error| error.to_string())?;
-                if back.uid() == object.uid() {
-                    Err("still the old one".to_owned())
-                } else {
-                    Ok(())
-                }
-            })
-            .await
-            .expect("back");
-            let took = started.elapsed();
+            let mut gone = object.uid();
+            // A busy machine may stumble. Three times in a row it is the operator.
+            let mut times = Vec::new();
+            while times.iter().all(|took| *took >= PROMISED) && times.len() < 3 {
+                let (took, uid) = time_to_return(&api, kind, &child, gone).await;
+                times.push(took);
+                gone = uid;
+            }
             assert!(
-                took < Duration::from_secs(10),
-                "{kind} {child} took {took:?}"
+                times.iter().any(|took| *took < PROMISED),
+                "{kind} {child} took {times:?}"
             );
             deleted += 1;
         }
