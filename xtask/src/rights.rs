@@ -25,7 +25,7 @@ struct Account {
     races: &'static [OnlyWhen],
 }
 
-fn accounts() -> [Account; 3] {
+fn accounts() -> [Account; 4] {
     [
         Account {
             user: "system:serviceaccount:model-registry-operator-system:\
@@ -48,6 +48,16 @@ fn accounts() -> [Account; 3] {
             given: held(&aihub::rbac::handed_out()).into_iter().collect(),
             unused: aihub::rbac::UNUSED,
             races: aihub::rbac::RACES,
+        },
+        Account {
+            user: "system:serviceaccount:trustyai-service-operator-system:\
+                   trustyai-service-operator-controller-manager",
+            held: held(&trustyai_operator::rbac::roles())
+                .into_iter()
+                .collect(),
+            given: BTreeSet::new(),
+            unused: trustyai_operator::rbac::UNUSED,
+            races: trustyai_operator::rbac::RACES,
         },
     ]
 }
