@@ -107,7 +107,7 @@ async fn a_registry_that_stays_broken_abandons_the_artifact() {
     let artifact = place.models.make_artifact(&json!({"uri": "s3://old"}));
     let broken = front(&place.images.address, None, |_, head| {
         if head.starts_with("PATCH ") || head.starts_with("PUT ") {
-            Trouble::Status(503)
+            Trouble::Refuse(503)
         } else {
             Trouble::None
         }
