@@ -173,6 +173,12 @@ where
     }
 }
 
+/// Whether no handler answered: there is no such path, yet.
+fn is_unhandled(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if status.code == 404 && status.message.contains("page not found"))
+}
+
 /// Applies one object, server-side and by force; see [`apply_yaml`].
 pub async fn apply(
     client: &Client,
@@ -183,8 +189,10 @@ pub async fn apply(
     let types = object.types.clone().unwrap_or_default();
     let what = format!("applying {} {name}", types.kind);
     let gvk = GroupVersionKind::try_from(&types).map_err(|error| Error::Yaml(error.to_string()))?;
-    // A group that has two new kinds lists the second a moment after the first.
-    let unlisted = |error: &kube::Error| matches!(error, kube::Error::Discovery(_));
+    // A group that has two new kinds lists the second a moment after the first, and a group that is
+    // new itself is not there for a moment.
+    let unlisted =
+        |error: &kube::Error| matches!(error, kube::Error::Discovery(_)) || is_unhandled(error);
     let (resource, capabilities) = once_served(unlisted, || discovery::pinned_kind(client, &gvk))
         .await
         .map_err(Error::api(what.clone()))?;
@@ -197,12 +205,8 @@ pub async fn apply(
     };
     let params = PatchParams::apply(MANAGER).force();
     // Discovery lists a new kind a moment before its handler answers.
-    let unhandled = |error: &kube::Error| {
-        matches!(error, kube::Error::Api(status)
-            if status.code == 404 && status.message.contains("page not found"))
-    };
     let patch = Patch::Apply(object);
-    let applied = once_served(unhandled, || api.patch(&name, &params, &patch))
+    let applied = once_served(is_unhandled, || api.patch(&name, &params, &patch))
         .await
         .map_err(Error::api(what))?;
     if types.kind == "CustomResourceDefinition" {
