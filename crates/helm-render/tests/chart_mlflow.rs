@@ -247,6 +247,7 @@ fn arguments(values: &str, container: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "runs Python; `cargo xtask test --full` has it"]
 fn the_server_answers_to_its_own_names_only() {
     let words = arguments(
         "mlflow: {extraAllowedHosts: [mlflow.example.com]}",
@@ -303,6 +304,7 @@ for host in sys.argv[2:]:
 }
 
 #[test]
+#[ignore = "runs Python; `cargo xtask test --full` has it"]
 fn the_init_container_makes_a_certificate_for_the_service() {
     // Of MLflow's requirements the one that the script uses.
     let python = cluster::tools::python("chart-mlflow", &["cryptography==46.0.3"]).unwrap();
