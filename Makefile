@@ -8,7 +8,7 @@ OPERATOR ?= model-registry-operator
 .PHONY: help
 help: ## Print this
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z\/-]+:.*##/ {printf "  %-22s%s\n", $$1, $$2}' \
-	  $(MAKEFILE_LIST) config/$(OPERATOR)/Makefile
+	  $(MAKEFILE_LIST) config/operator.mk config/$(OPERATOR)/Makefile
 
 ##@ Development
 .PHONY: manifests
