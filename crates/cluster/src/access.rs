@@ -16,7 +16,7 @@ use crate::Error;
 /// The field manager of what tests apply.
 const MANAGER: &str = "tests";
 /// A new kind is served within this time, on a busy machine too.
-const SERVED: Duration = Duration::from_mins(3);
+const SERVED: Duration = Duration::from_mins(1);
 
 /// Asks `probe` every 50 ms until it answers `Ok`, for at most `limit`. What it answered last is in
 /// the error.
