@@ -27,8 +27,8 @@ pub trait Component: Send + Sync + 'static {
         + Sync;
     /// What the plan depends on that is not in the resource.
     type Observation: Send + Sync;
-    /// The resource's `status`.
-    type Status: Serialize;
+    /// The resource's `status`; `()` where this component writes none.
+    type Status: Serialize + Send + Sync;
     /// What can go wrong before anything is written.
     type Error: Failure;
 
@@ -52,9 +52,10 @@ pub trait Component: Send + Sync + 'static {
         &[]
     }
 
-    /// The one name that objects of this kind have that are looked for; `None` for all names.
-    fn only_named(&self, _kind: Kind) -> Option<&'static str> {
-        None
+    /// The names of the objects of this kind that are looked for; empty for all. With names, rights
+    /// for these are enough.
+    fn only_named(&self, _kind: Kind) -> &'static [&'static str] {
+        &[]
     }
 
     /// What any resource may look for by its labels, in every namespace in scope.
@@ -87,6 +88,12 @@ pub trait Component: Send + Sync + 'static {
         attempt: &Attempt<'_, Self>,
         inputs: &I,
     ) -> Self::Status;
+
+    /// Whether the resource that is being deleted must stay for now, for others who need it. Then only
+    /// its status is written; a change of what is watched asks again.
+    fn stays<I: Inputs>(&self, _resource: &Self::Resource, _inputs: &I) -> bool {
+        false
+    }
 
     /// What the resource that is being deleted needs until its finalizer goes, when that matters:
     /// this is written, what is not in it is deleted, and the finalizer stays until that is gone.
@@ -135,7 +142,8 @@ pub struct Identity {
     pub field_manager: &'static str,
     /// Managers whose fields become ours when their object is taken over.
     pub predecessors: &'static [&'static str],
-    /// Finalizer on the resource.
+    /// Finalizer on the resource; empty for none, where all that it makes goes by its owner
+    /// references.
     pub finalizer: &'static str,
     /// Annotation that stops a resource when its value is `paused`.
     pub pause_annotation: &'static str,

@@ -1,6 +1,8 @@
 //! One operator's process: everything around the loop, in the order in which it starts and stops.
 
-use std::{io, sync::Arc, time::Duration};
+mod loops;
+
+use std::{collections::BTreeSet, io, iter, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use crate::{
     client::{self, ClientError},
     component::Component,
     discovery::Discovery,
-    engine::{self, Reach, Running, Surroundings},
+    engine::{Reach, Surroundings},
     events::Recorder,
     lease::{self, Lease, LeaseSettings},
     metrics::Metrics,
@@ -24,6 +26,10 @@ use crate::{
     tls_profile::TlsProfiles,
     webhook_certificates::take_back,
 };
+
+pub use self::loops::Loop;
+
+use self::loops::Loops;
 
 /// Passes that run when shutdown is requested get this long to finish.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -42,6 +48,8 @@ pub struct Process {
 /// What an operator does beside its loop.
 #[derive(Default)]
 pub struct Beside {
+    /// Its other loops, over other kinds of resources.
+    pub loops: Vec<Loop>,
     /// What it serves to the API server, on every replica.
     pub webhooks: Option<Webhooks>,
     /// What it does once, while it holds the Lease.
@@ -71,6 +79,7 @@ impl Beside {
         Self {
             webhooks: served.then_some(webhooks),
             chore: Some(chore),
+            ..Self::default()
         }
     }
 }
@@ -106,7 +115,7 @@ pub enum OperatorError {
     LeaseLost(&'static str),
 }
 
-/// Runs an operator with one component until a signal asks it to stop: what `main` does.
+/// Runs an operator until a signal asks it to stop: what `main` does.
 pub fn main<C: Component>(
     process: Process,
     args: &OperatorArgs,
@@ -141,7 +150,7 @@ async fn run<C: Component>(
     run_until(process, args, component, beside, shutdown).await
 }
 
-/// Runs an operator with one component until `shutdown` is requested.
+/// Runs an operator until `shutdown` is requested.
 pub async fn run_until<C: Component>(
     process: Process,
     args: &OperatorArgs,
@@ -156,16 +165,18 @@ pub async fn run_until<C: Component>(
     let client = client::build(config, &agent, metrics.clone())?;
 
     let namespaces = args.namespaces();
-    let optional: Vec<Kind> = component
-        .kinds()
+    let loops: Vec<Loop> = iter::once(Loop::of(component))
+        .chain(beside.loops)
+        .collect();
+    let optional: BTreeSet<Kind> = loops
         .iter()
-        .filter(|w| w.optional)
-        .map(|w| w.kind)
+        .flat_map(|one| one.optional.iter().copied())
         .chain([API_SERVER])
         .collect();
-    let permissions = Arc::new(Permissions::unknown());
+    let optional: Vec<Kind> = optional.into_iter().collect();
+    let permissions = Arc::new(Permissions::within(&namespaces));
     // First of all: what is known to be forbidden is not tried.
-    if let Err(error) = permissions.reload(&client, &namespaces).await {
+    if let Err(error) = permissions.reload(&client).await {
         warn!(%error, "the operator's own rights are not known; what is forbidden will show when it is tried");
     }
     let discovery = Discovery::start(
@@ -182,23 +193,21 @@ pub async fn run_until<C: Component>(
         Arc::clone(&permissions),
         metrics.clone(),
     );
-    let running = engine::start(
-        component,
-        Surroundings {
-            events: Recorder::new(client.clone(), C::IDENTITY.reporter, &lease::host_name()),
-            client: client.clone(),
-            capabilities: discovery.capabilities(),
-            permissions: Arc::clone(&permissions),
-            metrics: metrics.clone(),
-            reach: if namespaces.is_empty() {
-                Reach::Cluster
-            } else {
-                Reach::Namespaces(namespaces)
-            },
-            concurrency: args.max_concurrent_reconciles,
-            shutdown: shutdown.clone(),
-        },
-    );
+    let reach = if namespaces.is_empty() {
+        Reach::Cluster
+    } else {
+        Reach::Namespaces(namespaces)
+    };
+    let running = Loops::start(loops, |reporter| Surroundings {
+        events: Recorder::new(client.clone(), reporter, &lease::host_name()),
+        client: client.clone(),
+        capabilities: discovery.capabilities(),
+        permissions: Arc::clone(&permissions),
+        metrics: metrics.clone(),
+        reach: reach.clone(),
+        concurrency: args.max_concurrent_reconciles,
+        shutdown: shutdown.clone(),
+    });
     let missing = running.missing_rules();
     if !missing.is_empty() {
         warn!(
@@ -210,12 +219,12 @@ pub async fn run_until<C: Component>(
     health.report("synced", false);
     let pod_namespace = std::env::var("POD_NAMESPACE").ok();
     let lease_namespace = args.lease_namespace(pod_namespace.as_deref(), &own_namespace);
-    if let Some(webhooks) = beside.webhooks {
+    if let (Some(webhooks), Some(known)) = (beside.webhooks, running.known()) {
         let around = admission::Surroundings {
             client: client.clone(),
             namespace: pod_namespace.unwrap_or(own_namespace),
             capabilities: discovery.capabilities(),
-            known: running.known(),
+            known,
             profiles: profiles.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
@@ -225,11 +234,10 @@ pub async fn run_until<C: Component>(
         admission::start(webhooks, args, around).await?;
     }
     serve::start(args, &client, &metrics, &health, profiles, &shutdown).await?;
-    let mut progress = running.progress();
+    let synced = running.synced();
     tokio::spawn(async move {
-        if progress.wait_for(|pending| *pending == 0).await.is_ok() {
-            health.report("synced", true);
-        }
+        synced.await;
+        health.report("synced", true);
     });
 
     let chore = beside.chore.map(|chore| chore(client.clone()));
@@ -281,8 +289,8 @@ async fn lead_with_lease(
     Ok(())
 }
 
-/// The loop, and the chore beside it, which is dropped where it stands when the loop ends.
-async fn lead<C: Component>(running: Running<C>, chore: Option<BoxFuture<'static, ()>>) {
+/// The loops, and the chore beside them, which is dropped where it stands when they end.
+async fn lead(running: Loops, chore: Option<BoxFuture<'static, ()>>) {
     let chore = async {
         if let Some(chore) = chore {
             chore.await;

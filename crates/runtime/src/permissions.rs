@@ -28,6 +28,8 @@ pub struct Rule {
     pub resource: &'static str,
     /// Where its objects are: a Role gives nothing on what is in no namespace.
     pub scope: Scope,
+    /// The object of this name; empty for all.
+    pub name: &'static str,
 }
 
 impl Rule {
@@ -39,12 +41,19 @@ impl Rule {
             group: kind.group,
             resource: kind.plural,
             scope: kind.scope,
+            name: "",
         }
+    }
+
+    /// The same on the object of this name.
+    #[must_use]
+    pub const fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 }
 
 /// `patch groups.user.openshift.io`, `get pods/log`, `patch modelregistries.example.org/status`:
-/// as `kubectl auth can-i` takes it.
+/// as `kubectl auth can-i` takes it, with ` named NAME` behind it where it is for one object.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (plural, subresource) = match self.resource.split_once('/') {
@@ -58,6 +67,9 @@ impl fmt::Display for Rule {
         if let Some(subresource) = subresource {
             write!(f, "/{subresource}")?;
         }
+        if !self.name.is_empty() {
+            write!(f, " named {}", self.name)?;
+        }
         Ok(())
     }
 }
@@ -65,6 +77,8 @@ impl fmt::Display for Rule {
 /// What the service account may do.
 #[derive(Debug, Default)]
 pub struct Permissions {
+    /// Namespaces in scope; empty where that is the whole cluster.
+    namespaces: Vec<String>,
     reviews: watch::Sender<Reviews>,
     refused: watch::Sender<BTreeSet<Rule>>,
 }
@@ -93,17 +107,26 @@ impl Permissions {
         Self::default()
     }
 
+    /// The same, with these namespaces in scope; none means the whole cluster.
+    #[must_use]
+    pub fn within(namespaces: &[String]) -> Self {
+        Self {
+            namespaces: namespaces.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// Asks the API server: once for the whole cluster, and once for each namespace in scope.
     pub async fn load(client: &Client, namespaces: &[String]) -> kube::Result<Self> {
-        let permissions = Self::unknown();
-        permissions.reload(client, namespaces).await?;
+        let permissions = Self::within(namespaces);
+        permissions.reload(client).await?;
         Ok(permissions)
     }
 
     /// Asks again, for rights that were given since, and forgets refusals of what is allowed by now.
-    pub async fn reload(&self, client: &Client, namespaces: &[String]) -> kube::Result<()> {
+    pub async fn reload(&self, client: &Client) -> kube::Result<()> {
         let refused = self.refused.borrow().clone();
-        let in_scope = namespaces.iter().map(|namespace| async {
+        let in_scope = self.namespaces.iter().map(|namespace| async {
             let answer = review(client, namespace).await?;
             Ok::<_, kube::Error>((namespace.clone(), answer))
         });
@@ -136,19 +159,24 @@ impl Permissions {
         self.refused.subscribe()
     }
 
-    /// Whether the rule is given for every name, in every namespace in scope.
+    /// Whether the rule is given in every namespace in scope.
     #[must_use]
     pub fn allows(&self, rule: &Rule) -> bool {
+        self.allows_within(rule, &self.namespaces)
+    }
+
+    /// Whether the rule is given in each of these namespaces; none means in the whole cluster.
+    fn allows_within(&self, rule: &Rule, namespaces: &[String]) -> bool {
         let reviews = self.reviews.borrow();
-        if reviews.namespaces.is_empty() {
+        if namespaces.is_empty() {
             return reviews.allow(rule, None);
         }
-        let mut namespaces = reviews.namespaces.keys();
+        let mut namespaces = namespaces.iter();
         namespaces.all(|namespace| reviews.allow(rule, Some(namespace)))
     }
 
-    /// Whether the rule is given for every name in this namespace, or in the whole cluster. What
-    /// is in no namespace, or in one that is out of scope, takes a rule for the whole cluster.
+    /// Whether the rule is given in this namespace, or in the whole cluster. What is in no
+    /// namespace, or in one that is out of scope, takes a rule for the whole cluster.
     #[must_use]
     pub fn allows_in(&self, rule: &Rule, namespace: Option<&str>) -> bool {
         self.reviews.borrow().allow(rule, namespace)
@@ -168,11 +196,14 @@ impl Permissions {
         news
     }
 
-    /// Which of these rules are missing, and what the server refused, sorted.
+    /// Which of these rules are missing in these namespaces (none: in the whole cluster), and what
+    /// the server refused, sorted.
     #[must_use]
-    pub fn missing(&self, needed: &[Rule]) -> Vec<String> {
+    pub fn missing(&self, needed: &[Rule], namespaces: &[String]) -> Vec<String> {
         let refused = self.refused.borrow().clone();
-        let lacking = needed.iter().filter(|rule| !self.allows(rule));
+        let lacking = needed
+            .iter()
+            .filter(|rule| !self.allows_within(rule, namespaces));
         let missing: BTreeSet<String> = lacking.chain(&refused).map(Rule::to_string).collect();
         missing.into_iter().collect()
     }
@@ -219,8 +250,7 @@ async fn review(client: &Client, namespace: &str) -> kube::Result<Review> {
     Ok(answer.status.unwrap_or_default().into())
 }
 
-/// Whether one rule of a role gives what is needed for every name, as the RBAC authorizer decides
-/// it.
+/// Whether one rule of a role gives what is needed, as the RBAC authorizer decides it.
 fn gives(given: &ResourceRule, rule: &Rule) -> bool {
     let any = |values: &Option<Vec<String>>, wanted: &str| {
         values
@@ -240,12 +270,9 @@ fn gives(given: &ResourceRule, rule: &Rule) -> bool {
                     .flatten()
                     .any(|value| value.strip_prefix("*/") == Some(subresource))
             });
-    let for_some_names = given
-        .resource_names
-        .as_ref()
-        .is_some_and(|names| !names.is_empty());
+    let names = given.resource_names.as_deref().unwrap_or_default();
     resource
-        && !for_some_names
+        && (names.is_empty() || names.iter().any(|name| name == rule.name))
         && any(&given.api_groups, rule.group)
         && given
             .verbs
@@ -278,6 +305,7 @@ mod tests {
     ) -> Permissions {
         let namespaces = namespaces.map(|(name, review)| (name.to_owned(), review));
         Permissions {
+            namespaces: namespaces.iter().map(|(name, _)| name.clone()).collect(),
             reviews: watch::Sender::new(Reviews {
                 everywhere: Some(everywhere),
                 namespaces: namespaces.into(),
@@ -305,6 +333,7 @@ mod tests {
         group: "example.org",
         resource: "things/status",
         scope: Scope::Namespaced,
+        name: "",
     };
 
     #[test]
@@ -317,7 +346,7 @@ mod tests {
         assert!(permissions.allows(&Rule::on("update", GROUP)));
         let needed = [Rule::on("patch", GROUP), Rule::on("get", GROUP)];
         assert_eq!(
-            permissions.missing(&needed),
+            permissions.missing(&needed, &[]),
             ["patch groups.user.openshift.io"]
         );
     }
@@ -350,6 +379,20 @@ mod tests {
             false,
         );
         assert!(!permissions.allows(&PATCH_STATUS));
+        assert!(permissions.allows(&PATCH_STATUS.named("a")));
+        assert!(!permissions.allows(&PATCH_STATUS.named("b")));
+        assert_eq!(
+            permissions.missing(&[PATCH_STATUS.named("a"), PATCH_STATUS.named("b")], &[]),
+            ["patch things.example.org/status named b"]
+        );
+    }
+
+    #[test]
+    fn one_loop_may_look_further_than_the_others() {
+        let permissions = reviewed(nothing(), [("a", everything())]);
+        let needed = [Rule::on("list", SECRET)];
+        assert!(permissions.missing(&needed, &["a".to_owned()]).is_empty());
+        assert_eq!(permissions.missing(&needed, &[]), ["list secrets"]);
     }
 
     #[test]
@@ -377,7 +420,10 @@ mod tests {
         assert!(!permissions.allows_in(&cluster, None));
         assert!(!permissions.allows_in(&cluster, Some("a")));
         assert_eq!(
-            permissions.missing(&[cluster.clone(), Rule::on("get", SECRET)]),
+            permissions.missing(
+                &[cluster.clone(), Rule::on("get", SECRET)],
+                &["a".to_owned()]
+            ),
             ["list clusterrolebindings.rbac.authorization.k8s.io"]
         );
         assert!(!permissions.allows_in(&Rule::on("get", SECRET), Some("gateways")));
@@ -392,7 +438,7 @@ mod tests {
         assert!(permissions.note_forbidden(&PATCH_STATUS));
         assert!(!permissions.note_forbidden(&PATCH_STATUS));
         assert_eq!(
-            permissions.missing(&[]),
+            permissions.missing(&[], &[]),
             ["patch things.example.org/status"]
         );
     }

@@ -235,15 +235,20 @@ impl RbacRule {
     }
 }
 
-/// Every verb on every resource that the declaration gives. Rules for named objects are left
-/// out: [`Permissions::missing`](crate::permissions::Permissions::missing) asks for all names.
+/// Every verb on every resource that the declaration gives, name by name where it names objects.
 #[must_use]
 pub fn rules_of(declared: &[RbacRule]) -> Vec<Rule> {
-    let for_all = declared.iter().filter(|declared| declared.names.is_empty());
-    for_all.flat_map(expand).collect()
+    let rules = declared.iter().flat_map(|declared| {
+        let names: &[&'static str] = match declared.names {
+            [] => &[""],
+            names => names,
+        };
+        expand(declared).flat_map(|rule| names.iter().map(move |&name| rule.clone().named(name)))
+    });
+    rules.collect()
 }
 
-/// The same as `kubectl auth can-i` takes it, rules for named objects included.
+/// The same as `kubectl auth can-i` takes it, without names of objects.
 #[must_use]
 pub fn held(declared: &[RbacRule]) -> Vec<String> {
     let all = declared.iter().flat_map(expand);
@@ -257,6 +262,7 @@ fn expand(declared: &RbacRule) -> impl Iterator<Item = Rule> + '_ {
             group,
             resource,
             scope: declared.scope,
+            name: "",
         })
     };
     declared.groups.iter().flat_map(move |&group| {
@@ -369,7 +375,8 @@ mod tests {
                 "get services",
                 "list services",
                 "get pods/log",
-                "list pods/log"
+                "list pods/log",
+                "get ingresses.config.openshift.io named cluster"
             ]
         );
         let held = held(DECLARED);

@@ -122,8 +122,10 @@ impl<C: Component> Attempt<'_, C> {
     pub fn may_watch(&self, kind: Kind) -> bool {
         let resource = kind.resource();
         !self.missing_rules.iter().any(|rule| {
-            rule.split_once(' ')
-                .is_some_and(|(verb, on)| on == resource && matches!(verb, "list" | "watch"))
+            rule.split_once(' ').is_some_and(|(verb, on)| {
+                let on = on.split_once(' ').map_or(on, |(on, _name)| on);
+                on == resource && matches!(verb, "list" | "watch")
+            })
         })
     }
 }

@@ -97,8 +97,12 @@ impl Component for Hub {
         &[NAMESPACE, DEFINITION, CLUSTER_ROLE]
     }
 
-    fn only_named(&self, kind: Kind) -> Option<&'static str> {
-        (kind == CONFIG_MAP).then_some(names::PLATFORM_CONFIG)
+    fn only_named(&self, kind: Kind) -> &'static [&'static str] {
+        if kind == CONFIG_MAP {
+            &[names::PLATFORM_CONFIG]
+        } else {
+            &[]
+        }
     }
 
     fn owner(&self, kind: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {

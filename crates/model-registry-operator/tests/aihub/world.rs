@@ -131,7 +131,7 @@ impl World {
         let args = args(&account.await.unwrap(), &[&address]);
         let beside = Beside {
             webhooks: Some(catalog::webhook::webhooks(config.clone())),
-            chore: None,
+            ..Beside::default()
         };
         Operator::start(PROCESS, args, Catalog { config }, beside)
     }

@@ -74,7 +74,7 @@ impl World {
         let component = component(&self.env);
         let beside = Beside {
             webhooks: Some(webhook::webhooks(component.config.clone())),
-            chore: None,
+            ..Beside::default()
         };
         let process = Process {
             name: "model-registry-operator",

@@ -54,6 +54,7 @@ pub(super) async fn follow<K>(
         ("apiregistration.k8s.io", "apiservices")
     };
     let rule = |verb| Rule {
+        name: "",
         verb,
         group,
         resource,

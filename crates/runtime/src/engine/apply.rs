@@ -16,7 +16,6 @@ use super::{
 use crate::{
     component::Component,
     outcome::{Failed, Outcome, Target},
-    permissions::Rule,
 };
 
 /// What one write did.
@@ -504,7 +503,7 @@ impl<C: Component> Engine<C> {
 
     /// The rules known from the start, so that what is forbidden is not even tried.
     pub(super) fn allowed(&self, verb: &'static str, target: &Target) -> Result<(), Box<Failed>> {
-        let rule = Rule::on(verb, target.kind);
+        let rule = self.rule(verb, target.kind, &target.name);
         if self
             .permissions
             .allows_in(&rule, target.namespace.as_deref())
@@ -526,7 +525,7 @@ impl<C: Component> Engine<C> {
         error: &RequestError,
     ) -> Box<Failed> {
         let missing_rule = error.is_missing_right().then(|| {
-            let rule = Rule::on(verb, target.kind);
+            let rule = self.rule(verb, target.kind, &target.name);
             self.permissions.note_forbidden(&rule);
             rule.to_string()
         });

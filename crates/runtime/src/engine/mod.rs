@@ -135,11 +135,14 @@ pub fn start<C: Component>(component: C, around: Surroundings) -> Running<C> {
     ));
     for watched in engine.component.kinds() {
         for namespace in engine.reach.namespaces(watched.kind.scope) {
-            open(Box::pin(Arc::clone(&engine).follow(
-                *watched,
-                namespace,
-                progress.clone(),
-            )));
+            for name in engine.names(watched.kind) {
+                open(Box::pin(Arc::clone(&engine).follow(
+                    *watched,
+                    namespace.clone(),
+                    name,
+                    progress.clone(),
+                )));
+            }
         }
     }
     for landmark in engine.component.landmarks() {
@@ -269,30 +272,51 @@ impl<C: Component> Engine<C> {
     /// Rules that the declared kinds need and the service account lacks.
     fn missing_rules(&self) -> Vec<String> {
         let capabilities = self.capabilities.borrow().clone();
-        let needed: Vec<Rule> = self
-            .component
-            .kinds()
-            .iter()
-            .filter(|w| !w.optional || capabilities.has(w.kind))
-            .flat_map(|w| {
-                let verbs: &[&'static str] = if !w.owned {
-                    &["list", "watch"]
-                } else if self.component.undeleted().contains(&w.kind) {
-                    &["get", "list", "watch", "create"]
-                } else {
-                    &["get", "list", "watch", "create", "patch", "delete"]
-                };
-                let shared = self.component.shared().contains(&w.kind);
-                let to_share: &[&'static str] = if shared { &["get", "patch"] } else { &[] };
-                let missing = to_share.iter().filter(|verb| !verbs.contains(verb));
-                verbs
-                    .iter()
-                    .chain(missing)
-                    .map(|verb| Rule::on(verb, w.kind))
-            })
-            .collect();
-        self.permissions.missing(&needed)
+        let needed: Vec<Rule> =
+            self.component
+                .kinds()
+                .iter()
+                .filter(|w| !w.optional || capabilities.has(w.kind))
+                .flat_map(|w| {
+                    let verbs: &[&'static str] = if !w.owned {
+                        &["list", "watch"]
+                    } else if self.component.undeleted().contains(&w.kind) {
+                        &["get", "list", "watch", "create"]
+                    } else {
+                        &["get", "list", "watch", "create", "patch", "delete"]
+                    };
+                    let shared = self.component.shared().contains(&w.kind);
+                    let to_share: &[&'static str] = if shared { &["get", "patch"] } else { &[] };
+                    let missing = to_share.iter().filter(|verb| !verbs.contains(verb));
+                    let names = self.names(w.kind);
+                    verbs.iter().chain(missing).flat_map(move |verb| {
+                        names.iter().map(move |name| rule_on(verb, w.kind, name))
+                    })
+                })
+                .collect();
+        self.permissions.missing(&needed, self.reach.in_scope())
     }
+
+    /// Names of the objects of this kind that are looked for; one empty name for all.
+    fn names(&self, kind: Kind) -> &'static [&'static str] {
+        match self.component.only_named(kind) {
+            [] => &[""],
+            names => names,
+        }
+    }
+
+    /// The rule that a request for this object needs: for its name alone where no others are looked
+    /// for.
+    fn rule(&self, verb: &'static str, kind: Kind, name: &str) -> Rule {
+        let mut names = self.component.only_named(kind).iter();
+        let known = names.find(|known| **known == name);
+        rule_on(verb, kind, known.unwrap_or(&""))
+    }
+}
+
+/// The right to create cannot be given for a name: the API server does not know it yet.
+fn rule_on(verb: &'static str, kind: Kind, name: &'static str) -> Rule {
+    Rule::on(verb, kind).named(if verb == "create" { "" } else { name })
 }
 
 fn key_of<K: Resource<DynamicType = ()>>(root: &K) -> RootKey {

@@ -220,11 +220,7 @@ impl<C: Component> Engine<C> {
         resource: Arc<C::Resource>,
     ) -> Result<Arc<C::Resource>, RequestError> {
         let ours = C::IDENTITY.finalizer;
-        if resource
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == ours)
-        {
+        if ours.is_empty() || is_held(resource.finalizers(), ours) {
             return Ok(resource);
         }
         let mut finalizers = resource.finalizers().to_vec();
@@ -249,11 +245,7 @@ impl<C: Component> Engine<C> {
     /// the finalizer.
     async fn farewell(&self, key: &RootKey, resource: &C::Resource) -> Result<End, RequestError> {
         let ours = C::IDENTITY.finalizer;
-        if !resource
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == ours)
-        {
+        if !is_held(resource.finalizers(), ours) {
             return Ok(End::Wait);
         }
         let uid = resource.uid().unwrap_or_default();
@@ -264,6 +256,9 @@ impl<C: Component> Engine<C> {
             root: key,
             now: Timestamp::now(),
         };
+        if self.component.stays(resource, &inputs) {
+            return self.stay(root, resource, &inputs).await;
+        }
         match self.component.parting(resource, &inputs).await {
             Ok(None) => {}
             Ok(Some(plan)) => {
@@ -312,6 +307,29 @@ impl<C: Component> Engine<C> {
         }
         self.events.settled(&uid);
         info!(namespace = key.namespace, name = key.name, "deleted");
+        Ok(End::Done(None))
+    }
+
+    /// The resource is being deleted and stays for now, and its status says why.
+    async fn stay(
+        &self,
+        root: For<'_>,
+        resource: &C::Resource,
+        inputs: &ClusterInputs<'_, C>,
+    ) -> Result<End, RequestError> {
+        let attempt = Attempt {
+            observation: None,
+            plan: None,
+            failure: None,
+            outcome: &Outcome::default(),
+            paused: false,
+            missing_rules: &self.missing_rules(),
+            now: inputs.now,
+        };
+        let status = self.component.status(resource, &attempt, inputs);
+        self.write_status(root.key, resource, root.uid, &status)
+            .await?;
+        self.tell(resource, &self.component.events(resource, &attempt));
         Ok(End::Done(None))
     }
 
@@ -367,7 +385,11 @@ impl<C: Component> Engine<C> {
         uid: &str,
         status: &C::Status,
     ) -> Result<(), RequestError> {
-        let wanted = without_nulls(serde_json::to_value(status)?);
+        let wanted = serde_json::to_value(status)?;
+        if wanted.is_null() {
+            return Ok(());
+        }
+        let wanted = without_nulls(wanted);
         let live = serde_json::to_value(resource)?;
         let live = live
             .get("status")
@@ -405,6 +427,11 @@ impl<C: Component> Engine<C> {
             name: key.name.clone(),
         }
     }
+}
+
+/// Whether our finalizer is among these.
+fn is_held(finalizers: &[String], ours: &str) -> bool {
+    finalizers.iter().any(|finalizer| finalizer == ours)
 }
 
 /// Whether the resource has waited long enough for the objects of others.

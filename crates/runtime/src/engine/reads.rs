@@ -13,7 +13,6 @@ use crate::{
     component::Component,
     inputs::{InputError, Inputs},
     outcome::Target,
-    permissions::Rule,
 };
 
 /// Inputs of one resource during one pass.
@@ -64,7 +63,7 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
             resource: kind.resource(),
             name: name.to_owned(),
         };
-        let rule = Rule::on("get", kind);
+        let rule = self.engine.rule("get", kind, name);
         if !self
             .engine
             .permissions

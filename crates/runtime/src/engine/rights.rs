@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, info};
 
-use super::{Engine, Reach};
+use super::Engine;
 use crate::component::Component;
 
 /// First and longest distance of questions. A role that is fixed is used soon; an operator that is
@@ -19,10 +19,6 @@ impl<C: Component> Engine<C> {
     pub(super) async fn follow_rights(self: Arc<Self>) {
         let mut refusals = self.permissions.refusals();
         let mut capabilities = self.capabilities.clone();
-        let namespaces = match &self.reach {
-            Reach::Cluster => &[][..],
-            Reach::Namespaces(names) => names,
-        };
         // It never shrinks: a server that refuses what its review allows is not asked more often.
         let mut distance = DISTANCE.0;
         loop {
@@ -37,7 +33,7 @@ impl<C: Component> Engine<C> {
             }
             tokio::time::sleep(distance).await;
             distance = DISTANCE.1.min(distance * 2);
-            if let Err(error) = self.permissions.reload(&self.client, namespaces).await {
+            if let Err(error) = self.permissions.reload(&self.client).await {
                 debug!(%error, "the operator's own rights are not known and asked for again");
                 continue;
             }

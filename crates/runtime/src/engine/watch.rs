@@ -47,6 +47,14 @@ impl Reach {
             _ => vec![None],
         }
     }
+
+    /// Namespaces in which rights are needed; none means the whole cluster.
+    pub(super) fn in_scope(&self) -> &[String] {
+        match self {
+            Self::Cluster => &[],
+            Self::Namespaces(names) => names,
+        }
+    }
 }
 
 /// Whole objects in one page of a list. Parts of them are kept: many at once would be the most
@@ -82,17 +90,18 @@ where
 }
 
 impl<C: Component> Engine<C> {
-    /// Follows one kind in one namespace (or all) for as long as the process lives, once it may. An
-    /// optional kind is followed while the cluster serves it.
+    /// Follows one kind, or the object of a name, in one namespace (or all) for as long as the
+    /// process lives, once it may. An optional kind is followed while the cluster serves it.
     pub(super) async fn follow(
         self: Arc<Self>,
         watched: Watched,
         namespace: Option<String>,
+        name: &'static str,
         progress: Progress,
     ) {
         let mut capabilities = self.capabilities.clone();
         let mut count = once(progress);
-        let rules = ["list", "watch"].map(|verb| Rule::on(verb, watched.kind));
+        let rules = ["list", "watch"].map(|verb| Rule::on(verb, watched.kind).named(name));
         let lacking = rules.iter().find(|rule| {
             let namespace = namespace.as_deref();
             !self.permissions.allows_in(rule, namespace)
@@ -138,10 +147,10 @@ impl<C: Component> Engine<C> {
                 }
             };
             tokio::select! {
-                () = self.drain(watched, namespace.as_deref(), &mut listed) => return,
+                () = self.drain(watched, namespace.as_deref(), name, &mut listed) => return,
                 () = gone => {
                     info!(kind = watched.kind.kind, "API went away");
-                    self.drop_kind(watched.kind, namespace.as_deref());
+                    self.drop_kind(watched.kind, namespace.as_deref(), name);
                 }
             }
         }
@@ -149,16 +158,22 @@ impl<C: Component> Engine<C> {
 
     /// Whether the watch shows every object of its kind.
     fn is_whole(&self, watched: Watched) -> bool {
-        watched.selector.is_empty() && self.component.only_named(watched.kind).is_none()
+        watched.selector.is_empty() && self.component.only_named(watched.kind).is_empty()
     }
 
     /// Reads one watch to its end, which is that of the process.
-    async fn drain(&self, watched: Watched, namespace: Option<&str>, count: &mut impl FnMut()) {
+    async fn drain(
+        &self,
+        watched: Watched,
+        namespace: Option<&str>,
+        name: &'static str,
+        count: &mut impl FnMut(),
+    ) {
         let mut config = watcher::Config::default().page_size(match watched.detail {
             Detail::Metadata => METADATA,
             Detail::Fields(_) => WHOLE,
         });
-        if let Some(name) = self.component.only_named(watched.kind) {
+        if !name.is_empty() {
             config = config.fields(&format!("metadata.name={name}"));
         }
         if self.is_whole(watched) {
@@ -173,7 +188,7 @@ impl<C: Component> Engine<C> {
                 let stream = watcher(api, config).default_backoff().map(|event| {
                     event.map(|event| map_event(event, |object| (object.metadata, Value::Null)))
                 });
-                self.consume(watched, namespace, stream, count).await;
+                self.consume(watched, namespace, name, stream, count).await;
             }
             Detail::Fields(fields) => {
                 let api = api::<Whole>(client, watched.kind, namespace);
@@ -185,7 +200,7 @@ impl<C: Component> Engine<C> {
                         })
                     })
                 });
-                self.consume(watched, namespace, stream, count).await;
+                self.consume(watched, namespace, name, stream, count).await;
             }
         }
     }
@@ -194,6 +209,7 @@ impl<C: Component> Engine<C> {
         &self,
         watched: Watched,
         namespace: Option<&str>,
+        name: &'static str,
         stream: impl futures::Stream<Item = watcher::Result<Event<(ObjectMeta, Value)>>>,
         count: &mut impl FnMut(),
     ) {
@@ -209,7 +225,7 @@ impl<C: Component> Engine<C> {
                     listed.insert(target);
                 }
                 Ok(Event::InitDone) => {
-                    self.relisted(watched.kind, namespace, &listed);
+                    self.relisted(watched.kind, namespace, name, &listed);
                     if self.is_whole(watched) {
                         self.with_memory(|memory| memory.know_all(watched.kind, true));
                     }
@@ -234,7 +250,7 @@ impl<C: Component> Engine<C> {
                     self.metrics.watch_restarted(watched.kind.kind);
                     if is_forbidden(&error) {
                         self.permissions
-                            .note_forbidden(&Rule::on("watch", watched.kind));
+                            .note_forbidden(&Rule::on("watch", watched.kind).named(name));
                         count();
                     } else if watched.optional {
                         // Nobody waits for an API that is registered and does not answer.
@@ -264,22 +280,25 @@ impl<C: Component> Engine<C> {
         self.wake(woken);
     }
 
-    fn relisted(&self, kind: Kind, namespace: Option<&str>, listed: &HashSet<Target>) {
+    /// A watch has shown all that there is; what else is remembered of its part is gone.
+    fn relisted(&self, kind: Kind, namespace: Option<&str>, name: &str, listed: &HashSet<Target>) {
+        let is_gone =
+            |target: &Target| (name.is_empty() || target.name == name) && !listed.contains(target);
         let mut woken = Vec::new();
         self.with_memory(|memory| {
             for target in memory.targets(kind, namespace) {
-                if !listed.contains(&target) {
+                if is_gone(&target) {
                     woken.extend(memory.vanish(&target, None));
                 }
             }
             for target in memory.shares.targets(kind, namespace) {
-                if !listed.contains(&target) {
+                if is_gone(&target) {
                     memory.shares.vanish(&target, None);
                 }
             }
             // A relist follows a gap in which an input may have gone unseen.
             for target in memory.inputs_of(kind, namespace) {
-                if !listed.contains(&target) {
+                if is_gone(&target) {
                     memory.exists(&target, false);
                     woken.extend(memory.input_shown(&target, Shown::Gone));
                 }
@@ -288,8 +307,8 @@ impl<C: Component> Engine<C> {
         self.wake(woken);
     }
 
-    fn drop_kind(&self, kind: Kind, namespace: Option<&str>) {
-        self.relisted(kind, namespace, &HashSet::new());
+    fn drop_kind(&self, kind: Kind, namespace: Option<&str>, name: &str) {
+        self.relisted(kind, namespace, name, &HashSet::new());
         self.with_memory(|memory| memory.know_nothing(kind));
         self.wake_all();
     }

@@ -45,6 +45,8 @@ pub(crate) struct GadgetSpec {
     pub(crate) item: Option<GadgetItem>,
     /// Says who of its namespace is older.
     pub(crate) only_one: bool,
+    /// Stays while there are others in its namespace.
+    pub(crate) stays: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -79,6 +81,8 @@ pub(crate) struct GadgetStatus {
     pub(crate) older: Option<String>,
     #[serde(default)]
     pub(crate) paused: bool,
+    #[serde(default)]
+    pub(crate) staying: bool,
 }
 
 pub(crate) struct Gadgets;
@@ -306,6 +310,10 @@ impl Component for Gadgets {
         Ok(plan)
     }
 
+    fn stays<I: Inputs>(&self, gadget: &Gadget, inputs: &I) -> bool {
+        gadget.spec.stays && !inputs.neighbours().is_empty()
+    }
+
     async fn undo<I: Inputs>(&self, gadget: &Gadget, inputs: &I) -> Result<Vec<Edit>, GadgetError> {
         let Some(item) = &gadget.spec.item else {
             return Ok(Vec::new());
@@ -345,6 +353,7 @@ impl Component for Gadgets {
             failure: attempt.failure.map(ToString::to_string),
             older: attempt.observation.and_then(|o| o.older.clone()),
             paused: attempt.paused,
+            staying: gadget.metadata.deletion_timestamp.is_some(),
         }
     }
 }
@@ -357,7 +366,7 @@ pub(crate) fn binding_name(gadget: &Gadget) -> String {
     )
 }
 
-fn meta(gadget: &Gadget, name: &str) -> ObjectMeta {
+pub(crate) fn meta(gadget: &Gadget, name: &str) -> ObjectMeta {
     let labels = BTreeMap::from([
         (
             "app.kubernetes.io/created-by".to_owned(),

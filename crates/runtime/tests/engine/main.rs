@@ -6,6 +6,7 @@ mod edit;
 mod gadget;
 mod neighbours;
 mod rights;
+mod several;
 mod share;
 
 use std::{sync::Arc, time::Duration};

@@ -230,7 +230,7 @@ async fn without_the_right_to_follow_the_start_counts_and_the_rules_are_named() 
         "list customresourcedefinitions.apiextensions.k8s.io",
     ];
     cluster::eventually("the missing rules", SOON, || async {
-        let missing = permissions.missing(&[]);
+        let missing = permissions.missing(&[], &[]);
         if missing == expected {
             Ok(())
         } else {

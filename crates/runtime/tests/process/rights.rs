@@ -94,6 +94,7 @@ async fn the_review_agrees_with_the_authorizer() {
                 group,
                 resource,
                 scope,
+                name: "",
             };
             assert_eq!(
                 permissions.allows(&rule),
@@ -110,7 +111,7 @@ async fn the_review_agrees_with_the_authorizer() {
     }
     let needed = [Rule::on("update", GROUP), Rule::on("patch", GROUP)];
     assert_eq!(
-        permissions.missing(&needed),
+        permissions.missing(&needed, &[]),
         ["patch groups.user.openshift.io"]
     );
 }
