@@ -4,10 +4,12 @@
 //! A test compares both. What it finds and is not listed here is a defect, and so is an
 //! entry here that it does not find.
 
+mod mlflow;
 mod trustyai;
 
 use crate::rules;
 
+pub use mlflow::MLFLOW;
 pub use trustyai::TRUSTYAI;
 
 /// A field of ours, with everything beneath it, or a column that `kubectl get` prints.

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod codegen;
 pub mod common;
 pub mod exposure;
+pub mod mlflow;
 pub mod modelregistry;
 pub mod rules;
 pub mod schema;
@@ -36,7 +37,7 @@ pub struct Definition {
 
 /// Every definition.
 #[must_use]
-pub fn definitions() -> [Definition; 4] {
+pub fn definitions() -> [Definition; 5] {
     let registry = |folder, crd| Definition {
         folder,
         reference: "docs/model-registry/api.md",
@@ -50,6 +51,11 @@ pub fn definitions() -> [Definition; 4] {
             folder: "config/trustyai-operator/crd",
             reference: "docs/trustyai/api.md",
             crd: trustyai(),
+        },
+        Definition {
+            folder: "config/mlflow-operator/crd",
+            reference: "docs/mlflow/api.md",
+            crd: mlflow(),
         },
     ]
 }
@@ -99,17 +105,36 @@ pub fn trustyai() -> CustomResourceDefinition {
     crd
 }
 
-/// The definition of AIHub. It belongs to an installation of its own.
+/// The definition of MLflow, with the rule that its name is `mlflow`. An overlay takes that rule away
+/// where there are to be several.
 #[must_use]
-pub fn aihub() -> CustomResourceDefinition {
-    let mut crd = schema::structural(aihub::v1alpha1::AIHub::crd());
+pub fn mlflow() -> CustomResourceDefinition {
+    let crd = schema::structural(mlflow::v1::MLflow::crd());
+    rooted(
+        crd,
+        &[&[mlflow::rules::ONLY_NAME], mlflow::rules::ROOT].concat(),
+    )
+}
+
+/// With rules of the whole object, which is where a rule about the name has its place; and `spec` is
+/// required.
+fn rooted(mut crd: CustomResourceDefinition, rules: &[rules::Rule]) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let root = version.schema.as_mut();
         if let Some(root) = root.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-            // Without it there is nothing to say where anything goes.
             root.required = Some(vec!["spec".to_owned()]);
-            root.x_kubernetes_validations = Some(rules::validations(rules::ONLY_HUB));
+            root.x_kubernetes_validations = Some(rules::validations(rules));
         }
     }
     crd
+}
+
+/// The definition of AIHub. It belongs to an installation of its own.
+#[must_use]
+pub fn aihub() -> CustomResourceDefinition {
+    // Without a spec there is nothing to say where anything goes.
+    rooted(
+        schema::structural(aihub::v1alpha1::AIHub::crd()),
+        rules::ONLY_HUB,
+    )
 }

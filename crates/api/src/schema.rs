@@ -35,7 +35,8 @@ pub(crate) fn hosts(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-fn quantity() -> Schema {
+/// An amount: a number, or a text with a suffix.
+pub(crate) fn quantity() -> Schema {
     json_schema!({
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "pattern": QUANTITY,

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Once;
 
-use api::additions::{Differences, MODEL_REGISTRY, TRUSTYAI};
+use api::additions::{Differences, MLFLOW, MODEL_REGISTRY, TRUSTYAI};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,11 @@ fn cases() -> Vec<Case> {
             recorded: "crds/trustyai.opendatahub.io_trustyaiservices.yaml",
             versions: vec![("v1", api::trustyai()), ("v1alpha1", api::trustyai())],
             listed: TRUSTYAI,
+        },
+        Case {
+            recorded: "crds/mlflow.opendatahub.io_mlflows.yaml",
+            versions: vec![("v1", api::mlflow())],
+            listed: MLFLOW,
         },
     ]
 }
@@ -111,9 +116,14 @@ impl Findings {
                 "items" | "additionalProperties" => self.schema(&format!("{path}[]"), theirs, here),
                 "x-kubernetes-validations" => self.rules(path, theirs, here),
                 "required" => self.equal(path, key, &set(theirs), &set(here)),
+                // What is not in the format cannot be stored either way: it can be read by nobody.
+                "minimum" if theirs.is_null() && is_bound(here, i32::MIN) => {}
+                "maximum" if theirs.is_null() && is_bound(here, i32::MAX) => {}
                 "minimum" | "maximum" => {
                     self.equal(path, key, &json!(theirs.as_f64()), &json!(here.as_f64()));
                 }
+                // A list is atomic unless it says otherwise.
+                "x-kubernetes-list-type" if *theirs == "atomic" && here.is_null() => {}
                 _ => self.equal(path, key, theirs, here),
             }
         }
@@ -173,6 +183,10 @@ impl Findings {
         self.added_rules
             .extend(added.map(|message| (path.into(), message.clone())));
     }
+}
+
+fn is_bound(value: &Value, bound: i32) -> bool {
+    json!(value.as_f64()) == json!(f64::from(bound))
 }
 
 fn set(value: &Value) -> Value {

@@ -11,12 +11,14 @@ use crate::compile::Compiled;
 use crate::error::{Error, Place};
 use crate::objects::{self, Rendered};
 use crate::run::{self, Run};
+#[cfg(feature = "schema")]
 use crate::schema::Schema;
 use crate::values::{coalesce, from_json};
 use crate::{functions, yaml};
 
 const METADATA: &str = "Chart.yaml";
 const VALUES: &str = "values.yaml";
+#[cfg(feature = "schema")]
 const SCHEMA: &str = "values.schema.json";
 const TEMPLATES: &str = "templates/";
 const NOTES: &str = "templates/NOTES.txt";
@@ -26,6 +28,7 @@ pub struct Chart {
     name: String,
     metadata: Value,
     defaults: Map<String, Json>,
+    #[cfg(feature = "schema")]
     schema: Option<Schema>,
     template: Template,
     /// Names and texts of the templates, to find the place of an error.
@@ -84,6 +87,7 @@ impl Chart {
             ));
         }
         let defaults = document(&files, VALUES)?;
+        #[cfg(feature = "schema")]
         let schema = files
             .get(SCHEMA)
             .map(|text| Schema::parse(SCHEMA, text))
@@ -100,6 +104,7 @@ impl Chart {
             metadata: metadata_value(&metadata),
             name,
             defaults,
+            #[cfg(feature = "schema")]
             schema,
             sources,
             template,
@@ -128,7 +133,7 @@ impl Chart {
     ///
     /// # Errors
     ///
-    /// The values do not fit the schema; a template fails, with file, line and path of the value;
+    /// The values do not fit the schema (with the feature `schema`); a template fails, with file, line and path of the value;
     /// or what it renders is no object.
     pub fn render(
         &self,
@@ -136,14 +141,11 @@ impl Chart {
         release: &Release,
         capabilities: &Capabilities,
     ) -> Result<Rendered, Error> {
-        let values = coalesce(&self.defaults, values);
-        let values = if let Some(schema) = &self.schema {
-            let values = Json::Object(values);
+        let values = Json::Object(coalesce(&self.defaults, values));
+        #[cfg(feature = "schema")]
+        if let Some(schema) = &self.schema {
             schema.check(&values)?;
-            values
-        } else {
-            Json::Object(values)
-        };
+        }
         let values = from_json(&values);
         let (release, capabilities) = (release.value(), capabilities.value());
         let run = Run::new(&self.template);

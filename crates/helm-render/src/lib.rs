@@ -30,6 +30,7 @@ mod format;
 mod functions;
 mod objects;
 mod run;
+#[cfg(feature = "schema")]
 mod schema;
 mod values;
 mod yaml;

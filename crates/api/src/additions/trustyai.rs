@@ -259,40 +259,8 @@ const LOOSENED: &[Loosening] = &[
         reason: "metrics may have its other name; a rule asks for one of both",
     },
     Loosening {
-        path: "v1.spec.replicas: minimum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1.spec.replicas: maximum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1.status.replicas: minimum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1.status.replicas: maximum",
-        reason: BOUNDS,
-    },
-    Loosening {
         path: "v1alpha1.spec: required",
         reason: "metrics may have its other name; a rule asks for one of both",
-    },
-    Loosening {
-        path: "v1alpha1.spec.replicas: minimum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1alpha1.spec.replicas: maximum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1alpha1.status.replicas: minimum",
-        reason: BOUNDS,
-    },
-    Loosening {
-        path: "v1alpha1.status.replicas: maximum",
-        reason: BOUNDS,
     },
     Loosening {
         path: "v1alpha1.status: required",
@@ -315,6 +283,3 @@ const LOOSENED: &[Loosening] = &[
         reason: "v1 has it, and conditions are one of each type",
     },
 ];
-
-const BOUNDS: &str =
-    "the bounds of the type, which its format says and the API server does not check";

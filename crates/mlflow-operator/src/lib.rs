@@ -1,0 +1,3 @@
+//! MLflow resources become running, migrated, secured MLflow servers.
+
+pub mod names;
