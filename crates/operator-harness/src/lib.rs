@@ -1,4 +1,5 @@
-//! What the tests of operators share, whichever operator it is: the program in a thread of the test
+//! What the tests of operators share, whichever operator it is: clusters with its manifests
+//! ([`Installation`]), a namespace of the test's own ([`World`]), the program in a thread of the test
 //! ([`Operator`]), the way of the API server to it, a wire between both that fails ([`wire`]), what
 //! it asks for at rest, and the comparison with recorded cases ([`recorded`]). A dependency of tests
 //! only: the first surprise is a panic.
@@ -12,12 +13,23 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod installation;
 mod operator;
 pub mod recorded;
 mod rules;
 mod site;
 pub mod wire;
+mod world;
 
+use std::path::PathBuf;
+
+pub use installation::{Installation, Site};
 pub use operator::{Operator, args, environment};
 pub use rules::rules_are_sound;
-pub use site::{Account, at_rest, free_ports, has_read, install, lead_to};
+pub use site::{Account, accepted, at_rest, free_ports, has_read, install, lead_to};
+pub use world::{COLLECTED, SOON, World};
+
+/// Root of the workspace.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

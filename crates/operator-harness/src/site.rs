@@ -32,6 +32,22 @@ pub async fn install(cluster: &Cluster, folder: &Path, account: Account) -> Path
         .expect("a kubeconfig")
 }
 
+/// What the API server says to a folder of manifests, which it accepts without keeping them: kinds
+/// and names.
+pub async fn accepted(cluster: &Cluster, folder: &Path) -> String {
+    let folder = folder.to_str().expect("a path");
+    let dry_run = [
+        "--dry-run=server",
+        "--server-side",
+        "-o",
+        "name",
+        "-k",
+        folder,
+    ];
+    let printed = cluster.kubectl(&[&["apply"], &dry_run[..]].concat()).await;
+    printed.expect("accepted")
+}
+
 /// Ports that nobody listens on, each another.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     let free = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));

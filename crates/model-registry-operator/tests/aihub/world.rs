@@ -1,23 +1,22 @@
 //! A cluster of its own with the hub's overlay installed, and the programs of its pods running here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use cluster::{Cluster, Options, Platform, api_of, eventually, told, until};
+use cluster::{Cluster, Platform, api_of, eventually, told, until};
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use model_registry_operator::aihub::{Hub, config::Config};
 use model_registry_operator::catalog::{self, Catalog};
-use operator_harness::{Account, Operator, args, environment, free_ports, install, lead_to};
+use operator_harness::{
+    Account, Installation, Operator, SOON, args, environment, free_ports, lead_to,
+};
+pub(crate) use operator_harness::{COLLECTED, root};
 use resources::Kind;
 use resources::kind::DEPLOYMENT;
 use runtime::operator::{Beside, Process};
 use serde_json::Value;
 
-/// What happens by an event happens within this time, on a busy machine too.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
-/// The garbage collector notices a new CustomResourceDefinition within 30 s.
-pub(crate) const COLLECTED: Duration = Duration::from_secs(90);
 pub(crate) const ACCOUNT: Account = ("aihub-operator-system", "aihub-controller-manager");
 pub(crate) const HUB: Kind = Kind::cluster(
     "components.platform.opendatahub.io",
@@ -42,21 +41,17 @@ pub(crate) struct World {
     hub: Option<Operator>,
 }
 
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+const INSTALLATION: Installation = Installation {
+    folder: "config/model-registry-operator/overlays/aihub",
+    definition: "config/model-registry-operator/overlays/aihub/components.platform.opendatahub.io_aihubs.yaml",
+    account: ACCOUNT,
+    kind: HUB,
+};
 
 impl World {
     pub(crate) async fn start(platform: Platform) -> Self {
-        let overlay = root().join("config/model-registry-operator/overlays/aihub");
-        let crd = overlay.join("components.platform.opendatahub.io_aihubs.yaml");
-        let options = Options {
-            platform,
-            manifests: std::fs::read_to_string(crd).unwrap(),
-            ..Options::default()
-        };
-        let cluster = Cluster::start(&options).unwrap();
-        let kubeconfig = install(&cluster, &overlay, ACCOUNT).await;
+        let cluster = INSTALLATION.start(platform).await;
+        let kubeconfig = INSTALLATION.install(&cluster).await;
         let mut world = Self {
             client: cluster.client().unwrap(),
             cluster,

@@ -1,13 +1,16 @@
 //! On real API servers, plain Kubernetes and the stand-in for OpenShift.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Options, Platform, api_of, conditions, eventually, until};
+use cluster::{Cluster, Platform, api_of, conditions, eventually, until};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use model_registry_operator::catalog::webhook;
-use operator_harness::{Account, Operator, args, at_rest, free_ports, has_read, install, lead_to};
+pub(crate) use operator_harness::SOON;
+use operator_harness::{
+    Account, COLLECTED, Installation, Operator, args, at_rest, free_ports, has_read, lead_to, root,
+};
 use resources::Kind;
 use resources::kind::{
     AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
@@ -18,9 +21,6 @@ use serde_json::{Value, json};
 
 use crate::offline::component;
 
-pub(crate) const SOON: Duration = Duration::from_secs(30);
-/// The garbage collector notices a new CustomResourceDefinition within 30 s.
-const COLLECTED: Duration = Duration::from_secs(90);
 const ACCOUNT: Account = (
     "model-catalog-operator-system",
     "catalog-controller-manager",
@@ -39,21 +39,17 @@ pub(crate) struct World {
     operator: Option<Operator>,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+const INSTALLATION: Installation = Installation {
+    folder: "config/model-registry-operator/overlays/catalog",
+    definition: "config/model-registry-operator/overlays/catalog/aihub.opendatahub.io_catalogs.yaml",
+    account: ACCOUNT,
+    kind: CATALOG,
+};
 
 impl World {
     pub(crate) async fn start(platform: Platform, env: &[(&'static str, &'static str)]) -> Self {
-        let overlay = root().join("config/model-registry-operator/overlays/catalog");
-        let crd = overlay.join("aihub.opendatahub.io_catalogs.yaml");
-        let cluster = Cluster::start(&Options {
-            platform,
-            manifests: std::fs::read_to_string(crd).unwrap(),
-            ..Options::default()
-        })
-        .unwrap();
-        let kubeconfig = install(&cluster, &overlay, ACCOUNT).await;
+        let cluster = INSTALLATION.start(platform).await;
+        let kubeconfig = INSTALLATION.install(&cluster).await;
         let [port] = free_ports();
         let configuration = ("validatingwebhookconfiguration", webhook::CONFIGURATION);
         lead_to(&cluster, port, (ACCOUNT.0, webhook::SERVICE), configuration).await;

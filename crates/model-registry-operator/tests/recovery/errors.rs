@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use cluster::{Platform, conditions, eventually};
 use http::Method;
+use operator_harness::SOON;
 use resources::kind::DEPLOYMENT;
 use serde_json::json;
 
 use crate::{
-    harness::{MODEL_REGISTRY, SOON, behind_proxy},
+    harness::{MODEL_REGISTRY, behind_proxy},
     scenario::{at_rest, shapes},
     stage::Stage,
     state::{History, versions},
@@ -107,7 +108,7 @@ async fn an_operator_that_was_cut_off_catches_up() {
     stage.world.available(&name).await;
     stage.wire.cut();
     let edit = json!({"spec": {"rest": {"port": 9999}}});
-    stage.world.edit(&name, edit).await;
+    stage.world.edit(MODEL_REGISTRY, &name, edit).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     stage.wire.reconnect();
     stage

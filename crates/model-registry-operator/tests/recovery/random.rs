@@ -36,11 +36,20 @@ async fn act(stage: &Stage, shapes: &[Shape], index: u64, act: Act) {
     let name = format!("{}-{index}-{}", shape.name, stage.token());
     match act {
         Act::Create => stage.world.registry(&name, shape.spec.clone()).await,
-        Act::Edit => stage.world.edit(&name, json!({"spec": shape.edit})).await,
+        Act::Edit => {
+            stage
+                .world
+                .edit(MODEL_REGISTRY, &name, json!({"spec": shape.edit}))
+                .await;
+        }
         Act::Replicas(replicas) => {
             stage
                 .world
-                .edit(&name, json!({"spec": {"operand": {"replicas": replicas}}}))
+                .edit(
+                    MODEL_REGISTRY,
+                    &name,
+                    json!({"spec": {"operand": {"replicas": replicas}}}),
+                )
                 .await;
         }
         Act::Delete => {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cluster::{Platform, eventually};
 use kube::{ResourceExt, api::DeleteParams};
+use operator_harness::SOON;
 use resources::kind;
 use serde_json::json;
 
 use crate::{
-    harness::{SOON, postgres},
+    harness::{MODEL_REGISTRY, postgres},
     scenario::{at_rest, shapes},
     stage::Stage,
     state::{History, versions},
@@ -94,7 +95,7 @@ async fn what_is_taken_out_of_a_spec_while_no_operator_runs_goes() {
     stage.stop().await;
     stage
         .world
-        .edit(&name, json!({"spec": {"operand": null}}))
+        .edit(MODEL_REGISTRY, &name, json!({"spec": {"operand": null}}))
         .await;
     stage.start();
     stage

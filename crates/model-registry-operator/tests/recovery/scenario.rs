@@ -78,7 +78,12 @@ impl Step {
             let name = format!("{}-{}", shape.name, stage.token());
             match self {
                 Self::Create => stage.world.registry(&name, shape.spec.clone()).await,
-                Self::Edit => stage.world.edit(&name, json!({"spec": shape.edit})).await,
+                Self::Edit => {
+                    stage
+                        .world
+                        .edit(MODEL_REGISTRY, &name, json!({"spec": shape.edit}))
+                        .await;
+                }
                 Self::Delete => {
                     stage
                         .world

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use cluster::Platform;
 use kube::{Api, Client, api::DeleteParams};
 
-use crate::harness::{World, installed, start};
+use crate::harness::{INSTALLATION, World, start};
 use operator_harness::Operator;
 use operator_harness::wire::{Fault, Wire};
 
@@ -19,18 +19,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// A fresh namespace without an operator.
     pub(crate) async fn new(platform: Platform, prefix: &str) -> Self {
-        let (cluster, kubeconfig) = installed(platform).await;
-        let config = cluster::read_config(kubeconfig)
+        let site = INSTALLATION.shared(platform).await;
+        let config = cluster::read_config(&site.kubeconfig)
             .await
             .expect("a kubeconfig");
         let wire = Wire::open(Client::try_from(config).expect("a client")).await;
-        let world = World {
-            cluster,
-            client: cluster.client().expect("a client"),
-            namespace: cluster.namespace(prefix).await.expect("a namespace"),
-        };
         Self {
-            world,
+            world: World(site.world(prefix).await),
             wire,
             operator: Mutex::new(None),
         }

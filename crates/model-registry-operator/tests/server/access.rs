@@ -6,10 +6,11 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
+use operator_harness::SOON;
 use resources::kind::{ROLE, ROLE_BINDING};
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, world};
+use crate::harness::{MODEL_REGISTRY, World, behind_proxy, world};
 use crate::proxy_rule::{Build, METHODS, allowed_in, config_of, question};
 
 /// Somebody who calls, with the groups that the API server knows them in.
@@ -231,12 +232,16 @@ async fn an_entry_that_goes_takes_its_binding_and_no_other() {
         .await;
 
     let left = json!([{"role": "user", "groups": ["data:scientists"]}]);
-    world.edit(name, json!({"spec": {"access": left}})).await;
+    world
+        .edit(MODEL_REGISTRY, name, json!({"spec": {"access": left}}))
+        .await;
     for caller in [&ANN, &ACCOUNT, &OF_NAMESPACE] {
         becomes(&world, name, caller, Build::Public, &all(false)).await;
     }
     becomes(&world, name, &OF_GROUP, Build::Public, &all(true)).await;
-    world.edit(name, json!({"spec": {"access": null}})).await;
+    world
+        .edit(MODEL_REGISTRY, name, json!({"spec": {"access": null}}))
+        .await;
     becomes(&world, name, &OF_GROUP, Build::Public, &all(false)).await;
     for user in ["zoe", "yan"] {
         let caller = Caller {

@@ -6,13 +6,14 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject},
 };
+use operator_harness::COLLECTED;
 use resources::{
     Kind,
     kind::{CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE},
 };
 use serde_json::{Value, json};
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, World, world};
+use crate::harness::{MODEL_REGISTRY, World, world};
 
 /// Field, object and key of each choice.
 const CHOICES: [(&str, Kind, &str, &str); 5] = [
@@ -141,6 +142,7 @@ async fn one_choice_becomes_another_or_none() {
     world.available(name).await;
     world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"spec": {"mysql": {field: {"key": keys[1].0}}}}),
         )
@@ -153,7 +155,11 @@ async fn one_choice_becomes_another_or_none() {
         })
         .await;
     world
-        .edit(name, json!({"spec": {"mysql": {field: null}}}))
+        .edit(
+            MODEL_REGISTRY,
+            name,
+            json!({"spec": {"mysql": {field: null}}}),
+        )
         .await;
     world
         .until(DEPLOYMENT, name, |now| {

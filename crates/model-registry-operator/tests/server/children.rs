@@ -5,61 +5,18 @@ use std::time::{Duration, Instant};
 use cluster::{Platform, api_of, eventually};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use operator_harness::SOON;
 use resources::{Kind, kind};
 use serde_json::{Value, json};
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
-
-/// Every object in the cluster that speaks of the registry, by its labels, owner or name, except
-/// Events. Every listable resource type is looked at.
-async fn traces(world: &World, name: &str) -> Vec<String> {
-    let discovery = kube::Discovery::new(world.client.clone())
-        .run_aggregated()
-        .await
-        .expect("discovery");
-    let mut found = Vec::new();
-    for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
-            if !capabilities.supports_operation("list") || resource.kind == "Event" {
-                continue;
-            }
-            let api = kube::Api::<DynamicObject>::all_with(world.client.clone(), &resource);
-            let list = match api.list(&ListParams::default()).await {
-                Ok(list) => list,
-                // The API went meanwhile, or has no list though it says so.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => continue,
-                Err(error) => {
-                    found.push(format!("{} could not be listed: {error}", resource.kind));
-                    continue;
-                }
-            };
-            for object in list {
-                let owned = object
-                    .owner_references()
-                    .iter()
-                    .any(|r| r.kind == "ModelRegistry" && r.name == name);
-                let labelled = object.labels().get("app").is_some_and(|app| app == name);
-                if owned || labelled || object.name_any().contains(name) {
-                    found.push(format!(
-                        "{} {}/{}",
-                        resource.kind,
-                        object.namespace().unwrap_or_default(),
-                        object.name_any()
-                    ));
-                }
-            }
-        }
-    }
-    found.sort();
-    found
-}
+use crate::harness::{MODEL_REGISTRY, behind_proxy, postgres, world};
 
 async fn deletion(platform: Platform, name: &str, spec: Value, params: DeleteParams) {
     let world = world(platform, "deletion").await;
     world.registry(name, spec).await;
     world.available(name).await;
     assert!(
-        traces(&world, name).await.len() > 8,
+        world.traces(name).await.len() > 8,
         "the search finds what is there"
     );
     world
@@ -67,21 +24,7 @@ async fn deletion(platform: Platform, name: &str, spec: Value, params: DeletePar
         .delete(name, &params)
         .await
         .expect("deleted");
-    nothing_left(&world, name).await;
-}
-
-/// Waits until no trace of the registry is left.
-pub(crate) async fn nothing_left(world: &World, name: &str) {
-    eventually(&format!("nothing left of {name}"), COLLECTED, || async {
-        let left = traces(world, name).await;
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(left.join(", "))
-        }
-    })
-    .await
-    .expect("nothing left");
+    world.nothing_left(name).await;
 }
 
 #[tokio::test]
@@ -293,7 +236,11 @@ async fn a_budget_follows_the_spec() {
     };
     let made = says(1).await;
     world
-        .edit("budget", json!({"spec": {"operand": budget(2)}}))
+        .edit(
+            MODEL_REGISTRY,
+            "budget",
+            json!({"spec": {"operand": budget(2)}}),
+        )
         .await;
     let edited = says(2).await;
     assert_eq!(edited.uid(), made.uid());

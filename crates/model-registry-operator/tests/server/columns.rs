@@ -3,7 +3,7 @@
 use cluster::Platform;
 use serde_json::{Value, json};
 
-use crate::harness::{postgres, world};
+use crate::harness::{MODEL_REGISTRY, postgres, world};
 
 #[tokio::test]
 async fn wide_output_shows_name_and_description_as_dashboards_do() {
@@ -12,7 +12,11 @@ async fn wide_output_shows_name_and_description_as_dashboards_do() {
     let texts = json!({"openshift.io/display-name": "Team A", "openshift.io/description": "models of team A"});
     world.registry(name, postgres()).await;
     world
-        .edit(name, json!({"metadata": {"annotations": texts}}))
+        .edit(
+            MODEL_REGISTRY,
+            name,
+            json!({"metadata": {"annotations": texts}}),
+        )
         .await;
     world.available(name).await;
 

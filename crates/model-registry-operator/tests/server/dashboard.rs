@@ -15,11 +15,12 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
+use operator_harness::SOON;
 use resources::kind::{DEPLOYMENT, SECRET, SERVICE};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, world};
+use crate::harness::{MODEL_REGISTRY, World, world};
 
 const DASHBOARD: (&str, &str) = ("dashboard", "odh-dashboard");
 

@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::{Platform, eventually};
 use kube::ResourceExt as _;
+use operator_harness::SOON;
 use resources::kind;
 use serde_json::{Value, json};
 
 use children::children;
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
+use crate::harness::{MODEL_REGISTRY, World, behind_proxy, postgres, world};
 
 /// An edit of one registry, and what its children say then.
 struct Row {
@@ -125,12 +126,14 @@ async fn there_and_back<F: Future<Output = Result<(), String>>>(
     reached: impl Fn() -> F,
 ) {
     let (spec, before) = (spec_of(world, name).await, children(world, name).await);
-    world.edit(name, json!({"spec": set})).await;
+    world.edit(MODEL_REGISTRY, name, json!({"spec": set})).await;
     eventually(&format!("{set} reaches the children"), SOON, reached)
         .await
         .expect("reached");
     let back = resources::merge::diff(&spec_of(world, name).await, &spec).expect("an edit");
-    world.edit(name, json!({"spec": back})).await;
+    world
+        .edit(MODEL_REGISTRY, name, json!({"spec": back}))
+        .await;
     eventually(&format!("no trace of {set}"), SOON, || async {
         difference(&before, &children(world, name).await).map_or(Ok(()), Err)
     })
@@ -323,6 +326,7 @@ async fn edits_of_the_volume_reach_it_as_far_as_they_can() {
     let grown = json!({"storage": "3Gi"});
     world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"spec": {"postgres": {"storage": {"size": "3Gi"}}}}),
         )
@@ -331,8 +335,7 @@ async fn edits_of_the_volume_reach_it_as_far_as_they_can() {
     world.available(name).await;
 
     world
-        .edit(
-            name,
+        .edit(MODEL_REGISTRY, name,
             json!({"spec": {"postgres": {"storage": {"size": "1Gi", "storageClassName": "another"}}}}),
         )
         .await;
@@ -348,7 +351,11 @@ async fn edits_of_the_volume_reach_it_as_far_as_they_can() {
     world.available(name).await;
 
     world
-        .edit(name, json!({"spec": {"postgres": {"storage": null}}}))
+        .edit(
+            MODEL_REGISTRY,
+            name,
+            json!({"spec": {"postgres": {"storage": null}}}),
+        )
         .await;
     eventually("the warning is gone", SOON, || async {
         let live = world
@@ -414,7 +421,7 @@ async fn a_generated_postgres_comes_and_goes() {
         "Secret N-postgres-credentials",
         "Service N-postgres",
     ];
-    world.edit(name, json!({"spec": on})).await;
+    world.edit(MODEL_REGISTRY, name, json!({"spec": on})).await;
     are(&all).await.expect("on");
     world.available(name).await;
     let address = &children(&world, name).await["Deployment N"]["spec"]["template"]["spec"]["containers"]
@@ -428,7 +435,7 @@ async fn a_generated_postgres_comes_and_goes() {
         "N-postgres-credentials"
     );
 
-    world.edit(name, off(Value::Null)).await;
+    world.edit(MODEL_REGISTRY, name, off(Value::Null)).await;
     are(&data)
         .await
         .expect("its data is kept, as nobody said that it goes");
@@ -440,9 +447,9 @@ async fn a_generated_postgres_comes_and_goes() {
         "{warning}"
     );
 
-    world.edit(name, off(json!("Delete"))).await;
+    world.edit(MODEL_REGISTRY, name, off(json!("Delete"))).await;
     are(&[]).await.expect("its data goes, as asked for");
-    world.edit(name, off(Value::Null)).await;
+    world.edit(MODEL_REGISTRY, name, off(Value::Null)).await;
     eventually("all is as before", SOON, || async {
         difference(&before, &children(&world, name).await).map_or(Ok(()), Err)
     })
@@ -486,7 +493,9 @@ async fn istio_becomes_the_proxy() {
         "grpc": {"port": 443, "gatewayRoute": "enabled", "tls": {"mode": "SIMPLE", "credentialName": "b"}}});
     let istio = json!({"authProvider": "p", "authConfigLabels": {"a": "b"}, "audiences": ["x"],
         "tlsMode": "ISTIO_MUTUAL", "gateway": gateway});
-    world.edit("istio", json!({"spec": {"istio": istio}})).await;
+    world
+        .edit(MODEL_REGISTRY, "istio", json!({"spec": {"istio": istio}}))
+        .await;
     let warned = world.condition("istio", "SpecWarnings", "True").await;
     assert!(
         warned["message"]
@@ -507,7 +516,9 @@ async fn istio_becomes_the_proxy() {
             .map(String::as_str),
         Some("istio-rest.mesh.example.test:8443")
     );
-    world.edit("istio", json!({"spec": {"istio": null}})).await;
+    world
+        .edit(MODEL_REGISTRY, "istio", json!({"spec": {"istio": null}}))
+        .await;
     world
         .until(kind::SERVICE, "istio", |s| {
             s.data["spec"]["ports"][0]["name"] == "http-api"

@@ -7,6 +7,7 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
 };
+use operator_harness::{SOON, Site};
 use resources::Kind;
 use resources::kind::{
     BACKEND_TLS_POLICY, BACKEND_TLS_POLICY_ALPHA, CERTIFICATE, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE,
@@ -14,12 +15,11 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy};
-use crate::optional_apis::Own;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, start};
 
 const NAME: &str = "exposed";
 
-async fn install(own: &Own, api: StandIn) {
+async fn install(own: &Site, api: StandIn) {
     own.cluster.install(api).await.expect("installed");
 }
 
@@ -60,9 +60,9 @@ async fn gone(world: &World, kind: Kind, name: &str) {
 /// The registry is available throughout, whatever the cluster has or has not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
-    let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("exposed").await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("exposed").await);
     let mut spec = behind_proxy();
     spec["expose"] = json!({"hosts": ["models.example.test"], "gateways": [{"name": "public", "namespace": "gateways"}]});
     world.registry(NAME, spec).await;
@@ -138,14 +138,16 @@ async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
 
     // The way in changes, and the way in before goes.
     let ingress = json!({"gateways": null, "ingress": {"className": "nginx"}});
-    world.edit(NAME, json!({"spec": {"expose": ingress}})).await;
+    world
+        .edit(MODEL_REGISTRY, NAME, json!({"spec": {"expose": ingress}}))
+        .await;
     world.until(INGRESS, NAME, |_| true).await;
     gone(&world, HTTP_ROUTE, NAME).await;
     gone(&world, BACKEND_TLS_POLICY, NAME).await;
     told(&world, "Exposed", "True", "Exposed").await;
     assert_eq!(status(&world).await["url"], "http://models.example.test");
     let other = json!({"spec": {"expose": {"ingress": {"className": "other"}}}});
-    world.edit(NAME, other).await;
+    world.edit(MODEL_REGISTRY, NAME, other).await;
     world
         .until(INGRESS, NAME, |live| {
             live.data["spec"]["ingressClassName"] == "other"
@@ -153,7 +155,9 @@ async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
         .await;
 
     // Objects of somebody else are left alone, and are no reason for an outage.
-    world.edit(NAME, json!({"spec": {"expose": null}})).await;
+    world
+        .edit(MODEL_REGISTRY, NAME, json!({"spec": {"expose": null}}))
+        .await;
     gone(&world, INGRESS, NAME).await;
     let backend = json!({"defaultBackend": {"service": {"name": "x", "port": {"number": 80}}}});
     for (kind, spec) in [(INGRESS, &backend), (BACKEND_TLS_POLICY, &spec)] {
@@ -161,7 +165,9 @@ async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
     }
     let both =
         json!({"hosts": ["models.example.test"], "gateways": [{"name": "public"}], "ingress": {}});
-    world.edit(NAME, json!({"spec": {"expose": both}})).await;
+    world
+        .edit(MODEL_REGISTRY, NAME, json!({"spec": {"expose": both}}))
+        .await;
     told(&world, "Exposed", "False", "ObjectConflict").await;
     world.condition(NAME, "Ready", "True").await;
     world.until(HTTP_ROUTE, NAME, |_| true).await;
@@ -188,9 +194,9 @@ async fn gateways_lead_in_as_soon_as_their_apis_are_there() {
 /// The old pods serve until cert-manager has done its part, however long it takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cert_manager_makes_the_certificate_when_asked() {
-    let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("issued").await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("issued").await);
     world.registry(NAME, behind_proxy()).await;
     world.available(NAME).await;
     let name = format!("{NAME}-kube-rbac-proxy-cert");
@@ -198,6 +204,7 @@ async fn cert_manager_makes_the_certificate_when_asked() {
     let asked = json!({"issuerRef": {"name": "models", "kind": "ClusterIssuer"}});
     world
         .edit(
+            MODEL_REGISTRY,
             NAME,
             json!({"spec": {"kubeRBACProxy": {"certManager": asked}}}),
         )
@@ -258,6 +265,7 @@ async fn cert_manager_makes_the_certificate_when_asked() {
         json!({"issuerRef": {"name": "other", "kind": null, "group": "issuers.example.test"}});
     world
         .edit(
+            MODEL_REGISTRY,
             NAME,
             json!({"spec": {"kubeRBACProxy": {"certManager": other}}}),
         )
@@ -272,6 +280,7 @@ async fn cert_manager_makes_the_certificate_when_asked() {
     // And back to the operator's own.
     world
         .edit(
+            MODEL_REGISTRY,
             NAME,
             json!({"spec": {"kubeRBACProxy": {"certManager": null}}}),
         )
@@ -289,6 +298,7 @@ async fn cert_manager_makes_the_certificate_when_asked() {
     foreign(&world, CERTIFICATE, &name, &spec).await;
     world
         .edit(
+            MODEL_REGISTRY,
             NAME,
             json!({"spec": {"kubeRBACProxy": {"certManager": {"issuerRef": {"name": "models"}}}}}),
         )
@@ -300,9 +310,9 @@ async fn cert_manager_makes_the_certificate_when_asked() {
 /// A cluster with Routes whose services nobody gives certificates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_without_a_service_ca_are_told_of() {
-    let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("no-ca").await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("no-ca").await);
     world.registry("before", behind_proxy()).await;
     world.available("before").await;
     install(&own, StandIn::Route).await;

@@ -3,13 +3,11 @@
 
 use cluster::{Platform, api_of};
 use kube::api::DeleteParams;
+use operator_harness::COLLECTED;
 use resources::kind::{DEPLOYMENT, POD_DISRUPTION_BUDGET};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{COLLECTED, MODEL_REGISTRY, OPERATOR, behind_proxy},
-    optional_apis::Own,
-};
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, OPERATOR, World, behind_proxy, start};
 
 /// The rules of ClusterRole `manager-role` of the Go operator.
 fn rules() -> Value {
@@ -90,15 +88,15 @@ fn rules() -> Value {
 }
 
 async fn works(platform: Platform, lacks: &[&str]) {
-    let own = Own::start(platform).await;
-    let world = own.world("go-role").await;
+    let own = INSTALLATION.alone(platform).await;
+    let world = World(own.world("go-role").await);
     let patch = json!([{"op": "replace", "path": "/rules", "value": rules()}]).to_string();
     let role = "model-registry-operator-manager-role";
     own.cluster
         .kubectl(&["patch", "clusterrole", role, "--type=json", "-p", &patch])
         .await
         .expect("the Go operator's rules");
-    let operator = own.operator(&[], &[]);
+    let operator = start(&own.kubeconfig, &[], &[]);
     let mut spec = behind_proxy();
     spec["operand"] = json!({"replicas": 2});
     world.registry("swapped", spec).await;
@@ -110,7 +108,9 @@ async fn works(platform: Platform, lacks: &[&str]) {
     }
     // What needs a right that is missing is left out, and the rest goes on.
     let budget = json!({"operand": {"podDisruptionBudget": {"minAvailable": 1}, "nodeSelector": {"disk": "fast"}}});
-    world.edit("swapped", json!({"spec": budget})).await;
+    world
+        .edit(MODEL_REGISTRY, "swapped", json!({"spec": budget}))
+        .await;
     world
         .until(DEPLOYMENT, "swapped", |deployment| {
             deployment.data["spec"]["template"]["spec"]["nodeSelector"]["disk"] == "fast"

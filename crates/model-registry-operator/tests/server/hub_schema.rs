@@ -1,9 +1,10 @@
 //! What the schema of AIHub refuses, before any operator looks at it.
 
 use cluster::{Platform, eventually};
+use operator_harness::{SOON, root};
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, root, world};
+use crate::harness::world;
 
 #[tokio::test]
 async fn a_hub_that_cannot_be_is_refused() {

@@ -1,27 +1,16 @@
 //! The manifests: valid, sufficient, and no more than that.
 
 use cluster::Platform;
+use operator_harness::{accepted, root};
 use serde_json::Value;
 
-use crate::harness::{MODEL_REGISTRY, OPERATOR, behind_proxy, root, world};
+use crate::harness::{MODEL_REGISTRY, OPERATOR, behind_proxy, world};
 
 #[tokio::test]
 async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted() {
     let world = world(Platform::Kubernetes, "manifests").await;
     let folder = root().join("config/model-registry-operator/default");
-    let printed = world
-        .cluster
-        .kubectl(&[
-            "apply",
-            "--dry-run=server",
-            "--server-side",
-            "-o",
-            "name",
-            "-k",
-            folder.to_str().expect("a path"),
-        ])
-        .await
-        .expect("accepted");
+    let printed = accepted(world.cluster, &folder).await;
     for expected in [
         "deployment.apps/",
         "clusterrole.rbac.authorization.k8s.io/",
@@ -43,9 +32,14 @@ async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted()
         namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
         "restricted"
     );
-    cluster::available(&world.client, OPERATOR.0, OPERATOR.1, crate::harness::SOON)
-        .await
-        .expect("its pods are admitted");
+    cluster::available(
+        &world.client,
+        OPERATOR.0,
+        OPERATOR.1,
+        operator_harness::SOON,
+    )
+    .await
+    .expect("its pods are admitted");
 }
 
 #[tokio::test]
@@ -74,7 +68,7 @@ async fn nothing_is_forbidden(platform: Platform) {
             &world.namespace,
         ),
         "forbidden",
-        crate::harness::SOON,
+        operator_harness::SOON,
     )
     .await
     .expect("gone");

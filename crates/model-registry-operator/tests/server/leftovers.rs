@@ -5,11 +5,11 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject},
 };
+use operator_harness::SOON;
 use resources::kind::{DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY, ROUTE, SERVICE};
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL_REGISTRY, SOON, behind_proxy, world};
-use crate::optional_apis::Own;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, start, world};
 
 /// The catalog that registries had before there was a kind Catalog.
 fn old_catalog(registry: &str, owner: &Value, labels: &Value) -> Vec<Value> {
@@ -69,7 +69,11 @@ async fn the_catalog_of_a_registry_goes_and_one_of_its_own_stays() {
         .until(DEPLOYMENT, &format!("{name}-catalog"), |_| true)
         .await;
     world
-        .edit(name, json!({"spec": {"rest": {"port": 8081}}}))
+        .edit(
+            MODEL_REGISTRY,
+            name,
+            json!({"spec": {"rest": {"port": 8081}}}),
+        )
         .await;
     world.available(name).await;
     for (kind, end) in [(DEPLOYMENT, "-catalog"), (SERVICE, "-catalog")] {
@@ -89,9 +93,9 @@ const GATEWAY: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_comes_beside_the_route_and_its_route_goes_without_it() {
-    let own = Own::start(Platform::OpenShift).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("switch").await;
+    let own = INSTALLATION.alone(Platform::OpenShift).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("switch").await);
     world
         .apply("{apiVersion: v1, kind: Namespace, metadata: {name: applications}}")
         .await;
@@ -102,7 +106,7 @@ async fn a_gateway_comes_beside_the_route_and_its_route_goes_without_it() {
     operator.stop();
 
     // With a gateway: the HTTPRoute comes, and the Route stays for those who know its host.
-    let operator = own.operator(GATEWAY, &[]);
+    let operator = start(&own.kubeconfig, GATEWAY, &[]);
     let routes = api_of(&world.client, Some("applications"), HTTP_ROUTE);
     cluster::eventually("the HTTPRoute", SOON, || async {
         let found: DynamicObject = routes
@@ -124,7 +128,7 @@ async fn a_gateway_comes_beside_the_route_and_its_route_goes_without_it() {
         .delete(name, &DeleteParams::default())
         .await
         .expect("deleted");
-    let operator = own.operator(&[], &[]);
+    let operator = start(&own.kubeconfig, &[], &[]);
     cluster::gone(&world.api(MODEL_REGISTRY), name, SOON)
         .await
         .expect("gone");

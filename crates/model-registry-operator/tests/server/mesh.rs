@@ -6,6 +6,7 @@ use std::time::Duration;
 use cluster::{Platform, api_of, conditions, eventually};
 use kube::api::{DeleteParams, DynamicObject, PatchParams, ValidationDirective};
 use kube::{ResourceExt as _, api::Patch};
+use operator_harness::{SOON, root};
 use resources::Kind;
 use resources::kind::{
     AUTH_CONFIG, AUTHORIZATION_POLICY, DEPLOYMENT, DESTINATION_RULE, ISTIO_GATEWAY, ROUTE, SERVICE,
@@ -13,9 +14,7 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
-use crate::children::nothing_left;
-use crate::harness::{MODEL_REGISTRY, SOON, World, postgres, root};
-use crate::optional_apis::Own;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, postgres, start};
 use crate::samples::{credential, samples};
 
 /// What a registry in the mesh is made of, in its namespace.
@@ -108,9 +107,9 @@ async fn strictly_valid(world: &World, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_mesh_comes_after_the_operator_and_is_used_to_its_end() {
-    let own = Own::start(Platform::OpenShift).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("mesh").await;
+    let own = INSTALLATION.alone(Platform::OpenShift).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("mesh").await);
     let namespace = world.namespace.clone();
     let (rest, grpc) = (
         format!("{namespace}-inmesh-rest"),
@@ -163,12 +162,18 @@ async fn the_mesh_comes_after_the_operator_and_is_used_to_its_end() {
 
     // The way in goes, then the mesh, and nothing of them is left.
     world
-        .edit("inmesh", json!({"spec": {"istio": {"gateway": null}}}))
+        .edit(
+            MODEL_REGISTRY,
+            "inmesh",
+            json!({"spec": {"istio": {"gateway": null}}}),
+        )
         .await;
     world.gone(ISTIO_GATEWAY, &namespace, "inmesh").await;
     world.gone(ROUTE, "istio-system", &rest).await;
     world.no_condition("inmesh", "GatewayAvailable").await;
-    world.edit("inmesh", json!({"spec": {"istio": null}})).await;
+    world
+        .edit(MODEL_REGISTRY, "inmesh", json!({"spec": {"istio": null}}))
+        .await;
     for kind in [VIRTUAL_SERVICE, DESTINATION_RULE, AUTH_CONFIG] {
         world.gone(kind, &namespace, "inmesh").await;
     }
@@ -180,7 +185,11 @@ async fn the_mesh_comes_after_the_operator_and_is_used_to_its_end() {
 
     // Its deletion takes what is in the namespace of the gateway.
     world
-        .edit("inmesh", json!({"spec": {"istio": in_mesh()["istio"]}}))
+        .edit(
+            MODEL_REGISTRY,
+            "inmesh",
+            json!({"spec": {"istio": in_mesh()["istio"]}}),
+        )
         .await;
     world.route(&rest).await;
     world
@@ -189,7 +198,7 @@ async fn the_mesh_comes_after_the_operator_and_is_used_to_its_end() {
         .await
         .expect("deleted");
     world.gone(ROUTE, "istio-system", &rest).await;
-    nothing_left(&world, "inmesh").await;
+    world.nothing_left("inmesh").await;
 
     every_sample(&world).await;
     drop(mesh);
@@ -211,7 +220,7 @@ async fn every_field_reaches_its_object(world: &World, rest: &str, grpc: &str) {
     });
     let edit =
         json!({"spec": {"istio": istio, "grpc": {"image": "registry.test/mlmd:1", "port": 9191}}});
-    world.edit("inmesh", edit).await;
+    world.edit(MODEL_REGISTRY, "inmesh", edit).await;
     world.gone(ROUTE, "istio-system", grpc).await;
     let spec = async |kind: Kind, name: &str, pointer: &str, value: Value| {
         let holds = |object: &DynamicObject| object.data.pointer(pointer) == Some(&value);
@@ -305,7 +314,7 @@ async fn every_sample(world: &World) {
         strictly_valid(world, "modelregistry-sample").await;
         let delete = ["delete", "-n", &world.namespace, "-k", folder];
         world.cluster.kubectl(&delete).await.expect("deleted");
-        nothing_left(world, "modelregistry-sample").await;
+        world.nothing_left("modelregistry-sample").await;
     }
     assert_eq!(count, 5, "{samples:?}");
 }
@@ -313,9 +322,9 @@ async fn every_sample(world: &World) {
 /// What guards the pods cannot be written: then there are no open pods either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_pod_is_made_that_nobody_guards() {
-    let own = Own::start(Platform::Kubernetes).await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
     let mesh = own.cluster.play_mesh().await.expect("a mesh");
-    let world = own.world("guard").await;
+    let world = World(own.world("guard").await);
     let role = "model-registry-operator-manager-role";
     let rules = own
         .cluster
@@ -328,7 +337,7 @@ async fn no_pod_is_made_that_nobody_guards() {
     world.apply(&without.to_string()).await;
 
     let domain = [("DEFAULT_DOMAIN", "apps.example.test")];
-    let operator = own.operator(&domain, &[]);
+    let operator = start(&own.kubeconfig, &domain, &[]);
     world.registry("open", in_mesh()).await;
     let told = world.told("open", "Available", "False").await;
     world.told("open", "RightsMissing", "True").await;
@@ -357,7 +366,7 @@ async fn no_pod_is_made_that_nobody_guards() {
         folder.to_str().expect("a path"),
     ];
     own.cluster.kubectl(&apply).await.expect("the manifests");
-    let operator = own.operator(&domain, &[]);
+    let operator = start(&own.kubeconfig, &domain, &[]);
     world.available("open").await;
     world.condition("open", "GatewayAvailable", "True").await;
     strictly_valid(&world, "open").await;

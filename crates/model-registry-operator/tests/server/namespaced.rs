@@ -1,47 +1,35 @@
 //! With Roles in two namespaces and no ClusterRole, as the overlay installs it.
 
-use cluster::{Cluster, Options, conditions};
+use cluster::{Cluster, Platform, conditions};
 use kube::{ResourceExt as _, api::DeleteParams};
+use operator_harness::{COLLECTED, Installation};
 use resources::kind::DEPLOYMENT;
 
 use crate::harness::{
-    COLLECTED, MODEL_REGISTRY, OPERATOR, World, behind_proxy, postgres, root, start,
+    INSTALLATION, MODEL_REGISTRY, OPERATOR, World, behind_proxy, postgres, start,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_in_two_namespaces_are_enough() {
-    let cluster = tokio::task::spawn_blocking(|| Cluster::start(&Options::default()))
-        .await
-        .expect("no panic")
-        .expect("a cluster");
+    let namespaced = Installation {
+        folder: "config/model-registry-operator/overlays/namespaced",
+        ..INSTALLATION
+    };
     // Its servers end with the process.
-    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-    let client = cluster.client().expect("a client");
-    let worlds = ["team-a", "team-b", "team-c"].map(|namespace| World {
-        cluster,
-        client: client.clone(),
-        namespace: namespace.to_owned(),
-    });
-    for world in &worlds {
+    let cluster: &'static Cluster =
+        Box::leak(Box::new(namespaced.start(Platform::Kubernetes).await));
+    let teams = ["team-a", "team-b", "team-c"];
+    for team in teams {
         cluster
-            .kubectl(&["create", "namespace", &world.namespace])
+            .kubectl(&["create", "namespace", team])
             .await
             .expect("a namespace");
     }
-    let folder = root().join("config/model-registry-operator/overlays/namespaced");
-    let folder = folder.to_str().expect("a path");
-    cluster
-        .kubectl(&["apply", "--server-side", "-k", folder])
-        .await
-        .expect("the manifests");
-    let kubeconfig = cluster
-        .service_account_kubeconfig(OPERATOR.0, OPERATOR.1)
-        .await
-        .expect("a kubeconfig");
+    let site = namespaced.on(cluster).await;
     let flags = ["--watch-namespaces=team-a,team-b"];
-    let operator = start(&kubeconfig, &[], &flags);
+    let operator = start(&site.kubeconfig, &[], &flags);
 
-    let [plain, proxied, elsewhere] = &worlds;
+    let [plain, proxied, elsewhere] = &teams.map(|team| World(site.namespace(team)));
     elsewhere.registry("elsewhere", postgres()).await;
     plain.registry("plain", postgres()).await;
     proxied.registry("proxied", behind_proxy()).await;

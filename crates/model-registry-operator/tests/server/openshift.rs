@@ -8,13 +8,14 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
 };
+use operator_harness::{COLLECTED, SOON};
 use resources::kind::{
     CONFIG_MAP, DEPLOYMENT, GROUP, INGRESS_CONFIG, NETWORK_POLICY, ROLE_BINDING, ROUTE, SECRET,
     SERVICE,
 };
 use serde_json::{Value, json};
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy, postgres, world};
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, postgres, start, world};
 
 async fn spec_of(world: &World, name: &str) -> Value {
     world
@@ -148,7 +149,7 @@ async fn a_route_comes_and_goes() {
     world.registry(name, behind_proxy()).await;
     world.available(name).await;
     let route = |value: &str| json!({"spec": {"kubeRBACProxy": {"serviceRoute": value}}});
-    world.edit(name, route("disabled")).await;
+    world.edit(MODEL_REGISTRY, name, route("disabled")).await;
     let gone = |kind, object: &'static str| {
         let api = world.api(kind);
         eventually(object, SOON, move || {
@@ -176,7 +177,7 @@ async fn a_route_comes_and_goes() {
             .as_str()
             .is_some_and(|url| url.ends_with(".svc.cluster.local:8443"))
     );
-    world.edit(name, route("enabled")).await;
+    world.edit(MODEL_REGISTRY, name, route("enabled")).await;
     world
         .until(ROUTE, "os-route-https", |route| {
             route.data["status"]["ingress"][0]["host"] == "os-route-rest.apps.example.test"
@@ -316,14 +317,14 @@ async fn a_group_of_somebody_else_serves_as_it_is_and_stays() {
 /// On clusters of their own: the platform itself changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_domain_of_the_cluster_is_followed_and_identities_may_come_from_elsewhere() {
-    let own = crate::optional_apis::Own::start(Platform::OpenShift).await;
+    let own = INSTALLATION.alone(Platform::OpenShift).await;
     // Identities of another provider: no Group API.
     own.cluster
         .uninstall(StandIn::Group)
         .await
         .expect("removed");
-    let operator = own.operator(&[], &[]);
-    let world = own.world("domain").await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("domain").await);
     let name = "os-domain";
     world.registry(name, behind_proxy()).await;
     world.available(name).await;

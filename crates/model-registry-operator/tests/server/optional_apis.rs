@@ -1,69 +1,18 @@
 //! APIs that a cluster may lack, and that come and go: used without a restart, and nothing hangs
 //! for their absence.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use cluster::{AggregatedApi, Cluster, Options, Platform, StandIn, api_of, eventually};
-use kube::{
-    ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use cluster::{AggregatedApi, Platform, StandIn, api_of, eventually};
+use kube::{ResourceExt as _, api::DeleteParams};
+use operator_harness::SOON;
 use resources::kind::{DEPLOYMENT, GROUP, HTTP_ROUTE, ROUTE};
 use serde_json::json;
 
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, install, postgres, start};
-use operator_harness::Operator;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, postgres, start};
 
 /// An API that appears is used within this time.
 const FOLLOWED: Duration = Duration::from_secs(5);
-
-/// A cluster for one test, which changes what it offers.
-pub(crate) struct Own {
-    pub(crate) cluster: &'static Cluster,
-    kubeconfig: PathBuf,
-}
-
-impl Own {
-    /// Starts the cluster and installs the operator's manifests.
-    pub(crate) async fn start(platform: Platform) -> Self {
-        let options = Options {
-            platform,
-            ..Options::default()
-        };
-        let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options))
-            .await
-            .expect("no panic")
-            .expect("a cluster");
-        // Its servers end with the process.
-        let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-        let kubeconfig = install(cluster).await;
-        let registries = api_of(&cluster.client().expect("a client"), None, MODEL_REGISTRY);
-        eventually("an API that is served", SOON, || async {
-            let all = registries.list(&ListParams::default()).await;
-            all.map(drop).map_err(|error| error.to_string())
-        })
-        .await
-        .expect("served");
-        Self {
-            cluster,
-            kubeconfig,
-        }
-    }
-
-    /// Starts an operator with this environment and these flags.
-    pub(crate) fn operator(&self, env: &[(&str, &str)], flags: &[&str]) -> Operator {
-        start(&self.kubeconfig, env, flags)
-    }
-
-    /// A namespace.
-    pub(crate) async fn world(&self, prefix: &str) -> World {
-        World {
-            cluster: self.cluster,
-            client: self.cluster.client().expect("a client"),
-            namespace: self.cluster.namespace(prefix).await.expect("a namespace"),
-        }
-    }
-}
 
 /// Waits until a registry has an object of an API that has just come.
 async fn used(world: &World, namespace: Option<&str>, kind: resources::Kind, name: &str) {
@@ -93,15 +42,16 @@ fn with_domain() -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optional_apis_come_one_by_one_and_go() {
-    let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(
+        &own.kubeconfig,
         &[
             ("GATEWAY_DOMAIN", "gw.example.test"),
             ("HTTPROUTE_NAMESPACE", "applications"),
         ],
         &[],
     );
-    let world = own.world("optional").await;
+    let world = World(own.world("optional").await);
     world
         .apply("{apiVersion: v1, kind: Namespace, metadata: {name: applications}}")
         .await;
@@ -150,6 +100,7 @@ async fn optional_apis_come_one_by_one_and_go() {
         .expect("removed");
     let gateway = || {
         world.edit(
+            MODEL_REGISTRY,
             "stays",
             json!({"spec": {"operand": {"annotations": {"example.test/a": "b"}}}}),
         )
@@ -171,9 +122,9 @@ async fn optional_apis_come_one_by_one_and_go() {
 /// missing, and nothing else changes: a proxy is not taken away because a Route cannot be seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn routes_of_an_aggregated_api_are_used_and_its_failure_takes_nothing_away() {
-    let own = Own::start(Platform::Kubernetes).await;
-    let operator = own.operator(&[], &[]);
-    let world = own.world("aggregated").await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("aggregated").await);
     world.registry("plain", postgres()).await;
     world.registry("proxied", with_domain()).await;
     world.available("plain").await;
@@ -219,12 +170,12 @@ async fn routes_of_an_aggregated_api_are_used_and_its_failure_takes_nothing_away
             })
             .await
     };
-    world.edit("plain", edit("down")).await;
+    world.edit(MODEL_REGISTRY, "plain", edit("down")).await;
     let down = reached("down").await;
     assert_eq!(containers("plain").await, 2, "{:?}", down.name_any());
     operator.stop();
-    let operator = own.operator(&[], &[]);
-    world.edit("plain", edit("restarted")).await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    world.edit(MODEL_REGISTRY, "plain", edit("restarted")).await;
     reached("restarted").await;
     assert_eq!(
         containers("plain").await,

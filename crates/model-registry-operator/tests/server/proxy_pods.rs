@@ -5,10 +5,11 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
+use operator_harness::SOON;
 use resources::kind::POD;
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, World, behind_proxy, world};
+use crate::harness::{MODEL_REGISTRY, World, behind_proxy, world};
 
 /// A container's status.
 fn container(name: &str, ready: bool, state: &Value) -> Value {
@@ -142,6 +143,7 @@ async fn the_proxy_is_available_while_one_pod_has_both_containers_ready() {
     stray(&world, name, "stray-2", &[REST], &[running(REST)]).await;
     world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"metadata": {"labels": {"seen": "yes"}}, "spec": {"operand": {"labels": {}}}}),
         )

@@ -149,13 +149,17 @@ async fn by_method_the_role_opens_every_method_on_every_build_and_viewers_read()
     bind(&world, "viewers", "registry-viewer-rule-method", "vera").await;
     let config = config_of(&world, "rule-method").await;
     let mirrored = question(Build::Public, "create", &config);
-    cluster::eventually("the binding is mirrored", crate::harness::SOON, || async {
-        if allowed(&world, "ann", mirrored.clone()).await {
-            Ok(())
-        } else {
-            Err("not yet".to_owned())
-        }
-    })
+    cluster::eventually(
+        "the binding is mirrored",
+        operator_harness::SOON,
+        || async {
+            if allowed(&world, "ann", mirrored.clone()).await {
+                Ok(())
+            } else {
+                Err("not yet".to_owned())
+            }
+        },
+    )
     .await
     .expect("mirrored");
     for build in [Build::OpenDataHub, Build::Public] {

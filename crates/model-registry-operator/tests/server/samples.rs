@@ -3,12 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use cluster::Platform;
+use operator_harness::root;
 use serde_json::json;
 
-use crate::{
-    children::nothing_left,
-    harness::{World, root, world},
-};
+use crate::harness::{World, world};
 
 /// Folders of samples/model-registry that `kubectl apply -k` takes as they are: components and
 /// shared pieces are of another kind.
@@ -73,7 +71,7 @@ async fn every_sample(platform: Platform) {
             .kubectl(&["delete", "-n", &world.namespace, "-k", folder])
             .await
             .expect("deleted");
-        nothing_left(&world, "modelregistry-sample").await;
+        world.nothing_left("modelregistry-sample").await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use cluster::{Platform, api_of, eventually};
 use kube::api::{DeleteParams, Patch, PatchParams};
-use operator_harness::free_ports;
+use operator_harness::{SOON, free_ports};
 use resources::kind::API_SERVER;
 use rustls::{
     ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{SOON, installed, start};
+use crate::harness::{INSTALLATION, start};
 
 /// Whether a client with one version of TLS is admitted, and by which one.
 async fn admitted(
@@ -44,7 +44,8 @@ async fn admitted(
 
 #[tokio::test]
 async fn metrics_are_served_by_the_profile_of_the_cluster_without_a_restart() {
-    let (cluster, kubeconfig) = installed(Platform::OpenShift).await;
+    let site = INSTALLATION.shared(Platform::OpenShift).await;
+    let cluster = site.cluster;
     let client = cluster.client().expect("a client");
     let namespace = cluster.namespace("tls-profile").await.expect("a namespace");
     let profiles = api_of(&client, None, API_SERVER);
@@ -75,7 +76,7 @@ async fn metrics_are_served_by_the_profile_of_the_cluster_without_a_restart() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // It works in a namespace of its own, beside the operator of other tests.
     let operator = start(
-        kubeconfig,
+        &site.kubeconfig,
         &[],
         &[
             &format!("--metrics-bind-address={address}"),

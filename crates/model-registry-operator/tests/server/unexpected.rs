@@ -6,11 +6,11 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use operator_harness::{COLLECTED, SOON};
 use resources::kind::{DEPLOYMENT, SERVICE};
 use serde_json::json;
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, behind_proxy, postgres, world};
-use crate::optional_apis::Own;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, postgres, start, world};
 
 const FINALIZER: &str = "modelregistry.opendatahub.io/finalizer";
 
@@ -23,6 +23,7 @@ async fn a_field_that_nobody_knows_reaches_nothing() {
     let deployment = world.until(DEPLOYMENT, name, |_| true).await;
     world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"chaosInjected": "true", "spec": {"chaosInjected": "true"}}),
         )
@@ -51,6 +52,7 @@ async fn a_registry_that_admission_has_not_seen_is_told_what_is_wrong() {
     // And where defaults alone were missing, they are used.
     world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"spec": {"postgres": {"generateDeployment": true}}}),
         )
@@ -70,7 +72,7 @@ async fn a_finalizer_of_somebody_else_holds_the_resource_alone() {
     world.available(name).await;
     let registries = world.api(MODEL_REGISTRY);
     let held = json!({"metadata": {"finalizers": [FINALIZER, "example.test/held"]}});
-    world.edit(name, held).await;
+    world.edit(MODEL_REGISTRY, name, held).await;
     registries
         .delete(name, &DeleteParams::default())
         .await
@@ -97,11 +99,11 @@ async fn a_finalizer_of_somebody_else_holds_the_resource_alone() {
 /// Rights that are taken are missed, and rights that are given back are used, without a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_that_come_back_are_used() {
-    let own = Own::start(Platform::Kubernetes).await;
+    let own = INSTALLATION.alone(Platform::Kubernetes).await;
     let taken = own.cluster.expect_refusals(&[cluster::ANY_RIGHT]);
     taken.expect("noted");
-    let operator = own.operator(&[], &[]);
-    let world = own.world("revoked").await;
+    let operator = start(&own.kubeconfig, &[], &[]);
+    let world = World(own.world("revoked").await);
     world.registry("before", postgres()).await;
     world.available("before").await;
 
@@ -113,7 +115,11 @@ async fn rights_that_come_back_are_used() {
         .await
         .expect("taken");
     world
-        .edit("before", json!({"spec": {"rest": {"port": 8099}}}))
+        .edit(
+            MODEL_REGISTRY,
+            "before",
+            json!({"spec": {"rest": {"port": 8099}}}),
+        )
         .await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let deployment = world.until(DEPLOYMENT, "before", |_| true).await;

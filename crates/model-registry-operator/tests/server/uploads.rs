@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, fs};
 
 use cluster::Platform;
+use operator_harness::root;
 use runtime::offline::documents;
 use serde_json::{Value, json};
 
-use crate::harness::{World, root, world};
+use crate::harness::{World, world};
 
 const TEMPLATES: &str = "config/model-registry-operator/jobs-async-upload";
 const SAMPLES: &str = "samples/async-upload";

@@ -9,7 +9,7 @@ use resources::kind::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{World, behind_proxy, postgres, world};
+use crate::harness::{MODEL_REGISTRY, World, behind_proxy, postgres, world};
 
 /// A registry that is Available, with the checks that hold for every variant.
 async fn made(world: &World, name: &str, spec: Value, external_hosts: usize) {
@@ -17,7 +17,11 @@ async fn made(world: &World, name: &str, spec: Value, external_hosts: usize) {
         json!({"openshift.io/display-name": "Shown", "openshift.io/description": "what for"});
     world.registry(name, spec).await;
     world
-        .edit(name, json!({"metadata": {"annotations": texts}}))
+        .edit(
+            MODEL_REGISTRY,
+            name,
+            json!({"metadata": {"annotations": texts}}),
+        )
         .await;
     let registry = world.available(name).await;
     world.condition(name, "Progressing", "False").await;

@@ -20,7 +20,7 @@ use std::{
 
 use case::{Case, Placed};
 use cluster::{Platform, eventually};
-use harness::{World, installed, start};
+use harness::{INSTALLATION, World, start};
 use operator_harness::recorded;
 
 /// What the Go operator ran with in the recorded cases in gateway mode.
@@ -35,12 +35,8 @@ fn small_cases() -> PathBuf {
 
 /// Takes over all cases at once and returns what is wrong.
 async fn take_over(platform: Platform, cases: Vec<Case>, env: &[(&str, &str)]) -> Vec<String> {
-    let (cluster, kubeconfig) = installed(platform).await;
-    let world = World {
-        cluster,
-        client: cluster.client().expect("a client"),
-        namespace: "default".to_owned(),
-    };
+    let site = INSTALLATION.shared(platform).await;
+    let world = World(site.namespace("default"));
     let mut placed = Vec::new();
     for case in cases {
         placed.push(Placed::place(&world, case).await);
@@ -51,7 +47,7 @@ async fn take_over(platform: Platform, cases: Vec<Case>, env: &[(&str, &str)]) -
         ran += usize::from(placed.settle(&world, ends).await);
     }
     println!("{platform}: {ran} of {} ran", placed.len());
-    let operator = start(kubeconfig, env, &[]);
+    let operator = start(&site.kubeconfig, env, &[]);
     let ends = Instant::now() + Duration::from_secs(90);
     for placed in &placed {
         let left = ends.saturating_duration_since(Instant::now());

@@ -2,6 +2,7 @@
 
 use cluster::Platform;
 use kube::api::DeleteParams;
+use operator_harness::accepted;
 use resources::kind::{CONFIG_MAP, DEPLOYMENT, SERVICE};
 
 use crate::harness::{OPERATOR, SOON, files, root, world};
@@ -11,20 +12,7 @@ async fn the_manifests_are_accepted_by_the_server_with_pod_security_restricted()
     let world = world(Platform::Kubernetes, "manifests").await;
     for overlay in ["default", "overlays/webhook"] {
         let folder = root().join("config/trustyai-operator").join(overlay);
-        let folder = folder.to_str().expect("a path");
-        let dry_run = [
-            "--dry-run=server",
-            "--server-side",
-            "-o",
-            "name",
-            "-k",
-            folder,
-        ];
-        let printed = world
-            .cluster
-            .kubectl(&[&["apply"], &dry_run[..]].concat())
-            .await;
-        let printed = printed.expect("accepted");
+        let printed = accepted(world.cluster, &folder).await;
         for expected in [
             "deployment.apps/",
             "customresourcedefinition",

@@ -1,70 +1,24 @@
 //! Nothing is left when a service goes, however it goes.
 
-use cluster::{Platform, eventually};
+use cluster::Platform;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::api::DeleteParams;
 use resources::kind::PERSISTENT_VOLUME_CLAIM;
 
-use crate::harness::{COLLECTED, TRUSTYAI, World, files, world};
-
-/// Every object in the cluster that speaks of the service, by its labels, owner or name, except
-/// Events. Every listable resource type is looked at.
-async fn traces(world: &World, name: &str) -> Vec<String> {
-    let discovery = kube::Discovery::new(world.client.clone());
-    let discovery = discovery.run_aggregated().await.expect("discovery");
-    let mut found = Vec::new();
-    for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
-            if !capabilities.supports_operation("list") || resource.kind == "Event" {
-                continue;
-            }
-            let api = kube::Api::<DynamicObject>::all_with(world.client.clone(), &resource);
-            // An API that went meanwhile has nothing.
-            let Ok(list) = api.list(&ListParams::default()).await else {
-                continue;
-            };
-            for object in list {
-                let here = object.namespace().is_none_or(|of| of == world.namespace);
-                let owned = object
-                    .owner_references()
-                    .iter()
-                    .any(|owner| owner.kind == "TrustyAIService" && owner.name == name);
-                if here && (owned || object.name_any().contains(name)) {
-                    found.push(format!("{} {}", resource.kind, object.name_any()));
-                }
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Waits until no trace of the service is left.
-pub(crate) async fn nothing_left(world: &World, name: &str) {
-    eventually(&format!("nothing left of {name}"), COLLECTED, || async {
-        let left = traces(world, name).await;
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(left.join(", "))
-        }
-    })
-    .await
-    .expect("nothing left");
-}
+use crate::harness::{COLLECTED, TRUSTYAI, files, world};
 
 async fn deletion(platform: Platform, name: &str, params: DeleteParams) {
     let world = world(platform, "deletion").await;
     world.service(name, &files()).await;
     world.ready(name).await;
-    let before = traces(&world, name).await;
+    let before = world.traces(name).await;
     assert!(
         before.len() > 8,
         "the search finds what is there: {before:?}"
     );
     let service = world.api(TRUSTYAI);
     service.delete(name, &params).await.expect("deleted");
-    nothing_left(&world, name).await;
+    world.nothing_left(name).await;
 }
 
 #[tokio::test]

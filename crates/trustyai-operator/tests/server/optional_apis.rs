@@ -2,38 +2,20 @@
 
 use std::time::Duration;
 
-use cluster::{Cluster, Options, Platform, StandIn, api_of, eventually};
-use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
+use cluster::{Platform, StandIn, api_of, eventually};
+use kube::api::DeleteParams;
 use resources::kind::{ROUTE, SERVICE_MONITOR};
 
-use crate::harness::{COLLECTED, SOON, TRUSTYAI, World, files, install, start};
+use crate::harness::{COLLECTED, INSTALLATION, TRUSTYAI, World, files, start};
 
 /// An API that appears is used within this time; five seconds on a machine that is not busy.
 const FOLLOWED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apis_that_come_one_by_one_are_used() {
-    let options = Options {
-        platform: Platform::Kubernetes,
-        ..Options::default()
-    };
-    let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options))
-        .await
-        .expect("no panic")
-        .expect("a cluster");
-    // Its servers end with the process.
-    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
-    let kubeconfig = install(cluster).await;
-    let services = api_of(&cluster.client().expect("a client"), None, TRUSTYAI);
-    eventually("an API that is served", SOON, || async {
-        let all = services.list(&ListParams::default()).await;
-        all.map(drop).map_err(|error| error.to_string())
-    })
-    .await
-    .expect("served");
-    let operator = start(&kubeconfig);
-    let world = World::on(cluster, "optional").await;
+    let site = INSTALLATION.alone(Platform::Kubernetes).await;
+    let operator = start(&site.kubeconfig);
+    let world = World(site.world("optional").await);
     world.service("early", &files()).await;
     let service = world.ready("early").await;
     let mut conditions = cluster::conditions(&service.data);
@@ -43,7 +25,7 @@ async fn apis_that_come_one_by_one_are_used() {
         (StandIn::ServiceMonitor, SERVICE_MONITOR),
         (StandIn::Route, ROUTE),
     ] {
-        cluster.install(api).await.expect("installed");
+        site.cluster.install(api).await.expect("installed");
         let found = api_of(&world.client, Some(&world.namespace), kind);
         eventually(&format!("{kind}"), FOLLOWED, || async {
             found.get("early").await.map_err(|error| error.to_string())
@@ -58,8 +40,10 @@ async fn apis_that_come_one_by_one_are_used() {
     cluster::remove(&services, "early", &DeleteParams::foreground(), COLLECTED)
         .await
         .expect("gone");
-    let all = world.api(ROUTE).list(&ListParams::default()).await;
-    assert!(all.expect("Routes").iter().all(|r| r.name_any() != "early"));
+    // The garbage collector may learn of Routes after the service went.
+    cluster::gone(&world.api(ROUTE), "early", COLLECTED)
+        .await
+        .expect("gone");
     tokio::task::spawn_blocking(move || operator.stop())
         .await
         .expect("it ended");

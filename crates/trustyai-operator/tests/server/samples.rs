@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use cluster::Platform;
 
 use crate::harness::{root, world};
-use crate::leftovers::nothing_left;
 
 /// Folders of samples/trustyai that `kubectl apply -k` takes.
 fn samples() -> Vec<PathBuf> {
@@ -53,6 +52,6 @@ async fn every_sample(platform: Platform) {
         );
         assert_eq!(status["readyReplicas"], 1, "{folder}");
         kubectl("delete").await;
-        nothing_left(&world, "trustyaiservice-sample").await;
+        world.nothing_left("trustyaiservice-sample").await;
     }
 }

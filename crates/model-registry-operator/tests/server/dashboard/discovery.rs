@@ -6,11 +6,12 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
+use operator_harness::SOON;
 use resources::kind::SERVICE;
 use serde_json::{Value, json};
 
 use super::{Settings, grants::user_of};
-use crate::harness::{MODEL_REGISTRY, SOON};
+use crate::harness::MODEL_REGISTRY;
 
 const EXTERNAL: &str = "routing.opendatahub.io/external-address-rest";
 
@@ -116,7 +117,11 @@ async fn a_registry_is_found_on_kubernetes() {
     // Without the proxy the port says so.
     settings
         .world
-        .edit("dash-found", json!({"spec": {"kubeRBACProxy": null}}))
+        .edit(
+            MODEL_REGISTRY,
+            "dash-found",
+            json!({"spec": {"kubeRBACProxy": null}}),
+        )
         .await;
     let service = settings
         .world

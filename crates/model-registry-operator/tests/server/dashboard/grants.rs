@@ -5,11 +5,12 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},
 };
+use operator_harness::COLLECTED;
 use resources::kind::{ROLE, ROLE_BINDING};
 use serde_json::{Value, json};
 
 use super::Settings;
-use crate::harness::{COLLECTED, MODEL_REGISTRY};
+use crate::harness::MODEL_REGISTRY;
 
 const DEFAULT: &str = "{\"postgres\": {\"generateDeployment\": true}, \"mysql\": null}";
 
@@ -179,7 +180,7 @@ async fn page(platform: Platform, name: &str) {
             .expect("patched");
     }
     assert!(may_get(&settings, name, "bob", &[]).await);
-    eventually("ann is out", crate::harness::SOON, || async {
+    eventually("ann is out", operator_harness::SOON, || async {
         if may_get(&settings, name, "ann", &[]).await {
             Err("not yet".to_owned())
         } else {
@@ -193,6 +194,7 @@ async fn page(platform: Platform, name: &str) {
     settings
         .world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"spec": {"operand": {"annotations": {"example.test/a": "b"}}}}),
         )
@@ -267,6 +269,7 @@ async fn the_role_is_the_same_with_access_by_method() {
     settings
         .world
         .edit(
+            MODEL_REGISTRY,
             name,
             json!({"spec": {"kubeRBACProxy": {"authorization": "ByMethod"}}}),
         )

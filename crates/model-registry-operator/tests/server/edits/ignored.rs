@@ -1,13 +1,14 @@
 //! Fields that mean nothing, or nothing beside others: the status says so, and no child changes.
 
 use cluster::{Platform, conditions, eventually};
+use operator_harness::SOON;
 use serde_json::{Value, json};
 
 use super::{
     behind_oauth_proxy, children::children, difference, generated, mysql, running, spec_of,
     there_and_back,
 };
-use crate::harness::{MODEL_REGISTRY, SOON, World, behind_proxy, postgres};
+use crate::harness::{MODEL_REGISTRY, World, behind_proxy, postgres};
 
 /// An edit of one registry, and how its status names the field.
 pub(super) struct Ignored {
@@ -230,7 +231,11 @@ async fn an_image_and_resources_that_a_user_wrote_are_never_erased() {
         "quay.io/opendatahub/model-registry:v1",
     ] {
         world
-            .edit("kept", json!({"spec": {"rest": {"image": image}}}))
+            .edit(
+                MODEL_REGISTRY,
+                "kept",
+                json!({"spec": {"rest": {"image": image}}}),
+            )
             .await;
         let deployment = world
             .until(resources::kind::DEPLOYMENT, "kept", |d| {

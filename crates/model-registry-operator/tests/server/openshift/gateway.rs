@@ -10,11 +10,11 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
+use operator_harness::{COLLECTED, SOON};
 use resources::kind::{HTTP_ROUTE, REFERENCE_GRANT, ROUTE, SERVICE};
 use serde_json::json;
 
-use crate::harness::{COLLECTED, MODEL_REGISTRY, SOON, World, behind_proxy};
-use crate::optional_apis::Own;
+use crate::harness::{INSTALLATION, MODEL_REGISTRY, World, behind_proxy, start};
 
 const GRANT: &str = "allow-gateway-httproutes";
 const ENV: &[(&str, &str)] = &[
@@ -46,9 +46,9 @@ async fn route_of(world: &World, name: &str) -> DynamicObject {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn registries_behind_a_gateway() {
-    let own = Own::start(Platform::OpenShift).await;
-    let operator = own.operator(ENV, &[]);
-    let world = own.world("gateway").await;
+    let own = INSTALLATION.alone(Platform::OpenShift).await;
+    let operator = start(&own.kubeconfig, ENV, &[]);
+    let world = World(own.world("gateway").await);
     world
         .apply("{apiVersion: v1, kind: Namespace, metadata: {name: applications}}")
         .await;
@@ -108,7 +108,11 @@ async fn registries_behind_a_gateway() {
 
     // The port of the proxy reaches the HTTPRoute.
     world
-        .edit("first", json!({"spec": {"kubeRBACProxy": {"port": 9443}}}))
+        .edit(
+            MODEL_REGISTRY,
+            "first",
+            json!({"spec": {"kubeRBACProxy": {"port": 9443}}}),
+        )
         .await;
     eventually("the port", SOON, || async {
         let port =
@@ -211,7 +215,7 @@ async fn registries_behind_a_gateway() {
     world.available("fourth").await;
     route_of(&world, "fourth").await;
     operator.stop();
-    let operator = own.operator(&[], &[]);
+    let operator = start(&own.kubeconfig, &[], &[]);
     cluster::gone(&routes(&world), "model-registry-fourth", SOON)
         .await
         .expect("gone");
