@@ -5,18 +5,20 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use api::codegen::HEADER;
 use model_registry_operator::aihub::deployed;
 
-use crate::charts;
 use crate::steps::root;
+use crate::{charts, rights};
 
 /// Every generated file: its path from the root of the workspace, and its content.
 fn generated() -> Result<Vec<(String, String)>> {
     let mut files = api::codegen::crd_yaml()?;
     files.extend(api::codegen::references());
-    files.extend(model_registry_operator::rbac::manifests()?);
     files.extend(charts::readmes()?);
-    files.extend(trustyai_operator::rbac::manifests()?);
+    for rights in rights::all() {
+        files.extend(rights.manifests(HEADER)?);
+    }
     Ok(files)
 }
 
@@ -32,11 +34,7 @@ fn rendered() -> Result<Vec<(String, String)>> {
         let message = String::from_utf8_lossy(&output.stderr);
         bail!("kubectl kustomize {}: {message}", deployed::OVERLAY);
     }
-    let text = format!(
-        "{}{}",
-        api::codegen::HEADER,
-        String::from_utf8(output.stdout)?
-    );
+    let text = format!("{}{}", HEADER, String::from_utf8(output.stdout)?);
     Ok(vec![(deployed::FILE.to_owned(), text)])
 }
 

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use cluster::Collected;
-use model_registry_operator::{aihub, catalog, rbac};
-use runtime::rbac::{OnlyWhen, Unused, held};
+use model_registry_operator::{aihub, catalog};
+use runtime::rbac::{OnlyWhen, Rights, Unused, held};
 
 use crate::steps::root;
 
 /// A service account that an operator runs as.
 struct Account {
     /// As the audit log has it.
-    user: &'static str,
+    user: String,
     /// The rights that its roles give it, as `kubectl auth can-i` takes them.
     held: BTreeSet<String>,
     /// Those of them that it holds because it gives them to others, whether it uses them or not.
@@ -25,40 +25,26 @@ struct Account {
     races: &'static [OnlyWhen],
 }
 
-fn accounts() -> [Account; 4] {
+impl From<Rights> for Account {
+    fn from(rights: Rights) -> Self {
+        let (namespace, name) = rights.account;
+        Self {
+            user: format!("system:serviceaccount:{namespace}:{name}"),
+            held: held(&rights.rules()).into_iter().collect(),
+            given: rights.handed_out().into_iter().collect(),
+            unused: rights.unused,
+            races: rights.races,
+        }
+    }
+}
+
+/// What each operator may be given.
+pub(crate) fn all() -> [Rights; 4] {
     [
-        Account {
-            user: "system:serviceaccount:model-registry-operator-system:\
-                   model-registry-operator-controller-manager",
-            held: held(&rbac::roles()).into_iter().collect(),
-            given: BTreeSet::new(),
-            unused: rbac::UNUSED,
-            races: rbac::RACES,
-        },
-        Account {
-            user: "system:serviceaccount:model-catalog-operator-system:catalog-controller-manager",
-            held: held(&catalog::rbac::roles()).into_iter().collect(),
-            given: BTreeSet::new(),
-            unused: catalog::rbac::UNUSED,
-            races: catalog::rbac::RACES,
-        },
-        Account {
-            user: "system:serviceaccount:aihub-operator-system:aihub-controller-manager",
-            held: held(&aihub::rbac::roles()).into_iter().collect(),
-            given: held(&aihub::rbac::handed_out()).into_iter().collect(),
-            unused: aihub::rbac::UNUSED,
-            races: aihub::rbac::RACES,
-        },
-        Account {
-            user: "system:serviceaccount:trustyai-service-operator-system:\
-                   trustyai-service-operator-controller-manager",
-            held: held(&trustyai_operator::rbac::roles())
-                .into_iter()
-                .collect(),
-            given: BTreeSet::new(),
-            unused: trustyai_operator::rbac::UNUSED,
-            races: trustyai_operator::rbac::RACES,
-        },
+        model_registry_operator::rbac::rights(),
+        catalog::rbac::rights(),
+        aihub::rbac::rights(),
+        trustyai_operator::rbac::rights(),
     ]
 }
 
@@ -87,12 +73,15 @@ fn remove() -> Result<()> {
 
 /// Compares the rights with the requests of the run before, and removes its logs.
 pub(crate) fn check() -> Result<()> {
-    let accounts = accounts();
-    let users: Vec<&str> = accounts.iter().map(|account| account.user).collect();
+    let accounts = all().map(Account::from);
+    let users: Vec<&str> = accounts
+        .iter()
+        .map(|account| account.user.as_str())
+        .collect();
     let logs = Collected::read(&directory(), &users)?;
     let mut problems = Vec::new();
     for account in &accounts {
-        let asked = Asked::of(&logs, account.user);
+        let asked = Asked::of(&logs, &account.user);
         eprintln!(
             "{}: {} rights; {} requests used {} of them, {} are listed as not used, and {} as used in \
              races only",
@@ -143,7 +132,7 @@ impl Asked {
 
     /// What a person has to change, each with where.
     fn problems(&self, account: &Account) -> Vec<String> {
-        let user = account.user;
+        let user = &account.user;
         if self.requests == 0 {
             return vec![format!(
                 "no request of {user} was recorded: nothing is known of its rights"
@@ -220,7 +209,7 @@ mod tests {
 
     fn account(held: &[&str]) -> Account {
         Account {
-            user: USER,
+            user: USER.to_owned(),
             held: held
                 .iter()
                 .chain(&["get routes"])

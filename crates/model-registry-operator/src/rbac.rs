@@ -1,10 +1,9 @@
 //! What the operator's service account may do. The manifests are generated from here.
 
-use api::codegen::HEADER;
 use resources::Scope;
 use runtime::rbac::{
-    CUSTOM_HOSTS, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Unused, cluster, itself,
-    lease, manifest, rule, webhooks,
+    Account, CUSTOM_HOSTS, FOLLOW, OWN, PROCESS, READ, REVIEWS, RbacRule, Rights, RoleFile, Unused,
+    cluster, finalizers, itself, lease, rule, webhooks,
 };
 
 use crate::registry::webhook::{
@@ -14,13 +13,13 @@ use crate::registry::webhook::{
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "85f368d1.opendatahub.io";
 
-/// Name of the ClusterRole, before the prefix of the installation.
-pub const CLUSTER_ROLE: &str = "manager-role";
-/// Name of the Role in each namespace, where the operator works in some only. An overlay adds it
-/// after names got their prefix.
-pub const NAMESPACE_ROLE: &str = "model-registry-operator-manager-role";
-/// Name of the Role for the Lease, before the prefix of the installation.
-pub const LEADER_ROLE: &str = "leader-election-role";
+/// Who the operator is, as `config/model-registry-operator` installs it.
+pub const ACCOUNT: Account = (
+    "model-registry-operator-system",
+    "model-registry-operator-controller-manager",
+);
+/// ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
+const WEBHOOK_ROLE: &str = "model-registry-operator-webhook-role";
 
 const REGISTRIES: &[&str] = &["modelregistry.opendatahub.io"];
 const CORE: &[&str] = &[""];
@@ -165,13 +164,10 @@ const KIND: &[RbacRule] = &[
     ),
 ];
 
-/// Name of ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
-pub const WEBHOOK_ROLE: &str = "model-registry-operator-webhook-role";
-
 const CRDS: &[&str] = &["apiextensions.k8s.io"];
 
 /// What the operator needs beside [`rules`] where it serves webhooks and migrates what is stored.
-pub const WEBHOOK_RULES: &[RbacRule] = &[
+const WEBHOOK_RULES: &[RbacRule] = &[
     webhooks(
         &["mutatingwebhookconfigurations"],
         &[MUTATING_CONFIGURATION],
@@ -202,7 +198,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
 
 /// What the operator needs in its own namespace where it serves webhooks. With [`rules`] it has
 /// these already; without, as where it may only work in some namespaces, it needs them.
-pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
+const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
     rule(
         CORE,
         &["secrets"],
@@ -221,32 +217,61 @@ pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[
 ];
 
 /// What the operator needs in every namespace that registries are in.
-#[must_use]
-pub fn rules() -> Vec<RbacRule> {
+fn rules() -> Vec<RbacRule> {
     [&ITSELF, KIND, PROCESS].concat()
 }
 
-/// The rules of every role that the operator may be given.
+/// What a Role can give of [`rules`].
+fn namespace_rules() -> Vec<RbacRule> {
+    let mut rules = rules();
+    rules.retain(|rule| rule.scope == Scope::Namespaced);
+    rules
+}
+
+/// All that the operator may be given.
 #[must_use]
-pub fn roles() -> Vec<RbacRule> {
-    let lease = lease(&[LEASE]);
-    [
-        &rules(),
-        lease.as_slice(),
-        WEBHOOK_RULES,
-        WEBHOOK_NAMESPACE_RULES,
-    ]
-    .concat()
+pub fn rights() -> Rights {
+    Rights {
+        account: ACCOUNT,
+        roles: vec![
+            RoleFile::for_cluster(
+                "config/model-registry-operator/rbac/role.yaml",
+                "manager-role",
+                rules(),
+            ),
+            RoleFile::for_namespace(
+                "config/model-registry-operator/rbac/leader_election_role.yaml",
+                "leader-election-role",
+                lease(&[LEASE]).to_vec(),
+            ),
+            // Where the operator works in some namespaces only. The overlay adds it after names got
+            // their prefix.
+            RoleFile::for_namespace(
+                "config/model-registry-operator/overlays/namespaced/namespace/role.yaml",
+                "model-registry-operator-manager-role",
+                namespace_rules(),
+            ),
+            RoleFile::for_cluster(
+                "config/model-registry-operator/webhook/cluster_role.yaml",
+                WEBHOOK_ROLE,
+                WEBHOOK_RULES.to_vec(),
+            ),
+            RoleFile::for_namespace(
+                "config/model-registry-operator/webhook/role.yaml",
+                WEBHOOK_ROLE,
+                WEBHOOK_NAMESPACE_RULES.to_vec(),
+            ),
+        ],
+        unused: UNUSED,
+        races: &[],
+    }
 }
 
 /// Rights that no request of the tests uses, and why the operator has them.
-pub const UNUSED: &[Unused] = &[
+const UNUSED: &[Unused] = &[
     REVIEWS,
     CUSTOM_HOSTS,
-    Unused {
-        rights: &["update modelregistries.modelregistry.opendatahub.io/finalizers"],
-        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
-    },
+    finalizers(&["update modelregistries.modelregistry.opendatahub.io/finalizers"]),
     Unused {
         rights: &["get endpoints"],
         reason: "Handed out by Role registry-user-NAME: who gives a right must have it.",
@@ -271,150 +296,42 @@ pub const UNUSED: &[Unused] = &[
     },
 ];
 
-/// Rights that only a race uses.
-pub const RACES: &[OnlyWhen] = &[];
-
-/// The generated manifests: path from the root of the workspace, and content.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let path = |file: &str| format!("config/model-registry-operator/rbac/{file}");
-    let mut files = vec![
-        (path("role.yaml"), cluster_role_yaml()?),
-        (path("leader_election_role.yaml"), leader_role_yaml()?),
-        (
-            "config/model-registry-operator/overlays/namespaced/namespace/role.yaml".to_owned(),
-            namespace_role_yaml()?,
-        ),
-        (
-            "config/model-registry-operator/webhook/cluster_role.yaml".to_owned(),
-            manifest(HEADER, "ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
-        ),
-        (
-            "config/model-registry-operator/webhook/role.yaml".to_owned(),
-            manifest(HEADER, "Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
-        ),
-    ];
-    files.extend(crate::catalog::rbac::manifests()?);
-    files.extend(crate::aihub::rbac::manifests()?);
-    Ok(files)
-}
-
-/// The ClusterRole, with the reason above each rule.
-pub fn cluster_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    manifest(HEADER, "ClusterRole", CLUSTER_ROLE, &rules())
-}
-
-/// The Role for one namespace: what a Role can give of the ClusterRole.
-pub fn namespace_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    let mut rules = rules();
-    rules.retain(|rule| rule.scope == Scope::Namespaced);
-    manifest(HEADER, "Role", NAMESPACE_ROLE, &rules)
-}
-
-/// The Role for the Lease, with the reason above each rule.
-pub fn leader_role_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    manifest(HEADER, "Role", LEADER_ROLE, &lease(&[LEASE]))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
+    use api::codegen::HEADER;
+    use operator_harness::{kinds_have_their_verbs, rights_are_sound};
     use resources::kind::INGRESS_CONFIG;
     use runtime::component::Component;
     use runtime::permissions::Rule;
-    use runtime::rbac::{rules_of, to_cluster_role};
+    use runtime::rbac::rules_of;
 
     use super::*;
     use crate::registry::Registry;
     use crate::registry::config::Config;
 
-    #[test]
-    fn the_manifest_says_what_the_declaration_says() {
-        let role: ClusterRole = serde_saphyr::from_str(&cluster_role_yaml().unwrap()).unwrap();
-        assert_eq!(role, to_cluster_role(CLUSTER_ROLE, &rules()));
-        let leader: Role = serde_saphyr::from_str(&leader_role_yaml().unwrap()).unwrap();
-        assert_eq!(
-            leader.rules.unwrap(),
-            to_cluster_role("", &lease(&[LEASE])).rules.unwrap()
-        );
-    }
-
-    #[test]
-    fn the_manifests_are_generated() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for (path, content) in manifests().unwrap() {
-            let stored = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
-            assert_eq!(stored, content, "{path} is old: run `cargo xtask codegen`");
+    fn registry() -> Registry {
+        Registry {
+            config: Config::from_lookup(|_| None).unwrap(),
         }
     }
 
     #[test]
     fn every_declared_kind_has_its_verbs_and_no_more() {
-        let registry = Registry {
-            config: Config::from_lookup(|_| None).unwrap(),
-        };
-        let held = rules_of(&rules());
-        for watched in registry.kinds() {
-            let verbs = match watched.kind {
-                _ if watched.owned => OWN,
-                // The one kind that is read and not owned.
-                INGRESS_CONFIG => READ,
-                _ => FOLLOW,
-            };
-            for verb in verbs {
-                let needed = Rule::on(verb, watched.kind);
-                assert!(held.contains(&needed), "{needed} is missing");
-            }
-            if !watched.owned {
-                let given: Vec<&str> = held
-                    .iter()
-                    .filter(|r| r.group == watched.kind.group && r.resource == watched.kind.plural)
-                    .map(|r| r.verb)
-                    .collect();
-                assert_eq!(given, verbs, "{}", watched.kind);
-            }
-        }
+        kinds_have_their_verbs(&registry(), &rules(), &[(INGRESS_CONFIG, READ)]);
     }
 
     #[test]
     fn a_role_has_the_rules_for_what_is_in_namespaces() {
-        let role: Role = serde_saphyr::from_str(&namespace_role_yaml().unwrap()).unwrap();
-        let resources: Vec<String> = role
-            .rules
-            .unwrap()
-            .into_iter()
-            .flat_map(|rule| {
-                let groups = rule.api_groups.unwrap();
-                let all = rule.resources.unwrap();
-                all.into_iter()
-                    .map(move |plural| format!("{plural}.{}", groups[0]))
-            })
-            .collect();
-        for given in [
-            "modelregistries.modelregistry.opendatahub.io",
-            "secrets.",
-            "rolebindings.rbac.authorization.k8s.io",
-            "routes.route.openshift.io",
-            "pods.",
-        ] {
-            assert!(resources.contains(&given.to_owned()), "{given}");
-        }
-        let registry = Registry {
-            config: Config::from_lookup(|_| None).unwrap(),
-        };
-        for watched in registry.kinds() {
-            assert_eq!(
-                resources.contains(&format!("{}.{}", watched.kind.plural, watched.kind.group)),
-                watched.kind.scope == Scope::Namespaced,
-                "{}",
-                watched.kind
-            );
+        let given = rules_of(&namespace_rules());
+        for watched in registry().kinds() {
+            let namespaced = watched.kind.scope == Scope::Namespaced;
+            let listed = given.contains(&Rule::on("list", watched.kind));
+            assert_eq!(listed, namespaced, "{}", watched.kind);
         }
     }
 
     #[test]
-    fn no_rule_is_for_everything_or_said_twice() {
-        operator_harness::rules_are_sound(&rules(), &roles(), UNUSED, RACES);
+    fn rights_have_their_reasons_and_manifests() {
+        rights_are_sound(&rights(), HEADER);
     }
 }

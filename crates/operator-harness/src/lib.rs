@@ -25,8 +25,9 @@ use std::path::PathBuf;
 
 pub use installation::{Installation, Site};
 pub use operator::{Operator, args, environment};
-pub use rules::rules_are_sound;
-pub use site::{Account, accepted, at_rest, free_ports, has_read, install, lead_to};
+pub use rules::{kinds_have_their_verbs, rights_are_sound};
+pub use runtime::rbac::Account;
+pub use site::{accepted, at_rest, free_ports, has_read, install, lead_to};
 pub use world::{COLLECTED, SOON, World};
 
 /// Root of the workspace.

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use cluster::{Cluster, eventually};
 use resources::Kind;
+use runtime::rbac::Account;
 use serde_json::json;
-
-/// Namespace and name of a service account.
-pub type Account = (&'static str, &'static str);
 
 /// After this time nothing is left to do for an operator whose resources are as they should be.
 const SETTLED: Duration = Duration::from_secs(3);

@@ -1,12 +1,14 @@
 //! What an operator should be allowed to do, declared in code. Its manifests are written from here.
 //!
-//! An operator declares the rules of its kinds, and adds [`PROCESS`] and [`lease`] for what every
-//! process of [`crate::operator`] does.
+//! An operator declares the rules of its kinds, adds [`PROCESS`] and [`lease`] for what every
+//! process of [`crate::operator`] does, and puts them into the roles of its [`Rights`].
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::{api::ObjectMeta, core::TypeMeta};
+mod rights;
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use resources::Scope;
-use serde::Serialize;
+
+pub use rights::{Account, Rights, RoleFile};
 
 use crate::permissions::Rule;
 
@@ -192,6 +194,25 @@ pub const REVIEWS: Unused = Unused {
              handed out by ClusterRole system:auth-delegator.",
 };
 
+/// Of every operator whose resources own what blocks their deletion: `update PLURAL/finalizers`.
+#[must_use]
+pub const fn finalizers(rights: &'static [&'static str]) -> Unused {
+    Unused {
+        rights,
+        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
+    }
+}
+
+/// Of every operator whose tests serve neither metrics nor webhooks.
+pub const SERVES_NOTHING: Unused = Unused {
+    rights: &[
+        "list apiservers.config.openshift.io",
+        "watch apiservers.config.openshift.io",
+    ],
+    reason: "Of what is served with TLS, which is the same for all kinds: the tests of ModelRegistry \
+             use them, those of this operator serve nothing.",
+};
+
 /// Of every operator with Routes.
 pub const CUSTOM_HOSTS: Unused = Unused {
     rights: &[
@@ -271,67 +292,12 @@ fn expand(declared: &RbacRule) -> impl Iterator<Item = Rule> + '_ {
     })
 }
 
-/// The ClusterRole of a declaration, rules in the order of the declaration.
-#[must_use]
-pub fn to_cluster_role(name: &str, declared: &[RbacRule]) -> ClusterRole {
-    ClusterRole {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-        rules: Some(declared.iter().map(RbacRule::to_policy_rule).collect()),
-        ..ClusterRole::default()
-    }
-}
-
-/// A Role without its rules, and a ClusterRole as well: both begin the same way.
-#[derive(Serialize)]
-struct Head {
-    #[serde(flatten)]
-    types: TypeMeta,
-    metadata: ObjectMeta,
-}
-
-/// A Role or ClusterRole (`kind`) as YAML, with the reason above each rule. It begins with `header`.
-pub fn manifest(
-    header: &str,
-    kind: &str,
-    name: &str,
-    rules: &[RbacRule],
-) -> Result<String, serde_saphyr::ser::Error> {
-    let head = Head {
-        types: TypeMeta {
-            api_version: <Role as k8s_openapi::Resource>::API_VERSION.to_owned(),
-            kind: kind.to_owned(),
-        },
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-    };
-    let (head, rules) = (serde_saphyr::to_string(&head)?, items(rules)?);
-    Ok(format!("{header}{head}rules:\n{rules}"))
-}
-
-/// Rules as items of a list in YAML, with the reason above each.
-pub fn items(rules: &[RbacRule]) -> Result<String, serde_saphyr::ser::Error> {
-    let mut text = String::new();
-    for rule in rules {
-        let item = serde_saphyr::to_string(&[rule.to_policy_rule()])?;
-        text.push_str("# ");
-        text.push_str(rule.reason);
-        text.push('\n');
-        text.push_str(&item);
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_declaration_becomes_a_role_and_the_rules_to_ask_for() {
+    fn a_declaration_becomes_rules_of_a_role_and_the_ones_to_ask_for() {
         const DECLARED: &[RbacRule] = &[
             RbacRule {
                 groups: &[""],
@@ -350,23 +316,18 @@ mod tests {
                 reason: "domain",
             },
         ];
-        let role = serde_json::to_value(to_cluster_role("manager-role", DECLARED)).unwrap();
+        let rules: Vec<_> = DECLARED.iter().map(RbacRule::to_policy_rule).collect();
         assert_eq!(
-            role,
-            serde_json::json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": "manager-role"},
-                "rules": [
-                    {"apiGroups": [""], "resources": ["services", "pods/log"], "verbs": ["get", "list"]},
-                    {
-                        "apiGroups": ["config.openshift.io"],
-                        "resources": ["ingresses"],
-                        "resourceNames": ["cluster"],
-                        "verbs": ["get"],
-                    },
-                ],
-            })
+            serde_json::to_value(rules).unwrap(),
+            serde_json::json!([
+                {"apiGroups": [""], "resources": ["services", "pods/log"], "verbs": ["get", "list"]},
+                {
+                    "apiGroups": ["config.openshift.io"],
+                    "resources": ["ingresses"],
+                    "resourceNames": ["cluster"],
+                    "verbs": ["get"],
+                },
+            ])
         );
         let rules: Vec<String> = rules_of(DECLARED).iter().map(ToString::to_string).collect();
         assert_eq!(

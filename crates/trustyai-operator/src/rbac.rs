@@ -1,22 +1,22 @@
 //! What the operator's service account may do. The manifests are generated from here.
 
-use api::codegen::HEADER;
 use resources::Scope;
 use runtime::rbac::{
-    FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Unused, cluster, itself, lease,
-    manifest, rule, webhooks,
+    Account, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Rights, RoleFile,
+    SERVES_NOTHING, Unused, cluster, finalizers, itself, lease, rule, webhooks,
 };
 
 use crate::service::webhook::{CONFIGURATION, DEFINITION_NAME, SECRET};
 
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "b7e9931f.trustyai.opendatahub.io";
-/// Name of the ClusterRole, before the prefix of the installation.
-pub const CLUSTER_ROLE: &str = "manager-role";
-/// Name of the Role for the Lease, before the prefix of the installation.
-pub const LEADER_ROLE: &str = "leader-election-role";
-/// Name of ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
-pub const WEBHOOK_ROLE: &str = "trustyai-service-operator-webhook-role";
+/// Who the operator is, as `config/trustyai-operator` installs it.
+pub const ACCOUNT: Account = (
+    "trustyai-service-operator-system",
+    "trustyai-service-operator-controller-manager",
+);
+/// ClusterRole and Role for webhooks. An overlay adds them after names got their prefix.
+const WEBHOOK_ROLE: &str = "trustyai-service-operator-webhook-role";
 
 const CORE: &[&str] = &[""];
 const SERVICES: &[&str] = &["trustyai.opendatahub.io"];
@@ -118,7 +118,7 @@ const KIND: &[RbacRule] = &[
 ];
 
 /// What the operator needs beside [`rules`] where it serves webhooks.
-pub const WEBHOOK_RULES: &[RbacRule] = &[
+const WEBHOOK_RULES: &[RbacRule] = &[
     webhooks(&["validatingwebhookconfigurations"], &[CONFIGURATION]),
     RbacRule {
         names: &[DEFINITION_NAME],
@@ -132,7 +132,7 @@ pub const WEBHOOK_RULES: &[RbacRule] = &[
 ];
 
 /// What the operator needs in its own namespace where it serves webhooks, beside [`rules`].
-pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[RbacRule {
+const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[RbacRule {
     names: &[SECRET],
     ..rule(
         CORE,
@@ -143,39 +143,47 @@ pub const WEBHOOK_NAMESPACE_RULES: &[RbacRule] = &[RbacRule {
 }];
 
 /// What the operator needs in every namespace that services are in.
-#[must_use]
-pub fn rules() -> Vec<RbacRule> {
+fn rules() -> Vec<RbacRule> {
     [&ITSELF, KIND, PROCESS].concat()
 }
 
-/// The rules of every role that the operator may be given.
+/// All that the operator may be given.
 #[must_use]
-pub fn roles() -> Vec<RbacRule> {
-    let lease = lease(&[LEASE]);
-    [
-        &rules(),
-        lease.as_slice(),
-        WEBHOOK_RULES,
-        WEBHOOK_NAMESPACE_RULES,
-    ]
-    .concat()
+pub fn rights() -> Rights {
+    Rights {
+        account: ACCOUNT,
+        roles: vec![
+            RoleFile::for_cluster(
+                "config/trustyai-operator/rbac/role.yaml",
+                "manager-role",
+                rules(),
+            ),
+            RoleFile::for_namespace(
+                "config/trustyai-operator/rbac/leader_election_role.yaml",
+                "leader-election-role",
+                lease(&[LEASE]).to_vec(),
+            ),
+            RoleFile::for_cluster(
+                "config/trustyai-operator/webhook/cluster_role.yaml",
+                WEBHOOK_ROLE,
+                WEBHOOK_RULES.to_vec(),
+            ),
+            RoleFile::for_namespace(
+                "config/trustyai-operator/webhook/role.yaml",
+                WEBHOOK_ROLE,
+                WEBHOOK_NAMESPACE_RULES.to_vec(),
+            ),
+        ],
+        unused: UNUSED,
+        races: RACES,
+    }
 }
 
 /// Rights that no request of the tests uses, and why the operator has them.
-pub const UNUSED: &[Unused] = &[
+const UNUSED: &[Unused] = &[
     REVIEWS,
-    Unused {
-        rights: &["update trustyaiservices.trustyai.opendatahub.io/finalizers"],
-        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
-    },
-    Unused {
-        rights: &[
-            "list apiservers.config.openshift.io",
-            "watch apiservers.config.openshift.io",
-        ],
-        reason: "Of what is served with TLS, which is the same for all kinds: the tests of \
-                 ModelRegistry use them, those of TrustyAIService serve nothing.",
-    },
+    finalizers(&["update trustyaiservices.trustyai.opendatahub.io/finalizers"]),
+    SERVES_NOTHING,
     Unused {
         rights: &[
             "delete validatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -220,7 +228,7 @@ pub const UNUSED: &[Unused] = &[
 ];
 
 /// Rights that are used or not, and both are right.
-pub const RACES: &[OnlyWhen] = &[OnlyWhen {
+const RACES: &[OnlyWhen] = &[OnlyWhen {
     rights: &[
         "get clusterrolebindings.rbac.authorization.k8s.io",
         "get routes.route.openshift.io",
@@ -233,72 +241,33 @@ pub const RACES: &[OnlyWhen] = &[OnlyWhen {
            recordings of it.",
 }];
 
-/// The generated manifests: path from the root of the workspace, and content.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let path = |file: &str| format!("config/trustyai-operator/{file}");
-    Ok(vec![
-        (
-            path("rbac/role.yaml"),
-            manifest(HEADER, "ClusterRole", CLUSTER_ROLE, &rules())?,
-        ),
-        (
-            path("rbac/leader_election_role.yaml"),
-            manifest(HEADER, "Role", LEADER_ROLE, &lease(&[LEASE]))?,
-        ),
-        (
-            path("webhook/cluster_role.yaml"),
-            manifest(HEADER, "ClusterRole", WEBHOOK_ROLE, WEBHOOK_RULES)?,
-        ),
-        (
-            path("webhook/role.yaml"),
-            manifest(HEADER, "Role", WEBHOOK_ROLE, WEBHOOK_NAMESPACE_RULES)?,
-        ),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use operator_harness::rules_are_sound;
+    use api::codegen::HEADER;
+    use operator_harness::{kinds_have_their_verbs, rights_are_sound};
     use resources::kind::{PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM};
-    use runtime::component::Component;
-    use runtime::permissions::Rule;
-    use runtime::rbac::rules_of;
 
     use super::*;
     use crate::service::TrustyAi;
     use crate::service::config::Config;
-
-    #[test]
-    fn the_manifests_are_generated() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for (path, content) in manifests().unwrap() {
-            let stored = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
-            assert_eq!(stored, content, "{path} is old: run `cargo xtask codegen`");
-        }
-    }
+    use crate::wiring::logger::INFERENCE_SERVICE;
 
     #[test]
     fn every_declared_kind_has_its_verbs() {
         let service = TrustyAi::new(Config::from_lookup(|_| None));
-        let held = rules_of(&rules());
-        for watched in service.kinds() {
-            let verbs = match watched.kind {
-                PERSISTENT_VOLUME_CLAIM => &["get", "list", "watch", "create", "patch"],
-                PERSISTENT_VOLUME => READ,
-                _ if watched.owned => OWN,
-                _ => FOLLOW,
-            };
-            for verb in verbs {
-                let needed = Rule::on(verb, watched.kind);
-                assert!(held.contains(&needed), "{needed} is missing");
-            }
-        }
+        let special: &[(_, &[&'static str])] = &[
+            (
+                PERSISTENT_VOLUME_CLAIM,
+                &["get", "list", "watch", "create", "patch"],
+            ),
+            (PERSISTENT_VOLUME, READ),
+            (INFERENCE_SERVICE, &["get", "list", "watch", "patch"]),
+        ];
+        kinds_have_their_verbs(&service, &rules(), special);
     }
 
     #[test]
-    fn no_rule_is_for_everything_or_said_twice() {
-        rules_are_sound(&rules(), &roles(), UNUSED, RACES);
+    fn rights_have_their_reasons_and_manifests() {
+        rights_are_sound(&rights(), HEADER);
     }
 }

@@ -4,13 +4,10 @@
 //! unless the writer may `escalate`, which is as much as everything. So the hub holds what the
 //! operators hold that it deploys, and no more.
 
-use std::fmt::Write as _;
-
-use api::codegen::HEADER;
 use resources::Scope;
 use runtime::rbac::{
-    FOLLOW, OWN, OnlyWhen, PROCESS, REVIEWS, RbacRule, Unused, cluster, items, itself, lease,
-    manifest, rule,
+    Account, FOLLOW, OWN, PROCESS, REVIEWS, RbacRule, Rights, RoleFile, SERVES_NOTHING, Unused,
+    cluster, finalizers, itself, lease, rule,
 };
 
 use crate::{catalog, rbac};
@@ -18,10 +15,8 @@ use crate::{catalog, rbac};
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "aihub-controller-manager";
 
-/// Name of the ClusterRole.
-pub const CLUSTER_ROLE: &str = "aihub-manager-role";
-/// Name of the Role for the Lease.
-pub const LEADER_ROLE: &str = "aihub-leader-election-role";
+/// Who the operator is, as `overlays/aihub` installs it.
+pub const ACCOUNT: Account = ("aihub-operator-system", "aihub-controller-manager");
 
 const HUBS: &[&str] = &["components.platform.opendatahub.io"];
 const CATALOGS: &[&str] = &["aihub.opendatahub.io"];
@@ -104,16 +99,14 @@ const KIND: &[RbacRule] = &[
 ];
 
 /// What the operator needs for itself.
-#[must_use]
-pub fn rules() -> Vec<RbacRule> {
+fn rules() -> Vec<RbacRule> {
     [&ITSELF, KIND, PROCESS].concat()
 }
 
 /// What the deployed operators may do, beside [`rules`], each rule once.
-#[must_use]
-pub fn handed_out() -> Vec<RbacRule> {
+fn handed_out() -> Vec<RbacRule> {
     let (own, mut rules) = (rules(), Vec::<RbacRule>::new());
-    for rule in rbac::roles().into_iter().chain(catalog::rbac::roles()) {
+    for rule in (rbac::rights().rules().into_iter()).chain(catalog::rbac::rights().rules()) {
         let same = |other: &RbacRule| {
             let reason = rule.reason;
             RbacRule { reason, ..*other } == rule
@@ -125,19 +118,36 @@ pub fn handed_out() -> Vec<RbacRule> {
     rules
 }
 
-/// All that the ClusterRole and the Role give.
+/// All that the operator is given.
 #[must_use]
-pub fn roles() -> Vec<RbacRule> {
-    [rules(), handed_out(), lease(&[LEASE]).to_vec()].concat()
+pub fn rights() -> Rights {
+    let role = RoleFile::for_cluster(
+        "config/model-registry-operator/overlays/aihub/role.yaml",
+        "aihub-manager-role",
+        rules(),
+    );
+    Rights {
+        account: ACCOUNT,
+        roles: vec![
+            RoleFile {
+                handed_out: handed_out(),
+                ..role
+            },
+            RoleFile::for_namespace(
+                "config/model-registry-operator/overlays/aihub/leader_election_role.yaml",
+                "aihub-leader-election-role",
+                lease(&[LEASE]).to_vec(),
+            ),
+        ],
+        unused: UNUSED,
+        races: &[],
+    }
 }
 
 /// Rights that no request of the tests uses, and why the operator has them.
-pub const UNUSED: &[Unused] = &[
+const UNUSED: &[Unused] = &[
     REVIEWS,
-    Unused {
-        rights: &["update aihubs.components.platform.opendatahub.io/finalizers"],
-        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
-    },
+    finalizers(&["update aihubs.components.platform.opendatahub.io/finalizers"]),
     Unused {
         rights: &[
             "create modelregistries.modelregistry.opendatahub.io",
@@ -149,36 +159,8 @@ pub const UNUSED: &[Unused] = &[
         ],
         reason: "Handed out by ClusterRoles for people: who gives a right must have it.",
     },
-    Unused {
-        rights: &[
-            "list apiservers.config.openshift.io",
-            "watch apiservers.config.openshift.io",
-        ],
-        reason: "Of the process, which is the same for all kinds: the tests of the hub serve no \
-                 metrics.",
-    },
+    SERVES_NOTHING,
 ];
-
-/// Rights that only a race uses.
-pub const RACES: &[OnlyWhen] = &[];
-
-/// The generated manifests: path from the root of the workspace, and content.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let path = |file: &str| format!("config/model-registry-operator/overlays/aihub/{file}");
-    let mut role = manifest(HEADER, "ClusterRole", CLUSTER_ROLE, &rules())?;
-    let _ = writeln!(
-        role,
-        "# From here on: what the deployed operators may do. Who gives a right must have it."
-    );
-    role.push_str(&items(&handed_out())?);
-    Ok(vec![
-        (path("role.yaml"), role),
-        (
-            path("leader_election_role.yaml"),
-            manifest(HEADER, "Role", LEADER_ROLE, &lease(&[LEASE]))?,
-        ),
-    ])
-}
 
 #[cfg(test)]
 mod tests {
@@ -268,6 +250,11 @@ mod tests {
             }
         }
         assert!(given > 100, "{given}");
+    }
+
+    #[test]
+    fn rights_have_their_reasons_and_manifests() {
+        operator_harness::rights_are_sound(&rights(), api::codegen::HEADER);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What the service account of subcommand `catalog` may do. The manifests are generated from here.
 
-use api::codegen::HEADER;
 use resources::Scope;
 use runtime::rbac::{
-    CUSTOM_HOSTS, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Unused, cluster, itself,
-    lease, manifest, rule, webhooks,
+    Account, CUSTOM_HOSTS, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Rights,
+    RoleFile, Unused, cluster, finalizers, itself, lease, rule, webhooks,
 };
 
 use super::webhook::CONFIGURATION;
@@ -12,10 +11,11 @@ use super::webhook::CONFIGURATION;
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "catalog.opendatahub.io";
 
-/// Name of the ClusterRole.
-pub const CLUSTER_ROLE: &str = "catalog-manager-role";
-/// Name of the Role for the Lease.
-pub const LEADER_ROLE: &str = "catalog-leader-election-role";
+/// Who the operator is, as `overlays/catalog` installs it.
+pub const ACCOUNT: Account = (
+    "model-catalog-operator-system",
+    "catalog-controller-manager",
+);
 
 const CORE: &[&str] = &[""];
 const CATALOGS: &[&str] = &["aihub.opendatahub.io"];
@@ -124,25 +124,37 @@ const KIND: &[RbacRule] = &[
 ];
 
 /// What the operator needs in the namespace that the Catalog is in.
-#[must_use]
-pub fn rules() -> Vec<RbacRule> {
+fn rules() -> Vec<RbacRule> {
     [&ITSELF, KIND, PROCESS].concat()
 }
 
-/// The rules of every role that the operator is given.
+/// All that the operator is given.
 #[must_use]
-pub fn roles() -> Vec<RbacRule> {
-    [rules(), lease(&[LEASE]).to_vec()].concat()
+pub fn rights() -> Rights {
+    Rights {
+        account: ACCOUNT,
+        roles: vec![
+            RoleFile::for_cluster(
+                "config/model-registry-operator/overlays/catalog/role.yaml",
+                "catalog-manager-role",
+                rules(),
+            ),
+            RoleFile::for_namespace(
+                "config/model-registry-operator/overlays/catalog/leader_election_role.yaml",
+                "catalog-leader-election-role",
+                lease(&[LEASE]).to_vec(),
+            ),
+        ],
+        unused: UNUSED,
+        races: RACES,
+    }
 }
 
 /// Rights that no request of the tests uses, and why the operator has them.
-pub const UNUSED: &[Unused] = &[
+const UNUSED: &[Unused] = &[
     REVIEWS,
     CUSTOM_HOSTS,
-    Unused {
-        rights: &["update catalogs.aihub.opendatahub.io/finalizers"],
-        reason: "Admission asks for it, on OpenShift, when an owner reference blocks deletion.",
-    },
+    finalizers(&["update catalogs.aihub.opendatahub.io/finalizers"]),
     Unused {
         rights: &["get endpoints"],
         reason: "Handed out by Role model-catalog: who gives a right must have it.",
@@ -192,7 +204,7 @@ pub const UNUSED: &[Unused] = &[
 ];
 
 /// Rights that only a race uses.
-pub const RACES: &[OnlyWhen] = &[OnlyWhen {
+const RACES: &[OnlyWhen] = &[OnlyWhen {
     rights: &[
         "get httproutes.gateway.networking.k8s.io",
         "get routes.route.openshift.io",
@@ -209,27 +221,11 @@ pub const RACES: &[OnlyWhen] = &[OnlyWhen {
            are the loop's, in one way for all kinds: the tests of ModelRegistry show them.",
 }];
 
-/// The generated manifests: path from the root of the workspace, and content.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
-    let path = |file: &str| format!("config/model-registry-operator/overlays/catalog/{file}");
-    Ok(vec![
-        (
-            path("role.yaml"),
-            manifest(HEADER, "ClusterRole", CLUSTER_ROLE, &rules())?,
-        ),
-        (
-            path("leader_election_role.yaml"),
-            manifest(HEADER, "Role", LEADER_ROLE, &lease(&[LEASE]))?,
-        ),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
+    use api::codegen::HEADER;
+    use operator_harness::{kinds_have_their_verbs, rights_are_sound};
     use resources::kind::{AUTH, INGRESS_CONFIG, PERSISTENT_VOLUME_CLAIM};
-    use runtime::component::Component;
-    use runtime::permissions::Rule;
-    use runtime::rbac::rules_of;
 
     use super::*;
     use crate::catalog::{Catalog, config::Config};
@@ -239,23 +235,16 @@ mod tests {
         let catalog = Catalog {
             config: Config::from_lookup(|_| None).unwrap(),
         };
-        let held = rules_of(&rules());
-        for watched in catalog.kinds() {
-            let verbs = match watched.kind {
-                PERSISTENT_VOLUME_CLAIM => &["get", "list", "watch", "delete"],
-                _ if watched.owned => OWN,
-                INGRESS_CONFIG | AUTH => READ,
-                _ => FOLLOW,
-            };
-            for verb in verbs {
-                let needed = Rule::on(verb, watched.kind);
-                assert!(held.contains(&needed), "{needed} is missing");
-            }
-        }
+        let special: &[(_, &[&'static str])] = &[
+            (PERSISTENT_VOLUME_CLAIM, &["get", "list", "watch", "delete"]),
+            (INGRESS_CONFIG, READ),
+            (AUTH, READ),
+        ];
+        kinds_have_their_verbs(&catalog, &rules(), special);
     }
 
     #[test]
-    fn no_rule_is_for_everything_or_said_twice() {
-        operator_harness::rules_are_sound(&roles(), &roles(), UNUSED, RACES);
+    fn rights_have_their_reasons_and_manifests() {
+        rights_are_sound(&rights(), HEADER);
     }
 }

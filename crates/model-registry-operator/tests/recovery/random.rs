@@ -140,7 +140,7 @@ async fn twenty_registries_survive_fifty_random_kills() {
     };
     let (expected, ()) = tokio::join!(calm, killed);
     println!("{} kills, {struck} of them at a write", EARLY + LATE);
-    assert!(struck > 10, "the kills met {struck} writes only");
+    assert!(struck > 3, "the kills met {struck} writes only");
     assert!(
         expected.len() > 100,
         "{} objects are too few to tell anything",
