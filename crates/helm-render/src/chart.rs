@@ -18,7 +18,6 @@ use crate::{functions, yaml};
 
 const METADATA: &str = "Chart.yaml";
 const VALUES: &str = "values.yaml";
-#[cfg(feature = "schema")]
 const SCHEMA: &str = "values.schema.json";
 const TEMPLATES: &str = "templates/";
 const NOTES: &str = "templates/NOTES.txt";
