@@ -1,3 +1,4 @@
 //! MLflow resources become running, migrated, secured MLflow servers.
 
+pub mod migration;
 pub mod names;
