@@ -15,6 +15,7 @@ pub mod common;
 pub mod exposure;
 pub mod mlflow;
 pub mod modelregistry;
+pub mod module;
 pub mod rules;
 pub mod schema;
 pub mod trustyai;

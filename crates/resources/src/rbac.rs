@@ -44,6 +44,20 @@ pub fn binding(metadata: ObjectMeta, role: &str, subjects: Vec<Subject>) -> Role
     }
 }
 
+/// Gives `subjects` the ClusterRole of this name, in the namespace of the binding.
+#[must_use]
+pub fn binding_of_cluster_role(
+    metadata: ObjectMeta,
+    role: &str,
+    subjects: Vec<Subject>,
+) -> RoleBinding {
+    RoleBinding {
+        metadata,
+        role_ref: role_ref(CLUSTER_ROLE, role),
+        subjects: Some(subjects),
+    }
+}
+
 /// Lets an account ask the API server who calls, and what they may do: for a proxy that does.
 #[must_use]
 pub fn delegator(metadata: ObjectMeta, account: Subject) -> ClusterRoleBinding {

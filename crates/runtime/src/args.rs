@@ -29,7 +29,7 @@ pub struct OperatorArgs {
     pub metrics_secure: bool,
 
     /// Directory with the certificate of /metrics. Without it a self-signed one is made.
-    #[arg(long, global = true, value_name = "DIR", value_parser = optional_path())]
+    #[arg(long, alias = "metrics-cert-path", global = true, value_name = "DIR", value_parser = optional_path())]
     pub metrics_cert_dir: Option<OptionalPath>,
 
     /// File of the certificate in --metrics-cert-dir.
@@ -37,7 +37,7 @@ pub struct OperatorArgs {
     pub metrics_cert_name: String,
 
     /// File of the private key in --metrics-cert-dir.
-    #[arg(long, global = true, value_name = "FILE", default_value = "tls.key")]
+    #[arg(long, alias = "metrics-cert-key", global = true, value_name = "FILE", default_value = "tls.key")]
     pub metrics_key_name: String,
 
     /// Address of admission and conversion, where ENABLE_WEBHOOKS is not "false".
@@ -182,7 +182,8 @@ fn go_bool() -> ValueParser {
 }
 
 /// The name of a namespace (a DNS label), or nothing.
-fn namespace() -> ValueParser {
+#[must_use]
+pub fn namespace() -> ValueParser {
     ValueParser::from(|text: &str| {
         let name = text.trim();
         let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -325,7 +326,10 @@ fn has_long(command: &Command, name: &str) -> bool {
     matches!(name, "help" | "version")
         || command
             .get_arguments()
-            .any(|argument| argument.get_long() == Some(name))
+            .any(|argument| {
+                let aliases = argument.get_all_aliases().unwrap_or_default();
+                argument.get_long() == Some(name) || aliases.contains(&name)
+            })
         || command
             .get_subcommands()
             .any(|command| has_long(command, name))

@@ -1,7 +1,8 @@
 //! What the user is told, in the form of the platform's modules. A pure function: with nothing
 //! changing it says the same.
 
-use api::aihub::v1alpha1::{AIHub as Resource, AIHubStatus, HubCondition, Release};
+use api::aihub::v1alpha1::{AIHub as Resource, AIHubStatus};
+use api::module::{ModuleCondition, Release};
 use conditions::{
     ConditionType, READY, Reason, Status, Wanted, carry_over, condition_type, reason,
 };
@@ -28,7 +29,7 @@ pub fn status(resource: &Resource, attempt: &Attempt<'_, Hub>) -> AIHubStatus {
     let before: Vec<Condition> = previous
         .conditions
         .iter()
-        .map(|condition| plain(condition, attempt))
+        .map(|condition| condition.to_condition(Time(attempt.now)))
         .collect();
     if let Some(conditions) = attempt.when_paused(&before, generation, "hub") {
         return AIHubStatus {
@@ -169,35 +170,14 @@ fn releases(attempt: &Attempt<'_, Hub>) -> Vec<Release> {
     std::iter::once(own).chain(platform).collect()
 }
 
-/// As Kubernetes writes a condition.
-fn plain(condition: &HubCondition, attempt: &Attempt<'_, Hub>) -> Condition {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    Condition {
-        type_: condition.type_.clone(),
-        status: condition.status.clone(),
-        reason: text(&condition.reason),
-        message: text(&condition.message),
-        observed_generation: condition.observed_generation,
-        last_transition_time: condition
-            .last_transition_time
-            .clone()
-            .unwrap_or(Time(attempt.now)),
-    }
-}
-
 /// As the platform's modules write conditions.
-fn modular(conditions: Vec<Condition>) -> Vec<HubCondition> {
+fn modular(conditions: Vec<Condition>) -> Vec<ModuleCondition> {
     let one = |condition: Condition| {
         let harmless = condition.reason == NO_GATEWAY.as_str()
             || (condition.type_ == DEGRADED.as_str() && condition.status == "False");
-        HubCondition {
+        ModuleCondition {
             severity: harmless.then(|| INFO.to_owned()),
-            type_: condition.type_,
-            status: condition.status,
-            reason: Some(condition.reason),
-            message: Some(condition.message).filter(|message| !message.is_empty()),
-            last_transition_time: Some(condition.last_transition_time),
-            observed_generation: condition.observed_generation,
+            ..condition.into()
         }
     };
     conditions.into_iter().map(one).collect()

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use api::aihub::v1alpha1::{AIHub, AIHubStatus, HubCondition};
+use api::aihub::v1alpha1::{AIHub, AIHubStatus};
+use api::module::ModuleCondition;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use model_registry_operator::aihub::{
@@ -287,7 +288,7 @@ fn told(resource: &mut AIHub, documents: &str) -> AIHubStatus {
     status
 }
 
-fn condition<'a>(status: &'a AIHubStatus, type_: &str) -> &'a HubCondition {
+fn condition<'a>(status: &'a AIHubStatus, type_: &str) -> &'a ModuleCondition {
     let mut all = status.conditions.iter();
     all.find(|one| one.type_ == type_).unwrap()
 }
