@@ -38,10 +38,15 @@ pub struct Definition {
 
 /// Every definition.
 #[must_use]
-pub fn definitions() -> [Definition; 5] {
+pub fn definitions() -> [Definition; 7] {
     let registry = |folder, crd| Definition {
         folder,
         reference: "docs/model-registry/api.md",
+        crd,
+    };
+    let mlflows = |crd| Definition {
+        folder: "config/mlflow-operator/crd",
+        reference: "docs/mlflow/api.md",
         crd,
     };
     [
@@ -53,11 +58,9 @@ pub fn definitions() -> [Definition; 5] {
             reference: "docs/trustyai/api.md",
             crd: trustyai(),
         },
-        Definition {
-            folder: "config/mlflow-operator/crd",
-            reference: "docs/mlflow/api.md",
-            crd: mlflow(),
-        },
+        mlflows(mlflow()),
+        mlflows(mlflow_config()),
+        mlflows(mlflow_operator()),
     ]
 }
 
@@ -115,6 +118,31 @@ pub fn mlflow() -> CustomResourceDefinition {
         crd,
         &[&[mlflow::rules::ONLY_NAME], mlflow::rules::ROOT].concat(),
     )
+}
+
+/// The definition of MLflowConfig. MLflow servers read it, and no operator does.
+#[must_use]
+pub fn mlflow_config() -> CustomResourceDefinition {
+    rooted(
+        schema::structural(mlflow::config::MLflowConfig::crd()),
+        mlflow::rules::ONLY_CONFIG,
+    )
+}
+
+/// The definition of MLflowOperator. It may have no spec: then the platform has said nothing yet.
+#[must_use]
+pub fn mlflow_operator() -> CustomResourceDefinition {
+    let mut crd = rooted(
+        schema::structural(mlflow::operator::MLflowOperator::crd()),
+        mlflow::rules::ONLY_OPERATOR,
+    );
+    for version in &mut crd.spec.versions {
+        let root = version.schema.as_mut();
+        if let Some(root) = root.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            root.required = None;
+        }
+    }
+    crd
 }
 
 /// With rules of the whole object, which is where a rule about the name has its place; and `spec` is

@@ -40,8 +40,26 @@ fn cases() -> Vec<Case> {
             versions: vec![("v1", api::mlflow())],
             listed: MLFLOW,
         },
+        Case {
+            recorded: "crds/mlflow.kubeflow.org_mlflowconfigs.yaml",
+            versions: vec![("v1", api::mlflow_config())],
+            listed: NONE,
+        },
+        Case {
+            recorded: "crds/components.platform.opendatahub.io_mlflowoperators.yaml",
+            versions: vec![("v1alpha1", api::mlflow_operator())],
+            listed: NONE,
+        },
     ]
 }
+
+/// Nothing differs.
+const NONE: Differences = Differences {
+    additions: &[],
+    added_rules: &[],
+    changed_rules: &[],
+    loosened: &[],
+};
 
 static NOTICE: Once = Once::new();
 

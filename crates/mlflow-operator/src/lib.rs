@@ -1,4 +1,11 @@
 //! MLflow resources become running, migrated, secured MLflow servers.
 
+pub mod access;
+pub mod cli;
+pub mod config;
+pub mod kinds;
+pub mod loops;
 pub mod migration;
+pub mod module;
 pub mod names;
+pub mod platform;

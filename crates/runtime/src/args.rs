@@ -37,7 +37,13 @@ pub struct OperatorArgs {
     pub metrics_cert_name: String,
 
     /// File of the private key in --metrics-cert-dir.
-    #[arg(long, alias = "metrics-cert-key", global = true, value_name = "FILE", default_value = "tls.key")]
+    #[arg(
+        long,
+        alias = "metrics-cert-key",
+        global = true,
+        value_name = "FILE",
+        default_value = "tls.key"
+    )]
     pub metrics_key_name: String,
 
     /// Address of admission and conversion, where ENABLE_WEBHOOKS is not "false".
@@ -324,12 +330,10 @@ fn is_go_flag(command: &Command, argument: &OsStr) -> bool {
 
 fn has_long(command: &Command, name: &str) -> bool {
     matches!(name, "help" | "version")
-        || command
-            .get_arguments()
-            .any(|argument| {
-                let aliases = argument.get_all_aliases().unwrap_or_default();
-                argument.get_long() == Some(name) || aliases.contains(&name)
-            })
+        || command.get_arguments().any(|argument| {
+            let aliases = argument.get_all_aliases().unwrap_or_default();
+            argument.get_long() == Some(name) || aliases.contains(&name)
+        })
         || command
             .get_subcommands()
             .any(|command| has_long(command, name))

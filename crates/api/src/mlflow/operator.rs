@@ -1,5 +1,10 @@
 //! `components.platform.opendatahub.io/v1alpha1`, MLflowOperator.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns of one type name it once each"
+)]
+
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};

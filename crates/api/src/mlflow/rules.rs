@@ -149,3 +149,33 @@ pub const TLS: &[Rule] = &[Rule {
 /// A certificate that is there, and one that is made.
 pub const TWO_CERTIFICATES: &str =
     "tls.certManager makes the certificate that tls.secretName names; remove one of them";
+
+/// The whole MLflowConfig.
+pub const ONLY_CONFIG: &[Rule] = &[Rule {
+    rule: "self.metadata.name == 'mlflow'",
+    message: "MLflowConfig resource name must be 'mlflow'",
+}];
+
+/// `spec.artifactRootSecret`. Servers may read a Secret of this name only.
+pub const ARTIFACT_SECRET: &[Rule] = &[Rule {
+    rule: "self == 'mlflow-artifact-connection'",
+    message: "artifactRootSecret must be 'mlflow-artifact-connection'",
+}];
+
+/// `spec.artifactRootPath`.
+pub const ARTIFACT_PATH: &[Rule] = &[
+    Rule {
+        rule: "self == '' || !self.startsWith('/')",
+        message: "artifactRootPath must be relative",
+    },
+    Rule {
+        rule: r"self == '' || !self.matches(r'(^|.*/)\.\.(|/.*)$')",
+        message: "artifactRootPath must not contain '..' path segments",
+    },
+];
+
+/// The whole MLflowOperator.
+pub const ONLY_OPERATOR: &[Rule] = &[Rule {
+    rule: "self.metadata.name == 'default-mlflowoperator'",
+    message: "MLflowOperator name must be default-mlflowoperator",
+}];

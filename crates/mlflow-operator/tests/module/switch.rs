@@ -1,0 +1,184 @@
+//! The platform's MLflowOperator.
+
+use cluster::until;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, DynamicObject};
+use mlflow_operator::kinds::MLFLOW;
+use mlflow_operator::module::{MLFLOW_OPERATOR, PLATFORM_CONFIG, SINGLETON};
+use operator_harness::SOON;
+use resources::kind::CONFIG_MAP;
+use serde_json::{Value, json};
+
+use crate::world::{OPERATOR, World, world};
+
+fn module(spec: Option<Value>) -> Value {
+    let mut module = json!({"apiVersion": "components.platform.opendatahub.io/v1alpha1",
+        "kind": "MLflowOperator", "metadata": {"name": SINGLETON}});
+    if let Some(spec) = spec {
+        module["spec"] = spec;
+    }
+    module
+}
+
+fn condition<'a>(module: &'a DynamicObject, type_: &str) -> &'a Value {
+    let conditions = module.data["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let found = conditions.find(|condition| condition["type"] == type_);
+    found.unwrap_or(&Value::Null)
+}
+
+fn release<'a>(module: &'a DynamicObject, index: usize, field: &str) -> &'a Value {
+    &module.data["status"]["releases"][index][field]
+}
+
+impl World {
+    /// Waits until the status speaks of the newest generation and `holds`.
+    async fn module(&self, holds: impl Fn(&DynamicObject) -> bool) -> DynamicObject {
+        let api = self.api(MLFLOW_OPERATOR);
+        let settled = |module: Option<&DynamicObject>| {
+            module.is_some_and(|module| {
+                let observed = &module.data["status"]["observedGeneration"];
+                observed.as_i64() == module.metadata.generation && holds(module)
+            })
+        };
+        let found = until(&api, SINGLETON, SOON, settled).await;
+        found.expect("the status").expect("the module")
+    }
+
+    async fn platform_says(&self, version: &str) {
+        self.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": PLATFORM_CONFIG, "namespace": OPERATOR.0},
+            "data": {"platformVersion": version}}))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn the_platform_is_answered_as_it_says_more() {
+    let world = world().await;
+    // No spec at all, as the platform begins.
+    world.apply(&module(None)).await;
+    let pending = world
+        .module(|m| condition(m, "Ready")["reason"] == "ConfigPending")
+        .await;
+    assert_eq!(
+        pending.finalizers(),
+        ["mlflow.opendatahub.io/mlflow-operator-protection"]
+    );
+    assert_eq!(pending.data["status"]["phase"], "Progressing");
+    let message = condition(&pending, "Ready")["message"]
+        .as_str()
+        .expect("a message");
+    assert!(
+        message.contains("spec.gatewayName, spec.sectionTitle"),
+        "{message}"
+    );
+
+    let spec = json!({"gatewayName": "data-science-gateway", "sectionTitle": "Open Data Hub"});
+    world.apply(&module(Some(spec))).await;
+    let ready = world
+        .module(|m| condition(m, "Ready")["status"] == "True")
+        .await;
+    assert_eq!(ready.data["status"]["phase"], "Ready");
+    assert_eq!(release(&ready, 0, "name"), "MLflow");
+
+    world.platform_says("2.30.1").await;
+    let named = world.module(|m| release(m, 0, "version") == "2.30.1").await;
+    assert_eq!(release(&named, 0, "name"), "platform");
+    assert_eq!(release(&named, 1, "version"), "3.14.0");
+
+    world.platform_says("latest").await;
+    let degraded = world
+        .module(|m| condition(m, "Degraded")["reason"] == "PlatformVersionInvalid")
+        .await;
+    assert_eq!(condition(&degraded, "Ready")["status"], "True");
+    assert_eq!(release(&degraded, 0, "version"), "2.30.1");
+    world.platform_says("2.30.2").await;
+    world
+        .module(|m| condition(m, "Degraded").is_null() && release(m, 0, "version") == "2.30.2")
+        .await;
+
+    let config = world.within(OPERATOR.0, CONFIG_MAP);
+    cluster::remove(&config, PLATFORM_CONFIG, &DeleteParams::default(), SOON)
+        .await
+        .expect("removed");
+    world.module(|m| release(m, 0, "name") == "MLflow").await;
+    operator_harness::at_rest(world.cluster, OPERATOR).await;
+    world.delete(MLFLOW_OPERATOR, SINGLETON).await;
+}
+
+#[tokio::test]
+async fn the_module_stays_until_the_last_mlflow_is_gone() {
+    let world = world().await;
+    world.mlflow().await;
+    let spec = json!({"gatewayName": "g", "sectionTitle": "s"});
+    world.apply(&module(Some(spec))).await;
+    world
+        .module(|m| condition(m, "Ready")["status"] == "True")
+        .await;
+
+    let api = world.api(MLFLOW_OPERATOR);
+    api.delete(SINGLETON, &DeleteParams::default())
+        .await
+        .expect("deleted");
+    let held = world
+        .module(|m| condition(m, "Ready")["reason"] == "MLflowInstancesPresent")
+        .await;
+    let message = condition(&held, "Ready")["message"]
+        .as_str()
+        .expect("a message");
+    let start = "cannot delete MLflowOperator while 1 MLflow instance(s) still exist";
+    assert!(message.starts_with(start), "{message}");
+    assert_eq!(held.data["status"]["phase"], "Progressing");
+    assert_eq!(held.finalizers().len(), 1);
+
+    world.delete(MLFLOW, "mlflow").await;
+    until(&api, SINGLETON, SOON, |module| module.is_none())
+        .await
+        .expect("gone");
+}
+
+#[tokio::test]
+async fn the_schema_knows_one_name_of_each_kind() {
+    let world = world().await;
+    let refused = async |document: Value| {
+        let text = document.to_string();
+        let error = cluster::apply_yaml(&world.client, OPERATOR.0, &text).await;
+        error.expect_err("refused").to_string()
+    };
+    let mut other = module(None);
+    other["metadata"]["name"] = "other".into();
+    let said = refused(other).await;
+    assert!(
+        said.contains("MLflowOperator name must be default-mlflowoperator"),
+        "{said}"
+    );
+
+    let config = |name: &str, spec: Value| {
+        json!({"apiVersion": "mlflow.kubeflow.org/v1", "kind": "MLflowConfig",
+            "metadata": {"name": name}, "spec": spec})
+    };
+    let secret = "mlflow-artifact-connection";
+    for (document, message) in [
+        (
+            config("other", json!({"artifactRootSecret": secret})),
+            "MLflowConfig resource name must be 'mlflow'",
+        ),
+        (
+            config("mlflow", json!({"artifactRootSecret": "other"})),
+            "artifactRootSecret must be 'mlflow-artifact-connection'",
+        ),
+        (
+            config(
+                "mlflow",
+                json!({"artifactRootSecret": secret, "artifactRootPath": "a/../b"}),
+            ),
+            "artifactRootPath must not contain '..' path segments",
+        ),
+    ] {
+        let said = refused(document).await;
+        assert!(said.contains(message), "{said}");
+    }
+    let sound = json!({"artifactRootSecret": secret, "artifactRootPath": "team/experiments"});
+    world.apply(&config("mlflow", sound)).await;
+}
