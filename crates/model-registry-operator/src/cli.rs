@@ -1,14 +1,13 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{Parser, Subcommand};
 use runtime::args::{self, OperatorArgs};
 use runtime::offline::render::{self, RenderArgs};
-use runtime::offline::{self, Files, OfflineError, say, validate};
+use runtime::offline::{self, Files, Shell, say, validate};
 
 use crate::offline::{Also, Kinds};
 
@@ -87,15 +86,7 @@ impl Cli {
                 kinds().and_then(|kinds| Ok(validate::run(&kinds, files, also.kinds(), &mut out)?))
             }
             Command::Completion { shell } => {
-                let mut text = Vec::new();
-                clap_complete::generate(
-                    *shell,
-                    &mut Self::command(),
-                    "model-registry-operator",
-                    &mut text,
-                );
-                out.write_all(&text)
-                    .map_err(|error| OfflineError::Write(error).into())
+                offline::completion::<Self>(*shell, &mut out).map_err(Into::into)
             }
         };
         Some(offline::exit(done))
@@ -112,6 +103,8 @@ fn kinds() -> anyhow::Result<Kinds> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Cli, clap::Error> {

@@ -10,9 +10,7 @@ use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
 use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
-use runtime::args::webhooks_enabled;
 use runtime::component::Component;
-use runtime::logging;
 use runtime::operator::{self, Beside, Process};
 
 const PROCESS: Process = Process {
@@ -23,22 +21,11 @@ const PROCESS: Process = Process {
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    if let Some(code) = cli.offline() {
-        return code;
-    }
-    match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let run = || operator::program(&cli.operator, || run(&cli));
+    cli.offline().unwrap_or_else(run)
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    logging::start(&cli.operator)?;
-    let served = webhooks_enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
-    let namespace = std::env::var("POD_NAMESPACE").ok();
     match cli.command {
         Some(Command::Catalog) => {
             let config = catalog::config::Config::from_env()?;
@@ -48,7 +35,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             };
             warn(&config.shared.warnings);
             let webhooks = catalog::webhook::webhooks(config.clone());
-            let beside = Beside::serving(webhooks, served, namespace, None);
+            let beside = Beside::installed(webhooks, None);
             start(process, cli, Catalog { config }, beside)
         }
         Some(Command::Aihub) => {
@@ -66,7 +53,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             let migration = Migration::from_lookup(|name| std::env::var(name).ok());
             let webhooks = webhook::webhooks(config.clone());
             let chore = migration.map(Migration::chore);
-            let beside = Beside::serving(webhooks, served, namespace, chore);
+            let beside = Beside::installed(webhooks, chore);
             start(PROCESS, cli, Registry { config }, beside)
         }
     }

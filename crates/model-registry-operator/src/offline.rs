@@ -103,7 +103,9 @@ impl Kinds {
 }
 
 impl offline::Kinds for Kinds {
-    const NAMES: &'static str = "a ModelRegistry, a Catalog or an AIHub";
+    fn names() -> String {
+        "ModelRegistry, Catalog or AIHub".to_owned()
+    }
 
     fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
         work(&self.registry, document, around)

@@ -335,7 +335,11 @@ fn unknown_fields_are_a_warning_in_render_and_an_error_in_validate() {
 fn nothing_to_do_is_an_error() {
     let answer = render(SECRET, &[]);
     assert_eq!(answer.code, 1);
-    assert!(answer.err.contains("no document is a ModelRegistry"));
+    assert!(
+        answer
+            .err
+            .contains("no document is of kind ModelRegistry, Catalog or AIHub")
+    );
 }
 
 #[test]

@@ -8,7 +8,10 @@ mod work;
 
 use std::sync::Arc;
 
-pub use work::{Around, Files, Kinds, Offline, OfflineError, PlatformArg, Worked, exit, say, work};
+pub use work::{
+    Around, Files, Kinds, Offline, OfflineError, PlatformArg, Shell, Worked, completion, exit, say,
+    work,
+};
 
 use jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};

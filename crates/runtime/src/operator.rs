@@ -2,7 +2,7 @@
 
 mod loops;
 
-use std::{collections::BTreeSet, io, iter, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, iter, process::ExitCode, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -12,14 +12,16 @@ use tracing::{error, info, warn};
 
 use crate::{
     admission::{self, AdmissionError, Webhooks},
-    args::OperatorArgs,
+    args::{OperatorArgs, webhooks_enabled},
     client::{self, ClientError},
     component::Component,
     discovery::Discovery,
     engine::{Reach, Surroundings},
     events::Recorder,
     lease::{self, Lease, LeaseSettings},
+    logging,
     metrics::Metrics,
+    offline::say,
     permissions::Permissions,
     serve::{self, Health},
     shutdown::Shutdown,
@@ -57,6 +59,14 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// [`Beside::serving`] as the environment says it: `ENABLE_WEBHOOKS`, and `POD_NAMESPACE`.
+    #[must_use]
+    pub fn installed(webhooks: Webhooks, then: Option<Chore>) -> Self {
+        let variable = |name| std::env::var(name).ok();
+        let served = webhooks_enabled(variable("ENABLE_WEBHOOKS").as_deref());
+        Self::serving(webhooks, served, variable("POD_NAMESPACE"), then)
+    }
+
     /// Webhooks that are `served`, or whose remains in the cluster are taken away; `then` the chore.
     #[must_use]
     pub fn serving(
@@ -115,7 +125,22 @@ pub enum OperatorError {
     LeaseLost(&'static str),
 }
 
-/// Runs an operator until a signal asks it to stop: what `main` does.
+/// What `main` does with an operator that is to run: logs, runs it, and says how the process ends.
+pub fn program(args: &OperatorArgs, run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    if let Err(error) = logging::start(args) {
+        say("error", error);
+        return ExitCode::FAILURE;
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs an operator until a signal asks it to stop.
 pub fn main<C: Component>(
     process: Process,
     args: &OperatorArgs,

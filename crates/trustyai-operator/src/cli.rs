@@ -1,16 +1,14 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{Parser, Subcommand};
 use runtime::args::{self, OperatorArgs};
 use runtime::offline::render::{self, RenderArgs};
-use runtime::offline::{self, Files, OfflineError, validate};
+use runtime::offline::{self, Files, Shell, validate};
 
-use crate::offline::Kinds;
 use crate::service::TrustyAi;
 use crate::service::config::{CONFIG_MAP, Config};
 
@@ -101,16 +99,11 @@ impl Cli {
     #[must_use]
     pub fn offline(&self) -> Option<ExitCode> {
         let mut out = io::stdout().lock();
-        let kinds = || Kinds(TrustyAi::new(self.config()));
+        let kinds = || TrustyAi::new(self.config());
         let done = match self.command.as_ref()? {
             Command::Render(args) => render::run(&kinds(), args, &[], &mut out),
             Command::Validate(files) => validate::run(&kinds(), files, &[], &mut out),
-            Command::Completion { shell } => {
-                let mut text = Vec::new();
-                let name = "trustyai-operator";
-                clap_complete::generate(*shell, &mut Self::command(), name, &mut text);
-                out.write_all(&text).map_err(OfflineError::Write)
-            }
+            Command::Completion { shell } => offline::completion::<Self>(*shell, &mut out),
         };
         Some(offline::exit(done))
     }
@@ -118,6 +111,8 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Cli, clap::Error> {

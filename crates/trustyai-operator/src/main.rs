@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use runtime::args::webhooks_enabled;
-use runtime::logging;
 use runtime::operator::{self, Beside, Process};
 use trustyai_operator::cli::Cli;
 use trustyai_operator::rbac;
@@ -17,23 +15,12 @@ const PROCESS: Process = Process {
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    if let Some(code) = cli.offline() {
-        return code;
-    }
-    match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let run = || operator::program(&cli.operator, || run(&cli));
+    cli.offline().unwrap_or_else(run)
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    logging::start(&cli.operator)?;
-    let served = webhooks_enabled(std::env::var("ENABLE_WEBHOOKS").ok().as_deref());
-    let namespace = std::env::var("POD_NAMESPACE").ok();
-    let beside = Beside::serving(webhook::webhooks(), served, namespace, None);
+    let beside = Beside::installed(webhook::webhooks(), None);
     let component = TrustyAi::new(cli.config());
     operator::main(PROCESS, &cli.operator, component, beside)?;
     Ok(())

@@ -1,8 +1,7 @@
 //! TrustyAIService as `render` and `validate` work it, without a cluster.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use runtime::offline::{self, Around, Offline, Worked, work};
-use serde_json::Value;
+use runtime::offline::Offline;
 
 use crate::service::error::Error;
 use crate::service::{TrustyAi, validate};
@@ -31,16 +30,5 @@ impl Offline for TrustyAi {
             Some(format!("Secret {}: {problem}", database.secret))
         });
         Ok(validated.warnings.into_iter().chain(trouble).collect())
-    }
-}
-
-/// The program's one kind.
-pub struct Kinds(pub TrustyAi);
-
-impl offline::Kinds for Kinds {
-    const NAMES: &'static str = "a TrustyAIService";
-
-    fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
-        work(&self.0, document, around)
     }
 }

@@ -6,7 +6,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory, ValueEnum};
+pub use clap_complete::Shell;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource as _;
@@ -69,12 +70,12 @@ pub enum OfflineError {
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// There is nothing to do.
-    #[error("{files}: no document is {kinds}")]
+    #[error("{files}: no document is of kind {kinds}")]
     Nothing {
         /// Where they come from.
         files: String,
-        /// As [`Kinds::NAMES`].
-        kinds: &'static str,
+        /// As [`Kinds::names`].
+        kinds: String,
     },
     /// Resources that cannot be: one line for each field, with its path.
     #[error("{0}")]
@@ -116,11 +117,22 @@ pub trait Offline: Component {
 
 /// The kinds of a program.
 pub trait Kinds {
-    /// As people enumerate them: `a ModelRegistry, a Catalog or an AIHub`.
-    const NAMES: &'static str;
+    /// As people enumerate them: `ModelRegistry, Catalog or AIHub`.
+    fn names() -> String;
 
     /// What one document becomes, by [`work`]; `None` when it is a resource of nobody here.
     fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>>;
+}
+
+/// A program with one kind.
+impl<C: Offline> Kinds for C {
+    fn names() -> String {
+        C::definition().spec.names.kind
+    }
+
+    fn work(&self, document: &Value, around: &Around<'_>) -> Option<Result<Worked, String>> {
+        work(self, document, around)
+    }
 }
 
 /// What is around a resource.
@@ -186,7 +198,7 @@ pub(super) fn plans<K: Kinds>(
         let names: Vec<_> = files.files.iter().map(|path| title_of(path)).collect();
         return Err(OfflineError::Nothing {
             files: names.join(", "),
-            kinds: K::NAMES,
+            kinds: K::names(),
         });
     }
     Ok(worked)
@@ -278,6 +290,19 @@ fn title(definition: &CustomResourceDefinition, document: &Value) -> String {
     } else {
         format!("{kind} {name}")
     }
+}
+
+/// Prints completions of a program for a shell.
+pub fn completion<C: CommandFactory>(
+    shell: Shell,
+    out: &mut impl io::Write,
+) -> Result<(), OfflineError> {
+    let mut command = C::command();
+    let name = command.get_name().to_owned();
+    // It panics where it cannot write.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    out.write_all(&text).map_err(OfflineError::Write)
 }
 
 /// How a process ends that was to do something without a cluster: what went wrong is on standard

@@ -1,4 +1,5 @@
-//! Tells the program which commit it was built from, where that is known, and links it small.
+//! What every operator is built with. It tells the program which commit it was built from, where that is
+//! known, and links it small.
 
 use std::process::Command;
 
@@ -18,7 +19,7 @@ fn main() {
     {
         println!("cargo::rerun-if-changed={log}");
     } else {
-        println!("cargo::rerun-if-changed=build.rs");
+        println!("cargo::rerun-if-changed=../runtime/operator_build.rs");
     }
     if let Some(commit) = given.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])) {
         println!("cargo::rustc-env=BUILD_COMMIT={commit}");
