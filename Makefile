@@ -25,8 +25,11 @@ test: ## Everything that must hold before a change goes in
 
 # One recipe for all targets of an operator.
 OPERATOR_TARGETS := install uninstall deploy undeploy run build docker-build docker-push \
-  certificates certificates/clean
+  docker-buildx certificates certificates/clean
+# These are the MLflow operator's alone.
+MLFLOW_TARGETS := deploy-kind undeploy-kind deploy-to-platform
+$(MLFLOW_TARGETS): OPERATOR := mlflow-operator
 
-.PHONY: $(OPERATOR_TARGETS)
-$(OPERATOR_TARGETS):
+.PHONY: $(OPERATOR_TARGETS) $(MLFLOW_TARGETS)
+$(OPERATOR_TARGETS) $(MLFLOW_TARGETS):
 	$(MAKE) -C config/$(OPERATOR) $@

@@ -8,7 +8,12 @@ OVERLAY ?= default
 KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 
+# For docker-buildx. CGO_ENABLED, which the Go operators' builds are given, means nothing here: the
+# programs are static.
+PLATFORMS ?= linux/arm64,linux/amd64
+
 ROOT := ../..
+BUILD_OPTIONS = $(addprefix --target ,$(STAGE)) --build-arg BUILD_COMMIT="$$(git rev-parse --short=12 HEAD)" -t $(IMG) $(ROOT)
 XTASK := cd $(ROOT) && cargo xtask
 PACKAGE := $(notdir $(CURDIR))
 # Image of the operator: what is built, pushed and deployed.
@@ -49,8 +54,12 @@ build: ## Build the program
 
 .PHONY: docker-build
 docker-build: ## Build image IMG
-	$(CONTAINER_TOOL) build $(addprefix --target ,$(STAGE)) --build-arg BUILD_COMMIT="$$(git rev-parse --short=12 HEAD)" -t $(IMG) $(ROOT)
+	$(CONTAINER_TOOL) build $(BUILD_OPTIONS)
 
 .PHONY: docker-push
 docker-push: ## Push image IMG
 	$(CONTAINER_TOOL) push $(IMG)
+
+.PHONY: docker-buildx
+docker-buildx: ## Build image IMG for PLATFORMS, and push it
+	$(CONTAINER_TOOL) buildx build --push --platform=$(PLATFORMS) $(BUILD_OPTIONS)

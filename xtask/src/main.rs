@@ -7,6 +7,7 @@ mod check;
 mod clusters;
 mod codegen;
 mod demo;
+mod mlflow;
 mod operator;
 mod rights;
 mod steps;
@@ -46,6 +47,12 @@ enum Task {
     Cluster(clusters::Command),
     /// Certificates for the samples with TLS, as files in certs/ and as Secrets in the cluster
     Certificates(certificates::Certificates),
+    /// An MLflow in a cluster of kind, with the databases and stores that are asked for
+    DeployKind(mlflow::DeployKind),
+    /// Remove that cluster
+    UndeployKind(mlflow::UndeployKind),
+    /// The MLflow operator on Open Data Hub or OpenShift AI, with the address of its Gateway
+    DeployToPlatform(mlflow::DeployToPlatform),
     /// Write the files that come from code: CRDs and their reference, RBAC
     Codegen {
         /// Write nothing; fail where a file differs
@@ -85,6 +92,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { full } => check::test(full)?,
         Task::Cluster(command) => clusters::run(&command)?,
         Task::Certificates(options) => certificates::run(&options)?,
+        Task::DeployKind(options) => mlflow::deploy_kind(&options)?,
+        Task::UndeployKind(options) => mlflow::undeploy_kind(&options)?,
+        Task::DeployToPlatform(options) => mlflow::deploy_to_platform(&options)?,
         Task::Codegen { check } => codegen::run(check)?,
         Task::Lint { full } => check::lint(full)?,
         Task::Bench(options) => bench::run(&options)?,
