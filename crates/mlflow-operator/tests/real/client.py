@@ -1,0 +1,30 @@
+# A user's program. It prints one JSON document.
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+client = MlflowClient()
+action, *arguments = sys.argv[1:]
+if action == "write":
+    experiment = client.create_experiment("first")
+    run = client.create_run(experiment).info
+    client.log_metric(run.run_id, "loss", 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "notes.txt")
+        file.write_text("bytes of an artifact")
+        client.log_artifact(run.run_id, str(file))
+    client.create_registered_model("model")
+    print(json.dumps({"run": run.run_id, "artifacts": run.artifact_uri}))
+elif action == "read":
+    run = client.get_run(arguments[0])
+    with tempfile.TemporaryDirectory() as folder:
+        file = client.download_artifacts(run.info.run_id, "notes.txt", folder)
+        artifact = Path(file).read_text()
+    models = [model.name for model in client.search_registered_models()]
+    print(json.dumps({"loss": run.data.metrics["loss"], "artifact": artifact, "models": models}))
+elif action == "delete":
+    client.delete_run(arguments[0])
+    print("null")
