@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// What a container leaves for its status, at `terminationMessagePath`.
-    fn last_words(&self) -> PathBuf {
+    pub(crate) fn last_words(&self) -> PathBuf {
         self.folder.path().join("termination-log")
     }
 

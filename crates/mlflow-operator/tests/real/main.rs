@@ -13,6 +13,7 @@
 mod bucket;
 mod chart;
 mod machine;
+mod migration;
 mod postgres;
 mod process;
 mod server;

@@ -19,7 +19,7 @@ pub(crate) struct Postgres {
     programs: PathBuf,
     port: u16,
     // The last to go.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// With characters that a URI writes otherwise, and one that files of alembic read as their own.
@@ -57,11 +57,13 @@ impl Postgres {
         let mut server = of_nobody(guarded(programs.join("postgres")));
         server.args(["-k", "", "-c", "listen_addresses=127.0.0.1"]);
         server.args(["-c", "fsync=off", "-p", &port.to_string()]);
+        // A session whose client is gone ends, though it sleeps.
+        server.args(["-c", "client_connection_check_interval=100ms"]);
         let postgres = Self {
             _server: Process::start(server, folder.path().join("log")),
             programs,
             port,
-            _folder: folder,
+            folder,
         };
         let started = Instant::now();
         while !postgres
@@ -97,12 +99,47 @@ impl Postgres {
         )
     }
 
+    /// Holds an advisory lock until the value goes.
+    pub(crate) fn holds(&self, database: &str, lock: &str) -> Process {
+        let mut session = guarded(self.programs.join("psql"));
+        self.login(&mut session);
+        let query = format!("SELECT pg_advisory_lock({lock}), pg_sleep(3600)");
+        session.args(["--no-psqlrc", "-Atc", &query, database]);
+        let session = Process::start(session, self.folder.path().join("session.log"));
+        self.until_locks(database, 1);
+        session
+    }
+
+    /// Waits until so many advisory locks are held.
+    pub(crate) fn until_locks(&self, database: &str, count: u32) {
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+        let started = Instant::now();
+        while self.query(database, held) != format!("{count}\n") {
+            assert!(
+                started.elapsed() < Duration::from_mins(1),
+                "not {count} locks"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Whether a text shows the password.
+    pub(crate) fn betrayed(text: &str) -> bool {
+        [PASSWORD, PASSWORD_IN_URI]
+            .iter()
+            .any(|secret| text.contains(secret))
+    }
+
     fn tool(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
+        self.login(&mut command);
+        command
+    }
+
+    fn login(&self, command: &mut Command) {
         let port = self.port.to_string();
         command.env("PGPASSWORD", PASSWORD);
         command.args(["-h", "127.0.0.1", "-U", "mlflow", "-p", &port]);
-        command
     }
 }
 

@@ -1,0 +1,162 @@
+//! The Jobs that migrate, on real databases: the script ends with each of its exit codes for the
+//! cause that the documentation names.
+
+use std::process::Command;
+
+use helm_render::Rendered;
+use k8s_openapi::api::apps::v1::Deployment;
+use mlflow_operator::migration::job::{Order, job};
+use mlflow_operator::migration::names::Role;
+
+use crate::chart;
+use crate::machine::Machine;
+use crate::postgres::Postgres;
+use crate::process::said;
+
+/// The version that the image has.
+const VERSION: &str = "3.14.0";
+
+/// Number of the lock that a migration of PostgreSQL takes.
+const LOCK: &str = "5570193308531895111";
+
+/// How a Job of this role ends, and what it leaves for the condition.
+fn ends(machine: &Machine, rendered: &Rendered, role: Role, version: &str) -> (i32, String) {
+    let deployment = chart::object(rendered, "Deployment", "mlflow");
+    let deployment: Deployment = deployment.typed().expect("a Deployment");
+    let order = Order {
+        name: "mlflow-mg-3140-g1",
+        role,
+        instance: "mlflow",
+        owner: None,
+        version,
+        forced_by: None,
+        ttl: None,
+    };
+    let job = job(&deployment, &order).expect("a Job");
+    let job = serde_json::to_value(job).expect("JSON");
+    let pod = &job["spec"]["template"]["spec"];
+    let _ = std::fs::remove_file(machine.last_words());
+    let output = machine
+        .command(pod, "db-migrate")
+        .output()
+        .expect("a process");
+    let last_words = std::fs::read_to_string(machine.last_words()).unwrap_or_default();
+    let code = output.status.code().expect("a code");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    println!("{code}: {last_words}\n{printed}");
+    for text in [&last_words, &printed] {
+        assert!(!Postgres::betrayed(text), "a password: {text}");
+    }
+    (code, last_words)
+}
+
+#[test]
+#[ignore = "runs MLflow from PyPI; `cargo xtask test --full` has it"]
+fn files_are_made_and_what_is_no_database_is_refused() {
+    let machine = Machine::new();
+    let file = machine.volume("mlflow-storage").join("mlflow.db");
+    let rendered = chart::operators("");
+    let run = |rendered: &Rendered, role| ends(&machine, rendered, role, VERSION);
+
+    // A look makes nothing; a migration does, and a second one has nothing to do.
+    assert_eq!(run(&rendered, Role::Check).0, 0);
+    assert!(!file.exists());
+    assert_eq!(run(&rendered, Role::Migrate).0, 0);
+    assert!(file.exists());
+    assert_eq!(run(&rendered, Role::Migrate).0, 0);
+    assert_eq!(run(&rendered, Role::Check).0, 0);
+
+    let registry = chart::operators("mlflow: {registryStoreUri: 'file:///mlflow/models'}");
+    let backend = chart::operators("mlflow: {backendStoreUri: 'file:///mlflow/runs'}");
+    for role in [Role::Check, Role::Migrate] {
+        let (code, words) = ends(&machine, &rendered, role, "3.15.0");
+        assert_eq!(code, 10, "{words}");
+        assert!(
+            words.contains(VERSION) && words.contains("3.15.0"),
+            "{words}"
+        );
+        assert_eq!(run(&backend, role).0, 11);
+        assert_eq!(run(&registry, role).0, 12);
+    }
+}
+
+#[test]
+#[ignore = "runs MLflow and PostgreSQL from PyPI; `cargo xtask test --full` has it"]
+fn postgres_is_upgraded_and_says_why_not() {
+    let names = ["runs", "models", "stuck", "newer", "busy"];
+    let postgres = Postgres::start(&names);
+    let machine = Machine::new();
+    let run = |runs: &str, models: &str, role| {
+        let stores = format!(
+            "mlflow: {{backendStoreUri: '{}', registryStoreUri: '{}'}}",
+            postgres.uri(runs),
+            postgres.uri(models)
+        );
+        ends(&machine, &chart::operators(&stores), role, VERSION)
+    };
+    let revision =
+        |database: &str| postgres.query(database, "SELECT version_num FROM alembic_version");
+
+    // One that is behind and one that is empty come to the same revision.
+    before_the_last(&machine, &postgres.uri("runs"));
+    let behind = revision("runs");
+    assert_eq!(run("runs", "models", Role::Check).0, 0);
+    assert_eq!(revision("runs"), behind, "a look changes nothing");
+    assert_eq!(run("runs", "models", Role::Migrate).0, 0);
+    assert_ne!(revision("runs"), behind);
+    assert_eq!(revision("runs"), revision("models"));
+
+    // A database that keeps its revision whatever is done.
+    before_the_last(&machine, &postgres.uri("stuck"));
+    postgres.query(
+        "stuck",
+        "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN NEW.version_num := OLD.version_num; RETURN NEW; END'; \
+         CREATE TRIGGER stay BEFORE UPDATE ON alembic_version \
+         FOR EACH ROW EXECUTE FUNCTION stay()",
+    );
+    let (code, words) = run("stuck", "stuck", Role::Migrate);
+    assert_eq!(code, 13, "{words}");
+    assert!(words.contains(behind.trim()), "{words}");
+
+    // One that a newer MLflow has migrated. The look says so before anything is stopped.
+    assert_eq!(run("newer", "newer", Role::Migrate).0, 0);
+    postgres.query(
+        "newer",
+        "UPDATE alembic_version SET version_num = 'ffffffffffff'",
+    );
+    for role in [Role::Check, Role::Migrate] {
+        let (code, words) = run("newer", "newer", role);
+        assert_eq!(code, 14, "{words}");
+        assert!(words.contains("ffffffffffff"), "{words}");
+    }
+
+    // One that somebody else migrates.
+    let other = postgres.holds("busy", LOCK);
+    let (code, words) = run("busy", "busy", Role::Migrate);
+    assert_eq!(code, 15, "{words}");
+    drop(other);
+    postgres.until_locks("busy", 0);
+    assert_eq!(run("busy", "busy", Role::Migrate).0, 0, "another try helps");
+}
+
+/// Makes the tables of a database as they were before the image's last revision.
+fn before_the_last(machine: &Machine, uri: &str) {
+    let script = "
+import sys
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils
+from mlflow.store.tracking.dbmodels.initial_models import Base
+engine = utils.create_sqlalchemy_engine(sys.argv[1])
+Base.metadata.create_all(engine)
+config = utils._get_alembic_config(sys.argv[1])
+head = ScriptDirectory.from_config(config).get_revision('head')
+with engine.begin() as connection:
+    config.attributes['connection'] = connection
+    command.upgrade(config, head.down_revision)
+";
+    let mut python: Command = machine.python(script);
+    said(python.arg(uri));
+}
