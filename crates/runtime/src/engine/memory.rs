@@ -5,7 +5,7 @@ mod inputs;
 mod root;
 mod seen;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use resources::Kind;
 
@@ -60,6 +60,8 @@ pub(super) struct Memory<K> {
     /// Hashes of the addresses of all objects of the kinds that are watched whole, so that
     /// asking for an absent one costs no request.
     existing: HashMap<Kind, Existing>,
+    /// uid and last version of objects that went a moment ago.
+    gone: VecDeque<(String, String)>,
     pub(super) shares: Shares,
 }
 
@@ -72,6 +74,7 @@ impl<K> Default for Memory<K> {
             roots: HashMap::new(),
             waiting: HashSet::new(),
             existing: HashMap::new(),
+            gone: VecDeque::new(),
             shares: Shares::default(),
         }
     }

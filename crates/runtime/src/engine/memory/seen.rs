@@ -8,6 +8,9 @@ use resources::Kind;
 use super::{Memory, RootKey, is_newer};
 use crate::{engine::ownership::Ownership, outcome::Target};
 
+/// Objects that went and are remembered: as many as may go while a write is answered.
+const MOST_GONE: usize = 64;
+
 /// An object that the watches have shown.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Seen {
@@ -79,6 +82,11 @@ impl<K> Memory<K> {
     /// Takes in an object that a watch or an answer has shown. Returns the resources that must
     /// be looked at: all it belongs or belonged to, if anything that matters is new.
     pub(in crate::engine) fn observe(&mut self, target: &Target, seen: Seen) -> Vec<RootKey> {
+        // The answer to a write of ours may come after the news that the object is gone.
+        let mut gone = self.gone.iter();
+        if gone.any(|(uid, last)| *uid == seen.uid && !is_newer(&seen.version, last)) {
+            return Vec::new();
+        }
         let objects = self.seen.entry(target.kind).or_default();
         let key = (target.namespace.clone(), target.name.clone());
         let before = objects.get(&key);
@@ -121,6 +129,16 @@ impl<K> Memory<K> {
         }
         self.seen.entry(target.kind).or_default().insert(key, seen);
         affected.into_iter().collect()
+    }
+
+    /// A watch has shown that this object goes, in its last version.
+    pub(in crate::engine) fn went(&mut self, meta: &ObjectMeta) {
+        if self.gone.len() == MOST_GONE {
+            self.gone.pop_front();
+        }
+        let (uid, version) = (meta.uid.clone(), meta.resource_version.clone());
+        self.gone
+            .push_back((uid.unwrap_or_default(), version.unwrap_or_default()));
     }
 
     /// The object is gone. `uid` guards against the news of an earlier object of the same name.
@@ -223,6 +241,34 @@ mod tests {
             ..Ownership::default()
         };
         Seen::new(&meta, ownership, None, roots.to_vec())
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_is_gone() {
+        let mut memory = Memory::<()>::default();
+        let a = root("a");
+        let roots = std::slice::from_ref(&a);
+        memory.observe(&target("s"), seen("1", "5", 1, roots));
+        memory.went(&ObjectMeta {
+            uid: Some("1".into()),
+            resource_version: Some("7".into()),
+            ..ObjectMeta::default()
+        });
+        assert_eq!(memory.vanish(&target("s"), Some("1")), vec![a.clone()]);
+        assert!(
+            memory
+                .observe(&target("s"), seen("1", "6", 2, roots))
+                .is_empty()
+        );
+        assert!(memory.seen(&target("s")).is_none());
+        // It only left what the watch selects, and is back.
+        assert_eq!(
+            memory.observe(&target("s"), seen("1", "8", 2, roots)),
+            vec![a.clone()]
+        );
+        // Another of its name.
+        memory.vanish(&target("s"), None);
+        assert_eq!(memory.observe(&target("s"), seen("2", "6", 2, roots)), [a]);
     }
 
     #[test]
