@@ -58,6 +58,12 @@ pub trait Component: Send + Sync + 'static {
         &[]
     }
 
+    /// Where a resource that is in no namespace looks for what it refers to. One that is in a namespace
+    /// looks there.
+    fn inputs_namespace(&self) -> Option<&str> {
+        None
+    }
+
     /// What any resource may look for by its labels, in every namespace in scope.
     fn landmarks(&self) -> &[Landmark] {
         &[]

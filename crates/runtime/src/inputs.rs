@@ -13,7 +13,8 @@ use crate::component::{Failure, Next};
 
 /// What a resource may read, besides itself.
 ///
-/// A namespaced object is only ever read in the resource's own namespace. What was read is
+/// A namespaced object is only ever read in the resource's own namespace, or where its component
+/// says ([`crate::component::Component::inputs_namespace`]). What was read is
 /// remembered as a reference: when it changes, the resource is looked at again.
 pub trait Inputs: Send + Sync {
     /// An object that the resource refers to; `None` when it is not there.

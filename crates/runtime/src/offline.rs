@@ -80,7 +80,9 @@ impl OfflineInputs {
         for document in documents {
             define(document, &mut capabilities);
         }
-        let namespace = resource.meta().namespace.clone().unwrap_or_default();
+        let place = || component.inputs_namespace().map(str::to_owned);
+        let namespace = resource.meta().namespace.clone().or_else(place);
+        let namespace = namespace.unwrap_or_default();
         let name = resource.meta().name.clone().unwrap_or_default();
         let group = C::Resource::group(&());
         let kind = C::Resource::kind(&());

@@ -9,6 +9,7 @@ pub fn object(mut object: Value, fixed: &[&str]) -> Value {
     meta(&mut object["metadata"]);
     match object["kind"].as_str().unwrap_or_default() {
         "Deployment" => deployment(&mut object["spec"]),
+        "CronJob" => cron_job(&mut object["spec"]),
         "Service" => service(&mut object["spec"]),
         "PersistentVolumeClaim" => {
             default(&mut object["spec"], json!({"volumeMode": "Filesystem"}));
@@ -97,9 +98,23 @@ fn deployment(spec: &mut Value) {
         );
     }
     let pod = &mut spec["template"]["spec"];
+    default(pod, json!({"restartPolicy": "Always"}));
+    pod_spec(pod);
+}
+
+fn cron_job(spec: &mut Value) {
+    default(spec, json!({"suspend": false}));
+    let job = &mut spec["jobTemplate"];
+    if job["metadata"] == json!({}) {
+        remove(job, &["metadata"]);
+    }
+    pod_spec(&mut job["spec"]["template"]["spec"]);
+}
+
+fn pod_spec(pod: &mut Value) {
     default(
         pod,
-        json!({"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
+        json!({"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
                "terminationGracePeriodSeconds": 30}),
     );
     remove(pod, &["serviceAccount"]);

@@ -25,7 +25,10 @@ pub(super) struct ClusterInputs<'a, C: Component> {
 impl<C: Component> ClusterInputs<'_, C> {
     fn target(&self, kind: Kind, name: &str) -> Target {
         let namespace = match kind.scope {
-            Scope::Namespaced => self.root.namespace.clone(),
+            Scope::Namespaced => {
+                let place = || self.engine.component.inputs_namespace().map(str::to_owned);
+                self.root.namespace.clone().or_else(place)
+            }
             Scope::Cluster => None,
         };
         Target {

@@ -76,7 +76,7 @@ impl RoleFile {
         let mut text = format!("{header}{head}rules:\n{}", items(&self.rules)?);
         if !self.handed_out.is_empty() {
             text.push_str(
-                "# From here on: what the deployed operators may do. Who gives a right must have it.\n",
+                "# From here on: what it gives to others. Who gives a right must have it.\n",
             );
             text.push_str(&items(&self.handed_out)?);
         }
