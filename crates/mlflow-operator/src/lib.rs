@@ -9,3 +9,5 @@ pub mod migration;
 pub mod module;
 pub mod names;
 pub mod platform;
+pub mod rbac;
+pub mod server;

@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Between two looks of a bar.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Shows progress until it is dropped.
+/// Shows progress until it is stopped.
 #[derive(Debug)]
 pub struct Reporter(JoinHandle<()>);
 
@@ -31,10 +31,9 @@ impl Reporter {
             Self(tokio::spawn(lines(progress)))
         }
     }
-}
 
-impl Drop for Reporter {
-    fn drop(&mut self) {
+    /// Ends it.
+    pub fn stop(self) {
         self.0.abort();
     }
 }

@@ -50,7 +50,7 @@ fn rules() -> Vec<RbacRule> {
 }
 
 /// The operator's account with its rights, and the definitions. There is no Auth yet.
-pub(crate) async fn install(cluster: &Cluster) -> PathBuf {
+async fn install(cluster: &Cluster) -> PathBuf {
     let (namespace, name) = OPERATOR;
     let kubectl = async |args: &[&str]| cluster.kubectl(args).await.expect("kubectl");
     kubectl(&["create", "namespace", namespace]).await;
@@ -83,8 +83,7 @@ pub(crate) async fn install(cluster: &Cluster) -> PathBuf {
         .expect("a kubeconfig")
 }
 
-/// Runs the operator as the account of `kubeconfig`.
-pub(crate) fn run(kubeconfig: &std::path::Path) -> Operator {
+fn start(kubeconfig: &std::path::Path) -> Operator {
     let process = Process {
         name: "mlflow-operator",
         version: "test",
@@ -121,7 +120,7 @@ pub(crate) async fn world() -> World {
     };
     let cluster = cluster::shared_with(Platform::Kubernetes, crds).expect("a cluster");
     let kubeconfig = INSTALLED.get_or_init(|| install(cluster)).await;
-    STARTED.get_or_init(|| run(kubeconfig));
+    STARTED.get_or_init(|| start(kubeconfig));
     let world = World {
         cluster,
         client: cluster.client().expect("a client"),

@@ -1,0 +1,36 @@
+//! Entry point: the operator runs, with one loop for each kind that it looks after.
+
+use std::process::ExitCode;
+
+use mlflow_operator::cli::Cli;
+use mlflow_operator::config::Config;
+use mlflow_operator::server::{Installation, Server};
+use mlflow_operator::{loops, rbac};
+use runtime::operator::{self, Beside, Process};
+
+const PROCESS: Process = Process {
+    name: "mlflow-operator",
+    version: env!("CARGO_PKG_VERSION"),
+    lease: rbac::LEASE,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    operator::program(&cli.operator, || run(&cli))
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    let own = cli.namespace(std::env::var("POD_NAMESPACE").ok().as_deref());
+    let namespace = config.target_namespace(&own);
+    let beside = Beside {
+        loops: loops::beside(&config, &namespace),
+        ..Beside::default()
+    };
+    // What MLflows are made of is in one namespace, and so are the rights for it.
+    let mut args = cli.operator.clone();
+    args.watch_namespaces = vec![namespace.clone()];
+    let installation = Installation { config, namespace };
+    operator::main(PROCESS, &args, Server { installation }, beside)?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Comparison with what the Go operator was recorded to do: the same objects, but for the entries
+//! of `differences.yaml`.
+//!
+//! The recordings are not part of the project. Where they are missing, one line says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use mlflow_operator::server::error::Error;
+use operator_harness::recorded::{self, Differences, read};
+use resources::kind::{HTTP_ROUTE, SERVICE_MONITOR};
+use runtime::offline::Platform;
+use serde_json::Value;
+
+use crate::world::{operator, work};
+
+/// What is made of the case; no objects when the resource is refused.
+fn ours(platform: Platform, folder: &Path, live: Vec<Value>) -> Vec<Value> {
+    let case = recorded::name(folder);
+    let mut documents = read(&folder.join("cr.yaml"));
+    let resource = documents.pop().unwrap();
+    documents.extend(live);
+    let more = match case {
+        "servicemonitor" => &[SERVICE_MONITOR][..],
+        "httproute" => &[HTTP_ROUTE, SERVICE_MONITOR],
+        _ => &[],
+    };
+    // As the cases were recorded.
+    let url = match (platform, case) {
+        (Platform::Kubernetes, "httproute") | (Platform::OpenShift, _) => "https://gw.example.test",
+        _ => "",
+    };
+    let mut variables = vec![("MLFLOW_URL", url)];
+    if case.ends_with("-more-rights") {
+        let image = "r.example.test/mlflow@sha256:1";
+        variables.push(("RELATED_IMAGE_ODH_MLFLOW_IMAGE", image));
+    }
+    let operator = operator(&variables);
+    let worked = work(&operator, platform, more, &resource, &documents);
+    let bodies = |plan: &resources::Plan| plan.objects().iter().map(|o| o.body.clone()).collect();
+    match worked.and_then(|worked| worked.plan) {
+        Ok(plan) => bodies(&plan),
+        Err(Error::Invalid(_) | Error::CaBundle { .. }) => Vec::new(),
+        Err(error) => panic!("{}: {error}", folder.display()),
+    }
+}
+
+/// Objects by kind and name. What a migration makes is compared by tests of its own, and people's
+/// access too.
+fn keyed(objects: Vec<Value>) -> BTreeMap<String, Value> {
+    let keyed = objects.into_iter().filter_map(|mut object| {
+        // Everybody draws a picture of their own.
+        if let Some(picture) = object.pointer_mut("/spec/applicationMenu/imageURL") {
+            *picture = "<normalised>".into();
+        }
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (kind, name) = (text("/kind")?, text("/metadata/name")?);
+        let elsewhere = matches!(kind, "Job" | "RoleBinding") || name == "mlflow-migration";
+        let key = format!("{kind} {name}");
+        (!elsewhere).then(|| (key, recorded::object(object.clone(), &[])))
+    });
+    keyed.collect()
+}
+
+#[test]
+fn objects_equal_the_recorded_ones() {
+    let differences = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
+    let differences = Differences::read(&differences);
+    let Some(root) = recorded::folder("mlflow") else {
+        return;
+    };
+    let mut found = BTreeSet::new();
+    let mut compared = 0;
+    for (name, platform) in [
+        ("plain", Platform::Kubernetes),
+        ("openshift", Platform::OpenShift),
+    ] {
+        for folder in &recorded::cases(&root.join(name)) {
+            let case = recorded::name(folder);
+            // Nothing was made where the schema refused the resource, or the platform had not spoken.
+            if folder.join("rejected.txt").exists()
+                || !folder.join("objects.yaml").exists()
+                || case == "module-missing"
+            {
+                println!("{name}/{case}: not compared, nothing was made");
+                continue;
+            }
+            compared += 1;
+            let theirs = keyed(read(&folder.join("objects.yaml")));
+            let ours = keyed(ours(platform, folder, Vec::new()));
+            recorded::compare(&format!("{name}/{case}"), &theirs, &ours, &mut found);
+        }
+    }
+    println!("{compared} cases compared");
+    assert!(compared > 50, "only {compared} cases were found");
+    let report = differences.check(&found);
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn taking_over_changes_nothing_that_cannot_change() {
+    let Some(root) = recorded::folder("mlflow") else {
+        return;
+    };
+    for case in [
+        "sqlite",
+        "sample-remote-storage-more-rights",
+        "sample-trace-archival",
+    ] {
+        let folder = root.join("openshift").join(case);
+        let live = read(&folder.join("objects.yaml"));
+        let taken = keyed(ours(Platform::OpenShift, &folder, live.clone()));
+        for (object, theirs) in keyed(live) {
+            let Some(ours) = taken.get(&object) else {
+                panic!("{case}: {object} is not made any more");
+            };
+            let mut kept = vec!["/roleRef", "/spec/accessModes"];
+            if object.starts_with("Deployment") {
+                kept.push("/spec/selector");
+            }
+            recorded::assert_kept(&object, &theirs, ours, &kept);
+        }
+    }
+}

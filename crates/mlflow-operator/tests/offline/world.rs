@@ -1,0 +1,91 @@
+//! A server and what is around it, without a cluster.
+
+use api::mlflow::v1::MLflow;
+use mlflow_operator::config::Config;
+use mlflow_operator::server::error::Error;
+use mlflow_operator::server::validated::Validated;
+use mlflow_operator::server::{Installation, Server, validate};
+use operator_harness::environment;
+use resources::Plan;
+use runtime::component::Component;
+use runtime::offline::{OfflineInputs, Platform, admission::admit};
+use serde_json::{Value, json};
+
+/// A uid that every server here has.
+pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
+/// Where all servers here are.
+pub(crate) const NAMESPACE: &str = "opendatahub";
+
+/// A server that was read, and what it becomes.
+pub(crate) struct Worked {
+    pub(crate) server: Result<Validated, Error>,
+    pub(crate) plan: Result<Plan, Error>,
+}
+
+/// The operator of an installation with these variables beside its image.
+pub(crate) fn operator(variables: &[(&str, &str)]) -> Server {
+    let image = ("MLFLOW_IMAGE", "quay.io/opendatahub/mlflow:odh-stable");
+    let config = Config::from_lookup(environment(&[variables, &[image]].concat()));
+    Server {
+        installation: Installation {
+            config: config.unwrap(),
+            namespace: NAMESPACE.to_owned(),
+        },
+    }
+}
+
+/// An MLflow with these fields over a sound spec; null takes a field away.
+pub(crate) fn mlflow(fields: &Value) -> Value {
+    let mut spec = json!({"backendStoreUri": "sqlite:////mlflow/mlflow.db",
+        "serveArtifacts": true, "storage": {}});
+    for (name, value) in fields.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    let fields = spec.as_object_mut().unwrap();
+    fields.retain(|_, value| !value.is_null());
+    json!({"apiVersion": "mlflow.opendatahub.io/v1", "kind": "MLflow",
+        "metadata": {"name": "mlflow"}, "spec": spec})
+}
+
+/// What `resource` becomes, where `documents` are there already and these kinds are served beside
+/// those of the platform. An error where the schema refuses it, or it cannot be read for.
+pub(crate) fn work(
+    operator: &Server,
+    platform: Platform,
+    more: &[resources::Kind],
+    resource: &Value,
+    documents: &[Value],
+) -> Result<Worked, Error> {
+    let admitted = admit(&several(), resource);
+    let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
+    let mut admitted = admitted?.object;
+    admitted["metadata"]["uid"] = UID.into();
+    let resource: MLflow = serde_json::from_value(admitted).unwrap();
+    let capabilities = platform.capabilities(operator, &[]);
+    let capabilities = capabilities.with(more.iter().copied());
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let inputs = OfflineInputs::new(operator, &resource, documents, capabilities, now);
+    let seen = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(operator.observe(&resource, &inputs))?;
+    Ok(Worked {
+        server: validate::validate(&resource, &seen, &operator.installation),
+        plan: operator.plan(&resource, &seen),
+    })
+}
+
+/// The definition without the rule that there is one MLflow.
+fn several()
+-> k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition {
+    let mut crd = api::mlflow();
+    for version in &mut crd.spec.versions {
+        let root = version.schema.as_mut();
+        let root = root.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let rules = root.and_then(|root| root.x_kubernetes_validations.as_mut());
+        rules
+            .unwrap()
+            .retain(|rule| !rule.rule.contains("== 'mlflow'"));
+    }
+    crd
+}

@@ -1,0 +1,103 @@
+//! Taking over from the Go operator: what it was recorded to make is there first. Where the
+//! recordings are missing, one line says so.
+
+use cluster::Platform;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use mlflow_operator::kinds::{CONSOLE_LINK, MLFLOW};
+use operator_harness::recorded::{self, read};
+use resources::Kind;
+use resources::kind::{
+    CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM, SERVICE, SERVICE_ACCOUNT, SERVICE_MONITOR,
+};
+use serde_json::{Value, json};
+
+use crate::harness::world;
+
+/// What the Go operator makes of a server with files, which are all taken over.
+const KINDS: [Kind; 10] = [
+    SERVICE_ACCOUNT,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    SERVICE,
+    NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM,
+    DEPLOYMENT,
+    SERVICE_MONITOR,
+    HTTP_ROUTE,
+    CONSOLE_LINK,
+];
+
+/// As the Go operator applied it: without what the server put in.
+fn applied(object: &Value, uid: &str) -> Value {
+    let text = object.to_string().replace("<normalised>", uid);
+    let mut object: Value = serde_json::from_str(&text).expect("JSON");
+    let meta = object["metadata"].as_object_mut().expect("metadata");
+    for key in [
+        "creationTimestamp",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "uid",
+    ] {
+        meta.remove(key);
+    }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        for key in ["clusterIP", "clusterIPs", "volumeName"] {
+            spec.remove(key);
+        }
+    }
+    object
+}
+
+#[tokio::test]
+async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
+    let Some(root) = recorded::folder("mlflow") else {
+        return;
+    };
+    let world = world(Platform::OpenShift).await;
+    let folder = root.join("openshift/sqlite");
+    // Nobody works until everything is there.
+    let mut resource = read(&folder.join("cr.yaml")).pop().expect("the resource");
+    resource["metadata"]["annotations"] = json!({"mlflow.opendatahub.io/reconcile": "paused"});
+    world.apply(&resource).await;
+    let owner = world.api(MLFLOW).get("mlflow").await.expect("the resource");
+    let uid = owner.metadata.uid.expect("a uid");
+    let recorded = read(&folder.join("objects.yaml"));
+    let mut taken = Vec::new();
+    for object in &recorded {
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let kind = KINDS
+            .into_iter()
+            .find(|k| k.matches(text("apiVersion"), text("kind")));
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        let Some(kind) = kind.filter(|_| name != "mlflow-migration") else {
+            continue;
+        };
+        let params = PatchParams::apply("mlflow-operator").force();
+        let patch = Patch::Apply(applied(object, &uid));
+        let made = world.api(kind).patch(name, &params, &patch).await;
+        let made: DynamicObject = made.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+        taken.push((kind, name, made.metadata.uid));
+    }
+    assert_eq!(taken.len(), KINDS.len(), "{taken:?}");
+    let before = world.until(DEPLOYMENT, "mlflow", |d| {
+        d.data["status"]["readyReplicas"] == 1
+    });
+    let before = before.await.metadata.generation.unwrap_or_default();
+    let go = json!({"metadata": {"annotations": null}});
+    world.edit(MLFLOW, "mlflow", go).await;
+    world.ready("mlflow").await;
+    for (kind, name, uid) in taken {
+        let now = world.api(kind).get(name).await.expect("it is there");
+        assert_eq!(now.metadata.uid, uid, "{kind} {name} is another one");
+    }
+    let after = world
+        .api(DEPLOYMENT)
+        .get("mlflow")
+        .await
+        .expect("a Deployment");
+    let rollouts = after.metadata.generation.unwrap_or_default() - before;
+    assert!(rollouts <= 1, "{rollouts} rollouts");
+    world.delete("mlflow").await;
+}
