@@ -2,8 +2,10 @@
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import mlflow
 from mlflow import MlflowClient
 
 client = MlflowClient()
@@ -28,3 +30,13 @@ elif action == "read":
 elif action == "delete":
     client.delete_run(arguments[0])
     print("null")
+elif action == "old-trace":
+    mlflow.set_experiment("first")
+    started = time.time_ns() - 60 * 24 * 3600 * 10**9
+    span = mlflow.start_span_no_context("old", start_time_ns=started, inputs={"question": "why"})
+    span.end(end_time_ns=started + 10**9)
+    mlflow.flush_trace_async_logging()
+    print(json.dumps(span.trace_id))
+elif action == "read-trace":
+    trace = mlflow.get_trace(arguments[0])
+    print(json.dumps(trace.data.spans[0].inputs))

@@ -99,25 +99,23 @@ impl Postgres {
         )
     }
 
-    /// Holds an advisory lock until the value goes.
-    pub(crate) fn holds(&self, database: &str, lock: &str) -> Process {
+    /// A session that runs this and stays, until the value goes.
+    pub(crate) fn session(&self, database: &str, query: &str) -> Process {
         let mut session = guarded(self.programs.join("psql"));
         self.login(&mut session);
-        let query = format!("SELECT pg_advisory_lock({lock}), pg_sleep(3600)");
+        let query = format!("{query}; SELECT pg_sleep(3600)");
         session.args(["--no-psqlrc", "-Atc", &query, database]);
-        let session = Process::start(session, self.folder.path().join("session.log"));
-        self.until_locks(database, 1);
-        session
+        Process::start(session, self.folder.path().join("session.log"))
     }
 
-    /// Waits until so many advisory locks are held.
-    pub(crate) fn until_locks(&self, database: &str, count: u32) {
-        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    /// Waits until so many locks are like this.
+    pub(crate) fn until_locks(&self, database: &str, count: u32, like: &str) {
+        let locks = format!("SELECT count(*) FROM pg_locks WHERE {like}");
         let started = Instant::now();
-        while self.query(database, held) != format!("{count}\n") {
+        while self.query(database, &locks) != format!("{count}\n") {
             assert!(
                 started.elapsed() < Duration::from_mins(1),
-                "not {count} locks"
+                "not {count}: {like}"
             );
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -65,16 +65,7 @@ mlflow:
 async fn it_keeps_artifacts_in_s3() {
     let mut site = Site::new();
     let bucket = Bucket::start(&mut site.machine);
-    let remote = format!(
-        "
-mlflow: {{artifactsDestination: s3://mlflow/artifacts}}
-env:
-  - {{name: MLFLOW_S3_ENDPOINT_URL, value: '{}'}}
-  - {{name: AWS_DEFAULT_REGION, value: us-east-1}}
-envFrom: [{{secretRef: {{name: aws-credentials}}}}]
-",
-        bucket.endpoint
-    );
+    let remote = remote(&bucket);
     let rendered = chart::operators(&format!("{MORE}{remote}"));
     let volume = site.machine.volume("mlflow-storage");
     let store = format!("sqlite:///{}/mlflow.db", volume.display());
@@ -86,6 +77,62 @@ envFrom: [{{secretRef: {{name: aws-credentials}}}}]
     )
     .await;
     assert!(!volume.join("artifacts").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs MLflow from PyPI, with an S3 server; `cargo xtask test --full` has it"]
+async fn old_traces_move_to_s3() {
+    let mut site = Site::new();
+    let bucket = Bucket::start(&mut site.machine);
+    let archival = "traceArchival: {enabled: true, location: 's3://mlflow/traces', retention: 30d}";
+    let rendered = chart::operators(&format!("{}{archival}", remote(&bucket)));
+    let map = chart::object(&rendered, "ConfigMap", "mlflow-trace-archival-config");
+    let key = "trace-archival.yaml";
+    let settings = map.value["data"][key].as_str().expect("a text");
+    site.machine
+        .put("mlflow-trace-archival-config", &[(key, settings)]);
+    let volume = site.machine.volume("mlflow-storage");
+    let store = format!("sqlite:///{}/mlflow.db", volume.display());
+    let server = site
+        .serve(&site.pod(&rendered, "Deployment", "mlflow", &store))
+        .await;
+    let trace = site.client_of(&store, &["old-trace"]);
+    let trace = trace.as_str().expect("a trace");
+
+    // What does not work fails, and changes nothing.
+    let elsewhere = settings.replace("s3://mlflow/", "s3://nowhere/");
+    site.machine
+        .put("mlflow-trace-archival-config", &[(key, &elsewhere)]);
+    let job = site.pod(&rendered, "CronJob", "mlflow-trace-archival", &store);
+    let archive = |site: &Site| site.machine.command(&job, "mlflow-trace-archival");
+    let failed = archive(&site).output().expect("a process");
+    let text = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert_eq!(failed.status.code(), Some(1), "{text}");
+
+    site.machine
+        .put("mlflow-trace-archival-config", &[(key, settings)]);
+    let words = said(&mut archive(&site));
+    assert!(words.contains("1 traces are archived"), "{words}");
+    assert!(bucket.objects().join("traces").exists());
+    let read = site.client(&["read-trace", trace]);
+    assert_eq!(read, json!({"question": "why"}));
+    let words = said(&mut archive(&site));
+    assert!(words.contains("0 traces are archived"), "{words}");
+    server.end();
+}
+
+/// Values with artifacts in a bucket.
+fn remote(bucket: &Bucket) -> String {
+    format!(
+        "
+mlflow: {{artifactsDestination: s3://mlflow/artifacts}}
+env:
+  - {{name: MLFLOW_S3_ENDPOINT_URL, value: '{}'}}
+  - {{name: AWS_DEFAULT_REGION, value: us-east-1}}
+envFrom: [{{secretRef: {{name: aws-credentials}}}}]
+",
+        bucket.endpoint
+    )
 }
 
 /// A server's life, from its first probe to its last signal; `artifacts` is where it keeps them.

@@ -1,7 +1,6 @@
 //! A server with all that is around it: certificate, Service, databases, clients.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use helm_render::Rendered;
@@ -150,21 +149,23 @@ impl Site {
 
     /// Runs the client with these words and gives what it prints.
     pub(crate) fn client(&self, words: &[&str]) -> Value {
-        let output = said(self.user().args(words));
-        serde_json::from_str(output.lines().last().expect("a line")).expect("JSON")
+        self.client_of(&format!("{ADDRESS}/mlflow"), words)
     }
 
-    /// A user's program, with the address of the resource's status and the authority in a file.
-    fn user(&self) -> Command {
+    /// The same with the address of a store, in the place of that in the resource's status. The
+    /// authority is in a file.
+    pub(crate) fn client_of(&self, address: &str, words: &[&str]) -> Value {
         let authority = self.machine.volume("user-ca.crt");
         std::fs::write(&authority, &self.authority).expect("a file");
-        let mut command = self.machine.python(include_str!("client.py"));
-        command
-            .env("MLFLOW_TRACKING_URI", format!("{ADDRESS}/mlflow"))
+        let mut client = self.machine.python(include_str!("client.py"));
+        client
+            .args(words)
+            .env("MLFLOW_TRACKING_URI", address)
             .env("MLFLOW_TRACKING_SERVER_CERT_PATH", authority)
             .env("MLFLOW_TRACKING_USERNAME", USER)
             .env("MLFLOW_TRACKING_PASSWORD", PASSWORD)
             .env("MLFLOW_DISABLE_TELEMETRY", "true");
-        command
+        let output = said(&mut client);
+        serde_json::from_str(output.lines().last().expect("a line")).expect("JSON")
     }
 }
