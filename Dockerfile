@@ -5,6 +5,8 @@
 #   docker build --build-arg BUILD_COMMIT="$(git rev-parse --short=12 HEAD)" -t IMAGE .
 # The TrustyAI operator:
 #   docker build --target trustyai-operator --build-arg BUILD_COMMIT="$(git rev-parse --short=12 HEAD)" -t IMAGE .
+# The MLflow operator:
+#   docker build --target mlflow-operator --build-arg BUILD_COMMIT="$(git rev-parse --short=12 HEAD)" -t IMAGE .
 # The upload job:
 #   docker build --target async-upload -t IMAGE .
 #
@@ -53,6 +55,25 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM scratch AS trustyai-operator
 COPY --from=build-trustyai-operator /image/ /
+USER 65532:65532
+ENTRYPOINT ["/manager"]
+
+FROM source AS build-mlflow-operator
+ARG FEATURES
+ARG BUILD_COMMIT=""
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    target="$(uname -m)-unknown-linux-musl" \
+    && export BUILD_COMMIT \
+    && cargo build --release --locked --package mlflow-operator --features "$FEATURES" --target "$target" \
+    && mkdir -p /image/licenses \
+    && cp "target/$target/release/mlflow-operator" /image/ \
+    # Manifests of the Go operator start the program by this name.
+    && ln -s mlflow-operator /image/manager \
+    && cp LICENSE /image/licenses/
+
+FROM scratch AS mlflow-operator
+COPY --from=build-mlflow-operator /image/ /
 USER 65532:65532
 ENTRYPOINT ["/manager"]
 

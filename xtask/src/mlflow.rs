@@ -218,7 +218,11 @@ pub(crate) fn deploy_to_platform(options: &DeployToPlatform) -> Result<()> {
         PlatformName::Rhoai => "overlays/rhoai",
     };
     let url = format!("https://{host}");
-    let environment = [("MLFLOW_URL", url.as_str()), ("GATEWAY_NAME", name)];
+    let environment = [
+        ("MLFLOW_URL", url.as_str()),
+        ("GATEWAY_NAME", name),
+        ("GATEWAY_NAMESPACE", &options.gateway_namespace),
+    ];
     let objects = common.manifests(overlay, common.img.as_deref(), &environment)?;
     common.apply(None, &objects)?;
     println!(
