@@ -51,23 +51,8 @@ pub async fn run(config: &Config, cancel: &CancellationToken) -> Result<Done, En
         config.transfer.retries,
     )
     .map_err(in_phase("read settings"))?;
-    let prepare = async {
-        let signer = match &config.signing {
-            Some(signing) => {
-                let signer = Signer::new(signing).await;
-                Some(signer.map_err(in_phase("prepare signing"))?)
-            }
-            None => None,
-        };
-        registrar
-            .begin()
-            .await
-            .map_err(in_phase("ask model registry"))?;
-        Ok(signer)
-    };
-    let signer = unless(cancel, Duration::ZERO, prepare).await?;
     let work = async {
-        let outcome = Box::pin(transfer(config, signer.as_ref(), cancel)).await?;
+        let outcome = Box::pin(transfer(config, &registrar, cancel)).await?;
         let register = registrar.finish(&outcome.uri, outcome.digest.as_deref());
         let ids = unless(cancel, GRACE, async {
             register.await.map_err(in_phase("register model"))
@@ -95,15 +80,36 @@ pub async fn run(config: &Config, cancel: &CancellationToken) -> Result<Done, En
 /// Moves and signs.
 async fn transfer(
     config: &Config,
-    signer: Option<&Signer>,
+    registrar: &Registrar,
     cancel: &CancellationToken,
 ) -> Result<Outcome, End> {
     let (progress, shown) = watch::channel(Progress::default());
     let reporter = Reporter::start(shown);
+    // All of these ask servers and wait; none of them moves anything.
+    let prepare = async {
+        let (signer, ()) = tokio::try_join!(signer(config), async {
+            registrar
+                .look()
+                .await
+                .map_err(in_phase("ask model registry"))
+        })?;
+        registrar
+            .begin()
+            .await
+            .map_err(in_phase("ask model registry"))?;
+        Ok(signer)
+    };
+    // Whoever cannot sign or register hears of that first; what is wrong with the model is told
+    // when the artifact can be said to have failed.
+    let look = async { Ok(transfer::look(&config.transfer, &progress).await) };
+    let both = Box::pin(async { tokio::try_join!(prepare, look) });
+    let (signer, found) = unless(cancel, Duration::ZERO, both).await?;
+    let found = found.map_err(from_transfer)?;
     let moved = unless(cancel, GRACE, async {
-        let upload = Box::pin(transfer::upload(&config.transfer, &progress, cancel));
-        let uploaded = upload.await.map_err(from_transfer)?;
-        let extra = match signer {
+        let uploaded = Box::pin(found.upload(cancel))
+            .await
+            .map_err(from_transfer)?;
+        let extra = match &signer {
             Some(signer) => vec![ExtraFile {
                 path: SIGNATURE_FILE.to_owned(),
                 content: signer
@@ -118,10 +124,10 @@ async fn transfer(
             .map_err(from_transfer)
     })
     .await;
-    reporter.stop();
+    drop(reporter);
     let outcome = moved?;
     if let (Some(signer), Some(digest), Destination::Oci(oci)) =
-        (signer, &outcome.digest, &config.transfer.destination)
+        (&signer, &outcome.digest, &config.transfer.destination)
     {
         unless(cancel, Duration::ZERO, async {
             let result = signer.sign_image(&oci.image, digest).await;
@@ -130,6 +136,17 @@ async fn transfer(
         .await?;
     }
     Ok(outcome)
+}
+
+/// What signs, if anything does.
+async fn signer(config: &Config) -> Result<Option<Signer>, End> {
+    match &config.signing {
+        Some(signing) => {
+            let signer = Signer::new(signing).await;
+            signer.map(Some).map_err(in_phase("prepare signing"))
+        }
+        None => Ok(None),
+    }
 }
 
 /// Waits for `work`, and after a signal no longer than `grace`.

@@ -7,13 +7,13 @@ use crate::destination::{self, Context};
 use crate::failure::{Failure, Patience};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::meter::Meter;
-use crate::settings::{Destination, MEMORY_BUDGET_MIN, Transfer};
-use crate::source;
+use crate::settings::{Destination, MEMORY_BUDGET_MIN, S3, Transfer};
+use crate::source::{self, Listing};
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Reading the names and sizes of the model's files.
+    /// Reading the names and sizes of the model's files, and beside it the base image.
     List,
     /// Reading the base image.
     Base,
@@ -148,13 +148,27 @@ impl Uploaded {
     }
 }
 
-/// Moves the content of a model. Ends early, with an error that can be tried again, when `cancel`
-/// is cancelled; what was finished until then is remembered in the checkpoint.
-pub async fn upload(
-    transfer: &Transfer,
+/// A model that is listed, and what its destination needs before anything moves.
+#[derive(Debug)]
+pub struct Found<'a> {
+    transfer: &'a Transfer,
+    context: Context,
+    listing: Listing,
+    place: Place,
+}
+
+/// A destination that was looked at.
+#[derive(Debug)]
+enum Place {
+    Image(Box<destination::oci::Found>),
+    Bucket(Box<S3>),
+}
+
+/// Lists the source and looks at the destination, side by side. Nothing is changed.
+pub async fn look<'a>(
+    transfer: &'a Transfer,
     progress: &watch::Sender<Progress>,
-    cancel: &CancellationToken,
-) -> Result<Uploaded, Error> {
+) -> Result<Found<'a>, Error> {
     let context = Context {
         patience: Patience {
             retries: transfer.retries,
@@ -163,34 +177,61 @@ pub async fn upload(
         meter: Meter::new(progress.clone()),
         notes_hold: transfer.notes_hold,
     };
-    tokio::select! {
-        result = stage(transfer, &context) => result,
-        () = cancel.cancelled() => Err(Failure::passing("cancelled")
-            .in_phase(context.meter.now().phase)),
-    }
-}
-
-async fn stage(transfer: &Transfer, context: &Context) -> Result<Uploaded, Error> {
     context.meter.phase(Phase::List);
-    let listing = source::list(
-        &transfer.source,
-        transfer.spool.as_deref(),
-        context.patience,
-    )
-    .await
-    .map_err(|failure| failure.in_phase(Phase::List))?;
+    let list = async {
+        let spool = transfer.spool.as_deref();
+        let listed = source::list(&transfer.source, spool, context.patience).await;
+        listed.map_err(|failure| failure.in_phase(Phase::List))
+    };
+    let place = async {
+        Ok(match &transfer.destination {
+            Destination::Oci(destination) => {
+                let job = transfer.checkpoint.then_some(transfer.job_id.as_str());
+                let found = destination::oci::look(destination, job, &context).await;
+                Place::Image(Box::new(
+                    found.map_err(|failure| failure.in_phase(Phase::Base))?,
+                ))
+            }
+            Destination::S3(place) => Place::Bucket(Box::new(place.clone())),
+        })
+    };
+    let (listing, place) = tokio::try_join!(list, place)?;
     let total = listing.files.iter().map(|file| file.size).sum();
     context.meter.listed(listing.files.len(), total);
-    let staged = match &transfer.destination {
-        Destination::Oci(destination) => {
-            let job = transfer.checkpoint.then_some(transfer.job_id.as_str());
-            let staged = destination::oci::stage(destination, listing, job, context).await?;
-            Staged::Image(Box::new(staged))
+    Ok(Found {
+        transfer,
+        context,
+        listing,
+        place,
+    })
+}
+
+impl Found<'_> {
+    /// Moves the content. Ends early, with an error that can be tried again, when `cancel` is
+    /// cancelled; what was finished until then is remembered in the checkpoint.
+    pub async fn upload(self, cancel: &CancellationToken) -> Result<Uploaded, Error> {
+        let context = self.context.clone();
+        tokio::select! {
+            result = self.stage() => result,
+            () = cancel.cancelled() => Err(Failure::passing("cancelled")
+                .in_phase(context.meter.now().phase)),
         }
-        Destination::S3(place) => {
-            let staged = destination::s3::stage(place, listing, context).await?;
-            Staged::Bucket(Box::new(staged))
-        }
-    };
-    Ok(Uploaded(staged))
+    }
+
+    async fn stage(self) -> Result<Uploaded, Error> {
+        self.context.meter.phase(Phase::Copy);
+        let staged = match self.place {
+            Place::Image(found) => {
+                let staged = found.stage(self.listing, &self.context);
+                Staged::Image(Box::new(staged.await?))
+            }
+            Place::Bucket(place) => {
+                let checkpoint = self.transfer.checkpoint;
+                let staged =
+                    destination::s3::stage(&place, self.listing, checkpoint, &self.context);
+                Staged::Bucket(Box::new(staged.await?))
+            }
+        };
+        Ok(Uploaded(staged))
+    }
 }

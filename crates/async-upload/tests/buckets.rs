@@ -12,10 +12,13 @@ mod servers;
 use std::sync::atomic::Ordering;
 
 use async_upload::oci::digest;
-use async_upload::settings::{Destination, LAYER_CAP, S3, Secret, Source, Transfer};
-use servers::bucket::{SECRET, begin_parts, bucket, object, open_to_all, put, put_all, unfinished};
+use async_upload::settings::{LAYER_CAP, S3, Secret, Source};
+use servers::bucket::{
+    SECRET, begin_parts, bucket, forge, object, open_to_all, put, put_all, unfinished,
+};
 use servers::front::{Trouble, front};
-use servers::{Access, content, files, registry, run, s3, to_image};
+use servers::web::{How, web};
+use servers::{Access, content, exists, files, registry, run, s3, to_bucket, to_image};
 
 #[tokio::test]
 async fn keys_of_every_kind_are_signed_for() {
@@ -129,13 +132,6 @@ async fn an_object_that_changes_is_noticed() {
     assert!(error.remedy.contains("changed"), "{error}");
 }
 
-fn to_bucket(source: Source, address: &str, key: &str) -> Transfer {
-    Transfer {
-        destination: Destination::S3(s3(address, key)),
-        ..to_image(source, "unused/unused:v1", None)
-    }
-}
-
 #[tokio::test]
 async fn a_bucket_is_a_destination() {
     let bucket = bucket().await;
@@ -181,7 +177,7 @@ async fn a_bucket_is_a_destination() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_began_in_a_bucket_is_ended() {
+async fn what_was_begun_with_another_version_is_sent_again() {
     let bucket = bucket().await;
     let address = &bucket.address;
     let dir = tempfile::tempdir().unwrap();
@@ -192,9 +188,114 @@ async fn what_a_killed_run_began_in_a_bucket_is_ended() {
     let other = begin_parts(address, "out/w&1.bin.old").await;
     assert_eq!(unfinished(address).await, sorted([&old, &other]));
     let transfer = to_bucket(Source::Dir(dir.path().to_owned()), address, "out");
-    run(&transfer).await.unwrap();
+    let outcome = run(&transfer).await.unwrap();
+    assert_eq!(outcome.sent, large.len() as u64);
     assert_eq!(unfinished(address).await, [other]);
     assert!(object(address, "out/w&1.bin").await == large);
+    // The note on it is that of this version.
+    assert_eq!(run(&transfer).await.unwrap().sent, 0);
+}
+
+#[tokio::test]
+async fn parts_that_are_stored_are_kept_and_a_failure_ends_them() {
+    let bucket = bucket().await;
+    let address = &bucket.address;
+    let dir = tempfile::tempdir().unwrap();
+    let large = content(7, 36 << 20);
+    std::fs::write(dir.path().join("w.bin"), &large).unwrap();
+    let source = Source::Dir(dir.path().to_owned());
+    // The fourth part never gets through.
+    let fourth = |line: &str| line.contains("partNumber=4&");
+    let hangs = front(address, None, move |_, head| {
+        if fourth(head) {
+            Trouble::CutUp(0)
+        } else {
+            Trouble::None
+        }
+    })
+    .await;
+    let mut transfer = to_bucket(source.clone(), &hangs.address, "out");
+    transfer.retries = u32::MAX;
+    let broken = run(&transfer);
+    let all_others = async {
+        while hangs.seen.up.load(Ordering::Relaxed) < 28 << 20 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        // Until the answers are there, too.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        _ = broken => panic!("it ended"),
+        () = all_others => {}
+    }
+    assert_eq!(unfinished(address).await.len(), 1);
+    // The run is gone without a word. The next one sends what is missing.
+    let outcome = run(&to_bucket(source.clone(), address, "out"))
+        .await
+        .unwrap();
+    assert_eq!((outcome.bytes, outcome.sent), (36 << 20, 8 << 20));
+    assert!(unfinished(address).await.is_empty());
+    assert!(object(address, "out/w.bin").await == large);
+
+    // One that gives up leaves nothing that costs money.
+    transfer = to_bucket(source, &hangs.address, "other");
+    transfer.retries = 1;
+    let error = run(&transfer).await.unwrap_err();
+    assert!(error.cause.contains("part 4"), "{error}");
+    assert!(unfinished(address).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_signed_is_not_what_an_object_says_of_itself() {
+    let bucket = bucket().await;
+    let address = &bucket.address;
+    let dir = tempfile::tempdir().unwrap();
+    let (mine, theirs) = (content(8, 1000), content(9, 1000));
+    std::fs::write(dir.path().join("w.bin"), &mine).unwrap();
+    let mut transfer = to_bucket(Source::Dir(dir.path().to_owned()), address, "out");
+    run(&transfer).await.unwrap();
+    // Somebody else has written another content with the notes of this one.
+    forge(address, "out/w.bin", theirs.clone()).await;
+    assert_eq!(
+        run(&transfer).await.unwrap().sent,
+        0,
+        "a forgery that works"
+    );
+    transfer.notes_hold = false;
+    let outcome = run(&transfer).await.unwrap();
+    assert_eq!(
+        outcome.files[0].sha256,
+        digest(&mine).replace("sha256:", "")
+    );
+    assert!(object(address, "out/w.bin").await == mine);
+
+    // What is there and right is read and not sent, also in parts.
+    std::fs::write(dir.path().join("large.bin"), content(10, 20 << 20)).unwrap();
+    assert_eq!(run(&transfer).await.unwrap().sent, 20 << 20);
+    assert_eq!(run(&transfer).await.unwrap().sent, 0);
+}
+
+/// A list from a server that takes any name.
+#[tokio::test]
+async fn a_list_with_names_that_leave_the_model_is_refused() {
+    let registry = registry(&Access::default());
+    let web = web().await;
+    for key in ["m/../evil.txt", "m/a/../../evil.txt"] {
+        let list = format!(
+            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <Name>models</Name><Prefix>m/</Prefix><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>\
+             <IsTruncated>false</IsTruncated><Contents><Key>{key}</Key>\
+             <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"e\"</ETag><Size>4</Size>\
+             <StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"
+        );
+        web.serve("/models", How::Whole, list.clone());
+        web.serve("/models/", How::Whole, list);
+        let name = format!("{}/evil:v1", registry.address);
+        let source = Source::S3(s3(&web.address, "m"));
+        let error = run(&to_image(source, &name, None)).await.unwrap_err();
+        assert!(error.cause.contains("leaves the model"), "{key}: {error}");
+        assert!(!exists(&name));
+    }
 }
 
 fn sorted(ids: [&str; 2]) -> Vec<String> {

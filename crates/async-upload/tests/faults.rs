@@ -9,15 +9,17 @@
 
 mod servers;
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_upload::settings::Source;
 use futures::StreamExt as _;
-use servers::bucket::{bucket, put, put_all};
-use servers::front::{Trouble, front};
-use servers::{Access, content, crane, exists, exported, files, registry, run, s3, to_image};
+use servers::bucket::{bucket, object, put, put_all, unfinished};
+use servers::front::{Front, Trouble, front};
+use servers::{
+    Access, content, crane, exists, exported, files, registry, run, s3, to_bucket, to_image,
+};
 
 const SIZE: usize = 16 << 20;
 
@@ -110,16 +112,84 @@ const CHILD: &str = "ASYNC_UPLOAD_TEST_CHILD";
 const FILES: u64 = 12;
 const FILE: usize = 2 << 20;
 
-/// What the next test kills: a process that runs one transfer.
+/// What the next tests kill: a process that runs one transfer.
 #[tokio::test]
 async fn child() {
     let Ok(places) = std::env::var(CHILD) else {
         return;
     };
-    let (source, name) = places.split_once(' ').unwrap();
-    run(&to_image(Source::S3(s3(source, "m")), name, None))
-        .await
-        .unwrap();
+    let places: Vec<&str> = places.split(' ').collect();
+    let source = Source::S3(s3(places[1], "m"));
+    let transfer = match places[0] {
+        "image" => to_image(source, places[2], None),
+        _ => to_bucket(source, places[2], places[3]),
+    };
+    run(&transfer).await.unwrap();
+}
+
+/// Starts such a process.
+fn start(places: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(CHILD, places)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Kills a process after so many bytes (a slow machine is killed as late as a fast one), and runs it
+/// again. Gives how many bytes went through the front before and after.
+async fn killed_at(at: u64, front: &Front, places: &str) -> (u64, u64) {
+    let up = || front.seen.up.load(Ordering::Relaxed);
+    let mut child = start(places);
+    while up() < at && child.try_wait().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = up();
+    assert!(start(places).wait().unwrap().success(), "{places}");
+    (before, up() - before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_the_next_run_to_a_bucket_goes_on() {
+    kill_and_store_on(0..2, FILES, FILE).await;
+    kill_and_store_on(2..4, 2, 10 * FILE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: 20 kills"]
+async fn after_any_of_twenty_kills_the_next_run_to_a_bucket_goes_on() {
+    kill_and_store_on(200..210, FILES, FILE).await;
+    kill_and_store_on(210..220, 3, 10 * FILE).await;
+}
+
+async fn kill_and_store_on(kills: std::ops::Range<u64>, count: u64, size: usize) {
+    let bucket = bucket().await;
+    let content = |number| content(300 + number, size);
+    let objects = (0..count).map(|number| (format!("m/{number:02}.bin"), content(number)));
+    put_all(&bucket.address, objects).await;
+    let total = count * size as u64;
+    for kill in kills {
+        let front = front(&bucket.address, None, |_, _| Trouble::None).await;
+        let at = random(8, kill) % (total * 9 / 10);
+        let key = format!("killed/{kill}");
+        let places = format!("bucket {} {} {key}", bucket.address, front.address);
+        let (before, after) = killed_at(at, &front, &places).await;
+        for number in 0..count {
+            let found = object(&bucket.address, &format!("{key}/{number:02}.bin")).await;
+            assert!(found == content(number), "kill {kill}: file {number}");
+        }
+        let again = (before + after).saturating_sub(total);
+        println!("killed at {at} of {total}: {again} bytes again");
+        assert!(
+            again < size as u64 + (256 << 10),
+            "kill {kill}: {again} bytes again"
+        );
+        assert!(unfinished(&bucket.address).await.is_empty(), "kill {kill}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,27 +223,10 @@ async fn kill_and_go_on(kills: std::ops::Range<u64>) {
     for kill in kills {
         let front = front(&registry.address, None, |_, _| Trouble::None).await;
         let path = format!("killed/run{kill}:v1");
-        let places = format!("{} {}/{path}", bucket.address, front.address);
-        let start = || {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "child", "--nocapture"])
-                .env(CHILD, &places)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        let mut child = start();
-        // Somewhere in the middle, by bytes: a slow machine is killed as late as a fast one.
+        let places = format!("image {} {}/{path}", bucket.address, front.address);
         let at = random(7, kill) % (total * 9 / 10);
-        while front.seen.up.load(Ordering::Relaxed) < at && child.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let before = front.seen.up.load(Ordering::Relaxed);
-        assert!(start().wait().unwrap().success(), "kill {kill}");
-        let all = front.seen.up.load(Ordering::Relaxed);
+        let (before, after) = killed_at(at, &front, &places).await;
+        let all = before + after;
         let name = format!("{}/{path}", registry.address);
         assert_eq!(crane(&["digest", &name]), whole, "kill {kill}");
         let found: Vec<_> = exported(&name)
@@ -188,7 +241,7 @@ async fn kill_and_go_on(kills: std::ops::Range<u64>) {
             "kill {kill}: {again} bytes again"
         );
         most = most.max(again);
-        resumed += u64::from(all - before < total * 9 / 10);
+        resumed += u64::from(after < total * 9 / 10);
     }
     println!("{resumed} of {count} went on; at most {most} of {total} bytes were sent again");
     assert!(2 * resumed >= count, "{resumed} of {count} went on");

@@ -178,6 +178,44 @@ async fn each_variable_for_authorities_is_honoured() {
     );
 }
 
+/// The server of this test speaks TLS and is no model registry: whoever is told so has got through.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_the_model_registry_is_looked_at_if_it_is_secure() {
+    let dir = tempfile::tempdir().unwrap();
+    let (authority, key) = certificate(dir.path(), "127.0.0.1");
+    let server = registry(&Access {
+        tls: Some((authority.clone(), key)),
+        ..Access::default()
+    });
+    let place = Place::new().await;
+    let asked = |secure: &str, variables: &[(&str, &Path)]| {
+        let mut command = place.create();
+        let address = format!("https://{}", server.address);
+        command
+            .env("MODEL_SYNC_REGISTRY_SERVER_ADDRESS", address)
+            .env("MODEL_SYNC_REGISTRY_IS_SECURE", secure)
+            .envs(variables.iter().copied());
+        let ended = place.run(&mut command);
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.log);
+        ended.last_words
+    };
+    let refused = asked("true", &[]);
+    assert!(refused.contains("certificate"), "{refused}");
+    let named: [&[(&str, &Path)]; 2] = [
+        &[("MODEL_SYNC_REGISTRY_CUSTOM_CA", &authority)],
+        &[
+            ("MODEL_SYNC_REGISTRY_CUSTOM_CA_ENVVAR", Path::new("MY_CA")),
+            ("MY_CA", &authority),
+        ],
+    ];
+    for variables in named {
+        let words = asked("true", variables);
+        assert!(words.contains("is no model registry"), "{words}");
+    }
+    let words = asked("false", &[]);
+    assert!(words.contains("is no model registry"), "{words}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_wants_another_password_says_so() {
     let (place, authority) = behind_a_proxy().await;

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use async_upload::settings::{Destination, OciAuth, OciImage, Secret, Source, Tls, Transfer};
 use async_upload::transfer::Phase;
+use serde_json::json;
 use servers::bucket::{bucket, put};
 use servers::{Access, base, content, crane, crane_json, files, registry, run, s3, to_image};
 
@@ -24,6 +25,8 @@ async fn objects_of_a_bucket_become_an_image() {
     put(&bucket.address, "m/sub/config.json", b"{}".to_vec()).await;
     put(&bucket.address, "m/weights.bin", large.clone()).await;
     put(&bucket.address, "m/empty", Vec::new()).await;
+    // A directory, as consoles of buckets make it.
+    put(&bucket.address, "m/sub/", Vec::new()).await;
     put(&bucket.address, "m-2/evil.txt", b"evil".to_vec()).await;
     let base = base(&registry.address, &["linux/amd64", "linux/arm64"]);
     let name = format!("{}/org/model:v1", registry.address);
@@ -56,16 +59,17 @@ async fn objects_of_a_bucket_become_an_image() {
     let arm = format!("{}/org/model@{}", registry.address, outcome.manifests[1]);
     let manifest = crane_json(&["manifest", &arm]);
     assert_eq!(manifest["annotations"]["io.opendatahub.author"], "olot");
-    let layer = &manifest["layers"][4]["annotations"];
-    assert_eq!(
-        layer["olot.layer.content.inlayerpath"],
-        "/models/weights.bin"
-    );
     let weights = outcome.files.iter().find(|file| file.path == "weights.bin");
-    assert_eq!(
-        layer["olot.layer.content.digest"],
-        format!("sha256:{}", weights.unwrap().sha256)
-    );
+    let digest = format!("sha256:{}", weights.unwrap().sha256);
+    for (note, expected) in [
+        ("org.opencontainers.image.title", "weights.bin"),
+        ("olot.layer.content.digest", &digest),
+        ("olot.layer.content.inlayerpath", "/models/weights.bin"),
+        ("olot.layer.content.name", "weights.bin"),
+        ("olot.layer.content.type", "file"),
+    ] {
+        assert_eq!(manifest["layers"][4]["annotations"][note], expected);
+    }
     // The notes of the run are gone.
     let repository = format!("{}/org/model", registry.address);
     assert_eq!(
@@ -231,4 +235,75 @@ async fn credentials_and_certificates_of_a_registry() {
         .await
         .unwrap();
     assert!(files(&copy)[0].3 == weights);
+}
+
+#[tokio::test]
+async fn a_base_behind_a_password_is_brought_from_another_registry() {
+    let locked = registry(&Access {
+        // up:s3cret
+        htpasswd: Some("up:$2b$04$xEPRRo2mY2MPBDgXeKKleevTSsKL/7Nu0nezM8xbXaZxH9j5AUBcC"),
+        ..Access::default()
+    });
+    let open = registry(&Access::default());
+    let dir = tempfile::tempdir().unwrap();
+    let source =
+        |name: &str, content: Vec<u8>| model_in(&dir.path().join(name), &[(name, content)]);
+    let credentials = OciAuth::Basic {
+        username: "up".to_owned(),
+        password: Secret::new("s3cret"),
+    };
+    let (tool, weights) = (content(5, 3_000_000), content(6, 1_000_000));
+    let base = format!("{}/base:v1", locked.address);
+    let mut transfer = to_image(source("tool", tool.clone()), &base, None);
+    destination(&mut transfer).image.auth = credentials.clone();
+    run(&transfer).await.unwrap();
+
+    let name = format!("{}/model:v1", open.address);
+    let mut transfer = to_image(source("weights", weights.clone()), &name, Some(&base));
+    let error = run(&transfer).await.unwrap_err();
+    assert_eq!(error.phase, Phase::Base);
+    assert!(error.cause.contains("401"), "{error}");
+    let image = destination(&mut transfer).base.as_mut().unwrap();
+    image.auth = credentials;
+    run(&transfer).await.unwrap();
+    let found = files(&name);
+    let found: Vec<_> = found.iter().map(|(path, .., it)| (&**path, it)).collect();
+    assert!(found == [("models/tool", &tool), ("models/weights", &weights)]);
+}
+
+#[tokio::test]
+async fn attestations_are_not_taken_along() {
+    let registry = registry(&Access::default());
+    let base = base(&registry.address, &["linux/amd64", "linux/arm64"]);
+    // As builders write it: an entry about another one, of no platform.
+    let mut index = crane_json(&["manifest", &base]);
+    let entries = index["manifests"].as_array_mut().unwrap();
+    let mut about = entries[0].clone();
+    about["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    about["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": entries[0]["digest"],
+    });
+    entries.push(about);
+    let answer = servers::client()
+        .put(format!(
+            "http://{}/v2/base/manifests/latest",
+            registry.address
+        ))
+        .header("content-type", "application/vnd.oci.image.index.v1+json")
+        .body(index.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 201);
+    let dir = tempfile::tempdir().unwrap();
+    let source = model_in(dir.path(), &[("w.bin", b"w".to_vec())]);
+    let name = format!("{}/model:v1", registry.address);
+    run(&to_image(source, &name, Some(&base))).await.unwrap();
+    let index = crane_json(&["manifest", &name]);
+    let platforms = index["manifests"].as_array().unwrap().iter();
+    let platforms: Vec<_> = platforms
+        .map(|entry| entry["platform"]["architecture"].as_str().unwrap())
+        .collect();
+    assert_eq!(platforms, ["amd64", "arm64"]);
 }

@@ -68,9 +68,34 @@ async fn a_model_is_moved_signed_and_registered() {
         "Signed image successfully: ",
         "Verified image successfully: ",
     ] {
-        assert!(ended.log.contains(sentence), "{}", ended.log);
+        // By the digest of what was pushed, which a tag might not name any more.
+        let sentence = format!("{sentence}{}", place.reference().replace(":v1", ""));
+        let signed = format!("{sentence}@{digest}");
+        assert!(ended.log.contains(&signed), "{}", ended.log);
     }
-    assert!(ended.log.contains("Job completed successfully"));
+    assert!(ended.log.contains("🏁 Job completed successfully"));
+    let line = ended.last_words.lines().nth(1).unwrap();
+    assert!(ended.log.contains(line), "the result is logged, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_without_a_tag_stays_so() {
+    let place = Place::new().await;
+    let artifact = place.models.make_artifact(&json!({"uri": "s3://old"}));
+    let name = place.reference().replace(":v1", "");
+    let mut command = place.command();
+    command
+        .env("MODEL_SYNC_MODEL_ARTIFACT_ID", &artifact)
+        .env("MODEL_SYNC_DESTINATION_OCI_URI", &name);
+    let ended = place.run(&mut command);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    assert_eq!(place.models.artifacts()[0]["uri"], format!("oci://{name}"));
+    let index = servers::crane_json(&["manifest", &format!("{name}:latest")]);
+    assert!(!index["manifests"].as_array().unwrap().is_empty());
+    // Ids that nobody has given are not in the result.
+    let said: Value = serde_json::from_str(&ended.last_words).unwrap();
+    assert_eq!(said["ModelArtifact"], json!({"id": artifact}));
+    assert!(said.get("ModelVersion").is_none() && said.get("RegisteredModel").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +120,7 @@ async fn a_failure_has_a_phase_a_cause_and_a_remedy_and_abandons_the_artifact() 
         ended.last_words
     );
     assert!(ended.last_words.contains("no/such"), "{}", ended.last_words);
+    assert!(ended.log.contains(&ended.last_words), "{}", ended.log);
     assert!(ended.last_words.len() <= 4096);
     assert_eq!(place.models.artifacts()[0]["state"], "ABANDONED");
     assert_eq!(place.models.artifacts()[0]["uri"], "s3://old");
@@ -163,7 +189,12 @@ async fn a_signal_stops_it_and_abandons_the_artifact() {
         .spawn()
         .unwrap();
     asked.await.unwrap();
-    assert_eq!(place.models.artifacts()[0]["state"], "PENDING");
+    // The source and the model registry are asked side by side.
+    let until = Instant::now() + Duration::from_mins(1);
+    while place.models.artifacts()[0].get("state") != Some(&json!("PENDING")) {
+        assert!(Instant::now() < until, "{:?}", place.models.artifacts());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     signal(&child, "TERM");
     let stopped = Instant::now();
     let ended = place.wait(child);

@@ -106,9 +106,15 @@ fn registrar_of(fake: &ModelRegistry, intent: Intent, job: &str) -> Registrar {
     Registrar::new(&settings, intent, 5).unwrap()
 }
 
+/// What a run says first.
+async fn begun(registrar: &Registrar) -> Result<(), Failure> {
+    registrar.look().await?;
+    registrar.begin().await
+}
+
 async fn whole_run(fake: &ModelRegistry, intent: Intent) -> Result<Ids, Failure> {
     let registrar = registrar(fake, intent);
-    registrar.begin().await?;
+    begun(&registrar).await?;
     registrar.finish(URI, Some(IMAGE)).await
 }
 
@@ -176,7 +182,7 @@ async fn a_model_is_created_with_everything_that_its_metadata_says() {
 async fn nothing_is_created_before_the_model_has_arrived() {
     let fake = ModelRegistry::start().await;
     let registrar = registrar(&fake, create_model());
-    registrar.begin().await.unwrap();
+    begun(&registrar).await.unwrap();
     registrar.abandon().await.unwrap();
     assert!(fake.models().is_empty());
     assert!(
@@ -220,7 +226,7 @@ async fn lost_answers_and_errors_make_nothing_twice() {
             fake.fail_next(method, fault);
         }
         let registrar = registrar(&fake, create_model());
-        registrar.begin().await.unwrap();
+        begun(&registrar).await.unwrap();
         registrar
             .finish(URI, Some(IMAGE))
             .await
@@ -237,7 +243,7 @@ async fn what_another_job_made_is_left_alone() {
     whole_run(&fake, create_model()).await.unwrap();
     let before = (fake.models(), fake.versions(), fake.artifacts());
     let other = registrar_of(&fake, create_model(), "upload-other quay.io/org/llama:v1");
-    let failure = other.begin().await.unwrap_err();
+    let failure = other.look().await.unwrap_err();
     assert!(!failure.retriable);
     assert!(
         failure.cause.starts_with(
@@ -307,7 +313,7 @@ async fn an_artifact_goes_from_pending_to_live_and_keeps_everything_else() {
         "uri": "s3://old", "state": "UNKNOWN", "description": "d", "customProperties": properties,
     }));
     let registrar = registrar(&fake, update(&id));
-    registrar.begin().await.unwrap();
+    begun(&registrar).await.unwrap();
     let pending = only(&fake.artifacts());
     assert_eq!(pending["state"], "PENDING");
     assert_eq!(pending["uri"], "s3://old");
@@ -368,7 +374,7 @@ async fn a_failed_run_abandons_its_artifact_and_a_retry_takes_it_up() {
     let fake = ModelRegistry::start().await;
     let id = fake.make_artifact(&json!({"uri": "s3://old", "state": "LIVE"}));
     let registrar = registrar(&fake, update(&id));
-    registrar.begin().await.unwrap();
+    begun(&registrar).await.unwrap();
     registrar.abandon().await.unwrap();
     let abandoned = only(&fake.artifacts());
     assert_eq!(abandoned["state"], "ABANDONED");
@@ -387,6 +393,19 @@ async fn an_artifact_that_is_not_there_is_named() {
         failure.cause
     );
     assert!(failure.remedy.contains("--model-artifact-id"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_with_the_servers_words() {
+    let fake = ModelRegistry::start().await;
+    let failure = whole_run(&fake, update("no-number")).await.unwrap_err();
+    assert!(!failure.retriable);
+    for word in ["400", "Bad Request", "no-number"] {
+        assert!(failure.cause.contains(word), "{}", failure.cause);
+    }
+    // Nothing was changed, so there is nothing to take back.
+    let seen = fake.seen();
+    assert!(seen.iter().all(|request| request.method == Method::GET));
 }
 
 #[tokio::test]
@@ -431,7 +450,7 @@ async fn every_custom_property_is_one_that_the_server_takes() {
         .unwrap()
         .config;
     let registrar = Registrar::new(&config.registry, config.intent, 2).unwrap();
-    registrar.begin().await.unwrap();
+    begun(&registrar).await.unwrap();
     registrar.finish(URI, None).await.unwrap();
     let version = only(&fake.versions());
     assert_eq!(property(&version, "supported_languages"), r#"["en","de"]"#);

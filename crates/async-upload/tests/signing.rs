@@ -17,7 +17,7 @@ use async_upload::cli::SignatureForm;
 use async_upload::config::Signing;
 use async_upload::failure::Patience;
 use async_upload::oci::{self, Repository, media};
-use async_upload::settings::{OciAuth, OciImage, Tls};
+use async_upload::settings::{OciAuth, OciImage, Secret, Tls};
 use async_upload::sign::Signer;
 use async_upload::transfer::FileDigest;
 use bytes::Bytes;
@@ -90,9 +90,13 @@ fn model(dir: &Path) -> Vec<FileDigest> {
 
 /// An image of one layer.
 async fn push(address: &str) -> (OciImage, String) {
+    push_as(address, OciAuth::Anonymous).await
+}
+
+async fn push_as(address: &str, auth: OciAuth) -> (OciImage, String) {
     let image = OciImage {
         reference: format!("{address}/org/model:v1").parse().unwrap(),
-        auth: OciAuth::Anonymous,
+        auth,
         tls: Tls {
             verify: false,
             ca_files: Vec::new(),
@@ -252,6 +256,28 @@ async fn an_image_is_signed_where_cosign_looks() {
             "others stay"
         );
     }
+}
+
+#[tokio::test]
+async fn a_registry_with_a_password_takes_the_signature() {
+    let place = Place::new().await;
+    let registry = servers::registry(&servers::Access {
+        // up:s3cret
+        htpasswd: Some("up:$2b$04$xEPRRo2mY2MPBDgXeKKleevTSsKL/7Nu0nezM8xbXaZxH9j5AUBcC"),
+        ..servers::Access::default()
+    });
+    let auth = OciAuth::Basic {
+        username: "up".to_owned(),
+        password: Secret::new("s3cret"),
+    };
+    let (mut image, digest) = push_as(&registry.address, auth).await;
+    let signer = Signer::new(&place.signing(SignatureForm::Cosign3))
+        .await
+        .unwrap();
+    signer.sign_image(&image, &digest).await.unwrap();
+    image.auth = OciAuth::Anonymous;
+    let failure = signer.sign_image(&image, &digest).await.unwrap_err();
+    assert!(failure.cause.contains("401"), "{}", failure.cause);
 }
 
 #[tokio::test]

@@ -11,9 +11,11 @@ mod servers;
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use async_upload::settings::{Hf, Http, Secret, Source, Tls};
 use async_upload::transfer::Outcome;
+use servers::front::{Trouble, front};
 use servers::web::{How, Web, web};
 use servers::{Access, content, crane, exists, files, image, registry, run, to_image};
 
@@ -225,6 +227,37 @@ async fn a_spool_holds_what_cannot_be_read_twice() {
         transfer.spool = Some(dir.path().join("sync"));
         run(&transfer).await.unwrap();
         assert!(model(&name) == expected, "{path}");
+        let left = std::fs::read_dir(dir.path().join("sync")).unwrap().count();
+        assert_eq!(left, 0, "{path}: nothing stays there");
+    }
+}
+
+#[tokio::test]
+async fn an_address_whose_connection_breaks_is_read_to_its_end() {
+    let registry = registry(&Access::default());
+    let web = web().await;
+    let large = content(11, 12_000_000);
+    web.serve("/ranges.bin", How::Ranges, large.clone());
+    web.serve("/whole.bin", How::Whole, large.clone());
+    for path in ["/ranges.bin", "/whole.bin"] {
+        // What is asked first breaks off, and so does what is asked then; later ones get through.
+        let front = front(&web.address, None, |number, _| match number {
+            2..=4 => Trouble::CutDown(3_000_000),
+            _ => Trouble::None,
+        })
+        .await;
+        let source = Source::Http(Http {
+            url: format!("http://{}{path}", front.address).parse().unwrap(),
+            token: None,
+            tls: Tls::default(),
+        });
+        let name = format!("{}/broken{path}:v1", registry.address);
+        run(&to_image(source, &name, None)).await.unwrap();
+        assert!(
+            model(&name) == [(path[1..].to_owned(), large.clone())],
+            "{path}"
+        );
+        assert_eq!(front.seen.troubled.load(Ordering::Relaxed), 3, "{path}");
     }
 }
 

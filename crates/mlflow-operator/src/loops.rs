@@ -24,3 +24,26 @@ pub fn beside(config: &Config, namespace: &str) -> Vec<Loop> {
     });
     module.into_iter().chain(access).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use operator_harness::environment;
+
+    use super::*;
+
+    #[test]
+    fn a_loop_runs_where_it_is_switched_on() {
+        let module = ("ENABLE_MLFLOW_OPERATOR_MODULE_CONTROLLER", "true");
+        let access = ("ENABLE_NAMESPACE_RBAC", "true");
+        for (switches, loops) in [
+            (vec![], 0),
+            (vec![module], 1),
+            (vec![access], 1),
+            (vec![module, access], 2),
+        ] {
+            let variables = [&switches[..], &[("MLFLOW_IMAGE", "i")]].concat();
+            let config = Config::from_lookup(environment(&variables)).unwrap();
+            assert_eq!(beside(&config, "n").len(), loops, "{switches:?}");
+        }
+    }
+}

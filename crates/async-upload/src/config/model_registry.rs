@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn addresses_have_a_scheme_and_a_port() {
         let api = |address, port, secure| {
             api(address, port, secure).map(|(url, secure)| {
                 let text = url.as_str().trim_end_matches(API).to_owned();

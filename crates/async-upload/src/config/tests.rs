@@ -553,6 +553,13 @@ fn signing_is_decided_as_documented() {
           SIGSTORE_REKOR_URL"
         ]
     );
+    // The service account's token, unless another is named.
+    let token = |arguments: &[&str]| {
+        let loaded = small(&all, &[TOKEN, ("/t", "t")]).load(arguments).unwrap();
+        loaded.config.signing.unwrap().token
+    };
+    assert!(token(&[]).ends_with("serviceaccount/token"));
+    assert!(token(&["--signing-identity-token-path=/t"]).ends_with("t"));
     let error = small(&all[..2], &[TOKEN]).error(&["--sign=true"]);
     assert!(error.contains("SIGSTORE_REKOR_URL"), "{error}");
     let error = small(&all, &[]).error(&[]);
@@ -630,6 +637,30 @@ fn every_mistake_names_its_field_and_a_remedy() {
 }
 
 #[test]
+fn a_version_without_a_name_and_an_author_has_the_documented_ones() {
+    let files = [("/m/RegisteredModel.name", "llama")];
+    let author = ("/m/ModelVersion.author", "bob");
+    let version = |files: &[(&str, &str)]| {
+        let arguments = [
+            "--metadata-configmap-path=/m",
+            "--model-upload-intent=create_model",
+            "--registry-author=ann",
+        ];
+        match small(&[], files).load(&arguments).unwrap().config.intent {
+            Intent::CreateModel { version, .. } => version,
+            other => panic!("{other:?}"),
+        }
+    };
+    let made = version(&files);
+    assert_eq!(
+        (&*made.name, made.rest.get("author")),
+        ("1.0.0", Some("ann"))
+    );
+    let made = version(&[files[0], author]);
+    assert_eq!(made.rest.get("author"), Some("bob"), "the metadata wins");
+}
+
+#[test]
 fn a_private_repository_has_a_token_in_a_variable_a_file_or_the_secret() {
     let hub = ("MODEL_SYNC_SOURCE_URI", "hf://org/name:v2");
     let token = |variables: &[(&str, &str)]| {
@@ -660,6 +691,13 @@ fn a_private_repository_has_a_token_in_a_variable_a_file_or_the_secret() {
         token(&[secret, ("HF_TOKEN", "variable")]).as_deref(),
         Some("variable")
     );
+    let endpoint = ("HF_ENDPOINT", "https://hub.example.com");
+    let all = [&SMALL[1..], &[hub, endpoint]].concat();
+    let loaded = Place::new(&all, &[]).load(&[]).unwrap();
+    match loaded.config.transfer.source {
+        Source::Hf(hf) => assert_eq!(hf.endpoint.as_str(), "https://hub.example.com/"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which layers a run has finished, for the run that comes after a kill: a tag in the destination
 //! repository. It also keeps the registry from collecting layers that no image names yet.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -25,12 +27,26 @@ pub(super) fn tag(job_id: &str, destination: &str) -> String {
     format!("upload-{}", hash.get(..16).unwrap_or(&hash))
 }
 
+/// How long a note waits for others, where its layer is found without it too: each write has all of
+/// them, and the registry looks at each.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Notes {
+    layers: Vec<Descriptor>,
+    /// So many of them must be written at once.
+    urgent: usize,
+    /// The image is there: nothing has to be written any more.
+    over: bool,
+}
+
 /// Writes what is finished, beside the transfer: layers that finish while one writes go with the
 /// next write.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
-    finished: watch::Sender<Vec<Descriptor>>,
-    /// How many of them are written. All, when nothing more can be.
+    notes: watch::Sender<Notes>,
+    /// How many layers are written. All, when nothing more can be.
     written: watch::Receiver<usize>,
     writer: JoinHandle<Option<String>>,
     repository: Repository,
@@ -46,39 +62,44 @@ impl Checkpoint {
         let (digest, layers) = found.unzip();
         let layers = layers.unwrap_or_default();
         let (progress, written) = watch::channel(layers.len());
-        let (finished, changes) = watch::channel(layers);
+        let (notes, changes) = watch::channel(Notes {
+            layers,
+            ..Notes::default()
+        });
         Self {
-            finished,
+            notes,
             written,
             writer: tokio::spawn(write(repository.clone(), tag, changes, progress, digest)),
             repository: repository.clone(),
         }
     }
 
-    /// One more layer is in the repository. The result waits until that is written, or cannot be.
-    pub(super) fn add(&self, layer: &Descriptor) -> impl Future<Output = ()> + use<> {
-        self.finished.send_if_modified(|all| {
-            let new = !all.iter().any(|one| one.digest == layer.digest);
-            if new {
-                all.push(layer.clone());
-            }
-            new
+    /// One more layer is in the repository, and would be found there without a note.
+    pub(super) fn add(&self, layer: &Descriptor) {
+        self.notes.send_if_modified(|notes| notes.add(layer));
+    }
+
+    /// One more layer is in the repository, and only a note leads to it. Waits until that is written,
+    /// or cannot be.
+    pub(super) async fn add_now(&self, layer: &Descriptor) {
+        self.notes.send_modify(|notes| {
+            notes.add(layer);
+            notes.urgent = notes.layers.len();
         });
-        let count = self.finished.borrow().len();
+        let count = self.notes.borrow().urgent;
         let mut written = self.written.clone();
-        async move {
-            let _ = written.wait_for(|written| *written >= count).await;
-        }
+        let _ = written.wait_for(|written| *written >= count).await;
     }
 
     /// Waits until all that was added is written.
     pub(super) async fn flush(self) -> Option<String> {
-        drop(self.finished);
+        drop(self.notes);
         self.writer.await.unwrap_or_default()
     }
 
     /// The image is there: nobody needs the notes any more.
     pub(super) async fn remove(self) {
+        self.notes.send_modify(|notes| notes.over = true);
         let repository = self.repository.clone();
         let Some(digest) = self.flush().await else {
             return;
@@ -93,21 +114,45 @@ impl Checkpoint {
     }
 }
 
+impl Notes {
+    /// Whether this layer is new among them.
+    fn add(&mut self, layer: &Descriptor) -> bool {
+        let new = !self.layers.iter().any(|one| one.digest == layer.digest);
+        if new {
+            self.layers.push(layer.clone());
+        }
+        new
+    }
+}
+
 /// Writes until nobody adds any more. Gives the digest of the last one.
 async fn write(
     repository: Repository,
     tag: String,
-    mut changes: watch::Receiver<Vec<Descriptor>>,
+    mut changes: watch::Receiver<Notes>,
     progress: watch::Sender<usize>,
     mut digest: Option<String>,
 ) -> Option<String> {
     let mut config = None;
     // The last change is seen even if the sender went right after it.
     while changes.changed().await.is_ok() {
-        let layers = changes.borrow_and_update().clone();
+        let written = *progress.borrow();
+        let wanted = changes.wait_for(|notes| notes.over || notes.urgent > written);
+        // Those who would add more may be gone: then it is now, too.
+        let _ = tokio::time::timeout(PAUSE, wanted).await;
+        let layers = {
+            let notes = changes.borrow_and_update();
+            if notes.over {
+                return digest;
+            }
+            notes.layers.clone()
+        };
+        if layers.len() == written {
+            continue;
+        }
         match put(&repository, &tag, &mut config, &layers).await {
-            Ok(written) => {
-                digest = Some(written);
+            Ok(new) => {
+                digest = Some(new);
                 progress.send_replace(layers.len());
             }
             Err(failure) => {

@@ -25,8 +25,9 @@ use crate::transfer::FileDigest;
 /// How many layers are read or sent at once, if they are not so small that they wait for answers
 /// more than for content.
 const AT_ONCE: usize = 3;
-/// How many if they are.
-const SMALL_AT_ONCE: usize = 6;
+/// How many if they are and memory holds them: most of them wait for the registry to store what it
+/// has.
+const SMALL_AT_ONCE: usize = 16;
 /// How many requests read one large file, at most.
 const CONNECTIONS: usize = 8;
 /// How many read small files: each waits for its answer more than for content.
@@ -69,13 +70,14 @@ struct Packed {
 /// How many layers are on their way at once, and how many blocks of memory each has. `longest` is how
 /// many the longest needs as a whole.
 fn shares(layers: usize, longest: usize, blocks: usize) -> (usize, usize) {
+    let room = blocks.saturating_sub(base::MEMORY);
     let most = if longest <= HELD {
-        SMALL_AT_ONCE
+        (room / longest.max(1)).clamp(AT_ONCE, SMALL_AT_ONCE)
     } else {
         AT_ONCE
     };
     let at_once = most.min(layers).min(blocks / read::PART).max(1);
-    let each = blocks.saturating_sub(base::MEMORY) / at_once;
+    let each = room / at_once;
     (at_once, each.max(1))
 }
 
@@ -114,7 +116,9 @@ impl Sender<'_> {
         if let (true, Some(hint)) = (self.context.notes_hold, hint)
             && let Some(sent) = self.noted(hint, &files).await?
         {
-            drop(self.note(&sent, key.as_deref()));
+            if let Some(checkpoint) = self.notes_of(key.as_deref()) {
+                checkpoint.add(&sent.layer.descriptor);
+            }
             return Ok(sent);
         }
         let hint = hint.filter(|_| !self.context.notes_hold);
@@ -146,17 +150,18 @@ impl Sender<'_> {
             },
             files: digests,
         };
-        if let (Some(written), Some(_turn)) = (self.note(&sent, key.as_deref()), turn) {
-            // Only by its note would the next run find it.
-            written.await;
+        if let Some(checkpoint) = self.notes_of(key.as_deref()) {
+            match turn {
+                Some(_until_noted) => checkpoint.add_now(&sent.layer.descriptor).await,
+                None => checkpoint.add(&sent.layer.descriptor),
+            }
         }
         Ok(sent)
     }
 
-    /// Notes that a layer is there. The result waits until that is written.
-    fn note(&self, sent: &Sent, key: Option<&str>) -> Option<impl Future<Output = ()>> {
-        let (checkpoint, _) = self.checkpoint.zip(key)?;
-        Some(checkpoint.add(&sent.layer.descriptor))
+    /// Where it is noted that a layer is there, if it can be known again.
+    fn notes_of(&self, key: Option<&str>) -> Option<&Checkpoint> {
+        Some(self.checkpoint.zip(key)?.0)
     }
 
     /// The layer that a note names, if the registry has it.
@@ -226,19 +231,7 @@ impl Sender<'_> {
             self.context.meter.skipped(size);
             return Ok(packed);
         }
-        let last = content.len().saturating_sub(1);
-        let pieces = || {
-            let turn = turn.clone();
-            let pieces = content.clone().into_iter().enumerate();
-            let pieces = pieces.map(move |(number, data)| {
-                // With all of it the registry makes the blob, whatever becomes of this process.
-                if number == last {
-                    turn.give_way();
-                }
-                Ok(data)
-            });
-            stream::iter(pieces).boxed()
-        };
+        let pieces = || turn.passing(content.clone()).map(Ok).boxed();
         let wait = async || turn.wait().await;
         self.repository
             .put_content(&packed.digest, length, wait, pieces)
@@ -485,7 +478,9 @@ mod tests {
         assert_eq!(shares(1, 600, 128), (1, 124));
         assert_eq!(shares(40, 600, 128), (3, 41));
         // As many as can be held.
-        assert_eq!(shares(40, 15, 128), (6, 20));
+        assert_eq!(shares(100, 6, 128), (16, 7));
+        assert_eq!(shares(40, 15, 128), (8, 15));
+        assert_eq!(shares(40, 15, 64), (4, 15));
         // The least that may be given: two layers, less than a whole request each.
         assert_eq!(shares(40, 600, 16), (2, 6));
         assert_eq!(shares(0, 0, 1), (1, 1));

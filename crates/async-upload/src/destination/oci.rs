@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{self, Checkpoint};
@@ -19,6 +20,9 @@ use crate::settings::OciDestination;
 use crate::source::{File, Listing};
 use crate::transfer::{Error, ExtraFile, FileDigest, Outcome, Phase};
 
+/// How many platforms are written at once.
+const PLATFORMS_AT_ONCE: usize = 8;
+
 /// Content that is in the registry and that no image names yet.
 #[derive(Debug)]
 pub struct Staged {
@@ -32,88 +36,121 @@ pub struct Staged {
     pub files: Vec<FileDigest>,
 }
 
-/// Brings the content of the model and of the base to the registry.
-pub async fn stage(
+/// The notes of an earlier run of this Job, and their digest.
+type Noted = Option<(String, Vec<Descriptor>)>;
+
+/// A destination as it was found: the base image, and what is in the repository already.
+#[derive(Debug)]
+pub struct Found {
+    repository: Repository,
+    destination: OciDestination,
+    base_source: Option<Repository>,
+    base: Base,
+    known: Known,
+    /// The tag of this Job's notes; none are written without.
+    tag: Option<String>,
+    noted: Noted,
+}
+
+/// Reads the base image, and what the repository has. Without `job_id` nothing is noted.
+pub async fn look(
     destination: &OciDestination,
-    listing: Listing,
     job_id: Option<&str>,
     context: &Context,
-) -> Result<Staged, Error> {
-    let repository = Repository::new(&destination.image, context.patience)
-        .map_err(|failure| failure.in_phase(Phase::Base))?;
-    context.meter.phase(Phase::Base);
+) -> Result<Found, Failure> {
+    let repository = Repository::new(&destination.image, context.patience)?;
     let tag = job_id.map(|id| checkpoint::tag(id, &destination.written));
-    let (base, known) = tokio::join!(
-        read_base(destination, context),
-        known(&repository, destination, tag.as_deref()),
-    );
-    let (base_source, base) =
-        base.map_err(|failure| failure.while_doing("base image").in_phase(Phase::Base))?;
-    let (found, known) = known;
-    let checkpoint = tag.map(|tag| Checkpoint::start(&repository, tag, found));
-
-    context.meter.phase(Phase::Copy);
-    let room = destination.layer_cap.saturating_sub(base.depth()).max(1);
-    let sizes: Vec<u64> = listing.files.iter().map(|file| file.size).collect();
-    let plan = layer::plan(&sizes, room);
-    if plan.len() < sizes.len() {
-        tracing::info!(
-            "{} files in {} layers, because an image may have {} layers and the base has {}",
-            sizes.len(),
-            plan.len(),
-            destination.layer_cap,
-            base.depth()
-        );
-    }
-    // Where nothing is taken up again, nothing has to wait for its turn.
-    let turns = checkpoint
-        .is_some()
-        .then(|| longest(&listing.files, &plan).map(Turns::new))
-        .transpose()
-        .map_err(|failure| failure.in_phase(Phase::Copy))?;
-    let sender = Sender {
-        repository: &repository,
-        mount_from: destination.mount_from.as_deref(),
-        known: &known,
-        checkpoint: checkpoint.as_ref(),
-        turns: turns.as_ref(),
-        context,
+    let base = async {
+        let read = read_base(destination, context).await;
+        read.map_err(|failure| failure.while_doing("base image"))
     };
-    let model = sender.layers(&listing.files, plan, listing.sequential);
-    let below = async {
-        match &base_source {
-            Some(from) => base::copy(&base, from, &repository, turns.as_ref(), context).await,
-            None => Ok(()),
-        }
-    };
-    // The base first: it is small, and its turn comes before that of the model.
-    let sent = tokio::try_join!(below, model);
-    let sent = match sent {
-        Ok(((), sent)) => sent,
-        Err(failure) => {
-            // What is finished is what a retry begins with.
-            if let Some(checkpoint) = checkpoint {
-                checkpoint.flush().await;
-            }
-            return Err(failure.in_phase(Phase::Copy));
-        }
-    };
-    let mut files: Vec<FileDigest> = Vec::new();
-    let mut layers = Vec::new();
-    for one in sent {
-        files.extend(one.files);
-        layers.push(one.layer);
-    }
-    files.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(Staged {
+    let known = async { Ok(known(&repository, destination, tag.as_deref()).await) };
+    let ((base_source, base), (noted, known)) = tokio::try_join!(base, known)?;
+    Ok(Found {
         repository,
         destination: destination.clone(),
+        base_source,
         base,
-        layers,
-        checkpoint,
-        context: context.clone(),
-        files,
+        known,
+        tag,
+        noted,
     })
+}
+
+impl Found {
+    /// Brings the content of the model and of the base to the registry.
+    pub async fn stage(self, listing: Listing, context: &Context) -> Result<Staged, Error> {
+        let Self {
+            repository,
+            destination,
+            base_source,
+            base,
+            known,
+            tag,
+            noted,
+        } = self;
+        let checkpoint = tag.map(|tag| Checkpoint::start(&repository, tag, noted));
+        let room = destination.layer_cap.saturating_sub(base.depth()).max(1);
+        let sizes: Vec<u64> = listing.files.iter().map(|file| file.size).collect();
+        let plan = layer::plan(&sizes, room);
+        if plan.len() < sizes.len() {
+            tracing::info!(
+                "{} files in {} layers, because an image may have {} layers and the base has {}",
+                sizes.len(),
+                plan.len(),
+                destination.layer_cap,
+                base.depth()
+            );
+        }
+        // Where nothing is taken up again, nothing has to wait for its turn.
+        let turns = checkpoint
+            .is_some()
+            .then(|| longest(&listing.files, &plan).map(Turns::new))
+            .transpose()
+            .map_err(|failure| failure.in_phase(Phase::Copy))?;
+        let sender = Sender {
+            repository: &repository,
+            mount_from: destination.mount_from.as_deref(),
+            known: &known,
+            checkpoint: checkpoint.as_ref(),
+            turns: turns.as_ref(),
+            context,
+        };
+        let model = sender.layers(&listing.files, plan, listing.sequential);
+        let below = async {
+            match &base_source {
+                Some(from) => base::copy(&base, from, &repository, turns.as_ref(), context).await,
+                None => Ok(()),
+            }
+        };
+        // The base first: it is small, and its turn comes before that of the model.
+        let sent = match tokio::try_join!(below, model) {
+            Ok(((), sent)) => sent,
+            Err(failure) => {
+                // What is finished is what a retry begins with.
+                if let Some(checkpoint) = checkpoint {
+                    checkpoint.flush().await;
+                }
+                return Err(failure.in_phase(Phase::Copy));
+            }
+        };
+        let mut files: Vec<FileDigest> = Vec::new();
+        let mut layers = Vec::new();
+        for one in sent {
+            files.extend(one.files);
+            layers.push(one.layer);
+        }
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Staged {
+            repository,
+            destination,
+            base,
+            layers,
+            checkpoint,
+            context: context.clone(),
+            files,
+        })
+    }
 }
 
 async fn read_base(
@@ -134,7 +171,7 @@ async fn known(
     repository: &Repository,
     destination: &OciDestination,
     tag: Option<&str>,
-) -> (Option<(String, Vec<Descriptor>)>, Known) {
+) -> (Noted, Known) {
     let own_tag = destination.image.reference.tag();
     let (found, mut known, elsewhere) = tokio::join!(
         async {
@@ -193,18 +230,23 @@ impl Staged {
         let index = self.base.finished(&built);
         let reference = &self.destination.image.reference;
         let name = reference.tag().unwrap_or("latest").to_owned();
-        for one in &built {
-            self.repository
-                .put_blob(media::CONFIG, one.config.clone())
-                .await?;
-            let name = match &index {
-                Some(_) => &one.entry.digest,
-                None => &name,
-            };
-            self.repository
-                .put_manifest(name, media::MANIFEST, &one.manifest)
-                .await?;
-        }
+        stream::iter(&built)
+            .map(Ok)
+            .try_for_each_concurrent(PLATFORMS_AT_ONCE, async |one| {
+                self.repository
+                    .put_blob(media::CONFIG, one.config.clone())
+                    .await?;
+                let name = match &index {
+                    Some(_) => &one.entry.digest,
+                    None => &name,
+                };
+                let manifest = &one.manifest;
+                let put = self
+                    .repository
+                    .put_manifest(name, media::MANIFEST, manifest);
+                put.await.map(drop)
+            })
+            .await?;
         let manifests: Vec<String> = built.iter().map(|one| one.entry.digest.clone()).collect();
         let digest = match index {
             Some(index) => {
@@ -216,10 +258,15 @@ impl Staged {
             }
             None => manifests.first().cloned().unwrap_or_default(),
         };
-        self.compare(&name, &digest).await?;
-        if let Some(checkpoint) = self.checkpoint.take() {
-            checkpoint.remove().await;
-        }
+        let checkpoint = self.checkpoint.take();
+        // An image names all layers now, so the notes lead nowhere else, whatever comes of the look.
+        let forget = async {
+            if let Some(checkpoint) = checkpoint {
+                checkpoint.remove().await;
+            }
+        };
+        let (right, ()) = tokio::join!(self.compare(&name, &digest), forget);
+        right?;
         let now = self.context.meter.now();
         Ok(Outcome {
             uri: format!("oci://{}", self.destination.written),

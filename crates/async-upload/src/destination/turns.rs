@@ -1,15 +1,18 @@
-//! Whose turn it is to send. Content that no finished layer holds is lost when the process is
-//! killed, because registries take up no upload that broke off. So the layers on their way are
-//! together never longer than the longest layer: that is what a kill can cost.
+//! Whose turn it is to send. Content that is not stored as a whole is lost when the process is
+//! killed, because no server takes up a request that broke off. So what is on its way is together
+//! never longer than the longest layer, or the longest file for a bucket: that is what a kill can
+//! cost.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use futures::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What lengths are counted in, in bytes. Small, so that rounding up costs nothing.
 const UNIT: u64 = 4 << 10;
 
-/// All layers of a run.
+/// All that a run sends.
 #[derive(Debug)]
 pub(super) struct Turns {
     units: Arc<Semaphore>,
@@ -17,7 +20,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Layers of which the longest has `longest` bytes.
+    /// What is sent is layers or files, of which the longest has `longest` bytes.
     pub(super) fn new(longest: u64) -> Self {
         let longest = u32::try_from(longest / UNIT).unwrap_or(u32::MAX).max(1);
         Self {
@@ -40,7 +43,7 @@ impl Turns {
     }
 }
 
-/// The right to send a layer. It makes room when the last of its copies goes, or before.
+/// The right to send something. It makes room when the last of its copies goes, or before.
 #[derive(Debug, Clone)]
 pub(super) struct Turn(Option<Arc<Place>>);
 
@@ -62,8 +65,20 @@ impl Turn {
         }
     }
 
+    /// Gives out `pieces`, and with the last of them lets the next one begin: who has all of it
+    /// stores it, whatever becomes of this process.
+    pub(super) fn passing(&self, pieces: Vec<Bytes>) -> impl Stream<Item = Bytes> + Send + use<> {
+        let (turn, last) = (self.clone(), pieces.len().saturating_sub(1));
+        stream::iter(pieces.into_iter().enumerate().map(move |(number, data)| {
+            if number == last {
+                turn.give_way();
+            }
+            data
+        }))
+    }
+
     /// Lets the next one begin.
-    pub(super) fn give_way(&self) {
+    fn give_way(&self) {
         if let Some(place) = &self.0 {
             place.taken().take();
         }

@@ -16,11 +16,13 @@ pub const ROOT: &str = "models/";
 /// Two empty records end an archive.
 pub const END: Bytes = Bytes::from_static(&[0; 2 * RECORD]);
 const RECORD: usize = 512;
-/// The smallest limit for layers of several files. It doubles until there is room for all layers.
-const SHARED: u64 = 16 << 20;
+/// The smallest limit for layers of several files. It grows until there is room for all layers.
+const SHARED: u64 = 4 << 20;
 
 /// Which files share a layer, as ranges of the list. One layer for each file if there is room for
-/// as many; otherwise neighbours share one up to a limit, so that big files keep their own.
+/// as many; otherwise neighbours share one up to a limit, so that big files keep their own. The limit
+/// is no higher than it must be: short layers are on their way side by side, and cost less when they
+/// must be sent again.
 #[must_use]
 pub fn plan(sizes: &[u64], room: usize) -> Vec<Range<usize>> {
     let mut limit = 0;
@@ -29,10 +31,10 @@ pub fn plan(sizes: &[u64], room: usize) -> Vec<Range<usize>> {
         if layers.len() <= room.max(1) {
             return layers;
         }
-        limit = if limit == 0 {
-            SHARED
-        } else {
-            limit.saturating_mul(2)
+        limit = match limit.checked_ilog2() {
+            None => SHARED,
+            // By a quarter to a fifth: steps, so that a file more leaves most layers as they were.
+            Some(power) => limit.saturating_add(1 << power.saturating_sub(2)),
         };
     }
 }
@@ -133,9 +135,15 @@ mod tests {
     fn neighbours_share_when_there_is_none() {
         let mega = 1 << 20;
         let sizes = vec![3 * mega; 200];
+        let layers = plan(&sizes, 100);
+        assert_eq!(layers.len(), 100);
+        assert_eq!(layers[0], 0..2);
+        // No longer than they must be.
         let layers = plan(&sizes, 99);
-        assert_eq!(layers.len(), 40);
-        assert_eq!(layers[0], 0..5);
+        assert_eq!(layers.len(), 67);
+        assert_eq!(layers[0], 0..3);
+        // Files of some bytes share one.
+        assert_eq!(plan(&vec![9; 5000], 100).len(), 1);
         // Big files keep their own.
         let sizes = [mega, mega, 900 * mega, mega, mega];
         assert_eq!(plan(&sizes, 4), [0..2, 2..3, 3..5]);

@@ -46,6 +46,7 @@ impl Meter {
         Attempt {
             meter: self.clone(),
             bytes: 0,
+            kept: 0,
         }
     }
 
@@ -61,6 +62,7 @@ impl Meter {
 pub struct Attempt {
     meter: Meter,
     bytes: u64,
+    kept: u64,
 }
 
 impl Attempt {
@@ -72,9 +74,18 @@ impl Attempt {
             .send_modify(|progress| progress.done += bytes);
     }
 
+    /// So many of them were there before.
+    pub fn kept(&mut self, bytes: u64) {
+        self.kept += bytes;
+    }
+
     /// They are there to stay.
     pub fn succeed(mut self) {
         self.bytes = 0;
+        let kept = self.kept;
+        self.meter
+            .progress
+            .send_modify(|progress| progress.skipped += kept);
     }
 }
 

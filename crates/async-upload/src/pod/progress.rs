@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Between two looks of a bar.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Shows progress until it is stopped.
+/// Shows progress until it is dropped.
 #[derive(Debug)]
 pub struct Reporter(JoinHandle<()>);
 
@@ -31,9 +31,10 @@ impl Reporter {
             Self(tokio::spawn(lines(progress)))
         }
     }
+}
 
-    /// Ends it.
-    pub fn stop(self) {
+impl Drop for Reporter {
+    fn drop(&mut self) {
         self.0.abort();
     }
 }

@@ -7,6 +7,8 @@
 mod client;
 pub(crate) mod properties;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use self::client::{Client, Created, Entity};
@@ -56,6 +58,8 @@ pub struct Registrar {
     intent: Intent,
     mark: String,
     patience: Patience,
+    /// A change of the artifact was asked for.
+    touched: AtomicBool,
 }
 
 impl Registrar {
@@ -66,12 +70,12 @@ impl Registrar {
             intent,
             mark: registry.mark.clone(),
             patience: Patience { retries },
+            touched: AtomicBool::new(false),
         })
     }
 
-    /// Learns whether the registry can be asked and the intent be carried out. An artifact that is
-    /// to be updated becomes PENDING.
-    pub async fn begin(&self) -> Result<(), Failure> {
+    /// Learns whether the registry can be asked and the intent be carried out. Changes nothing.
+    pub async fn look(&self) -> Result<(), Failure> {
         self.probe().await?;
         match &self.intent {
             Intent::CreateModel { model, .. } => {
@@ -87,17 +91,20 @@ impl Registrar {
                     self.own_version(&version.name, &model, &found)
                 })
             }
-            Intent::UpdateArtifact { artifact_id, .. } => {
-                self.set(
-                    artifact_id,
-                    State::Pending,
-                    Entity::new(),
-                    Properties::new(),
-                )
-                .await?;
-                Ok(())
-            }
+            // Whether it is there shows when its state is set.
+            Intent::UpdateArtifact { .. } => Ok(()),
         }
+    }
+
+    /// An artifact that is to be updated becomes PENDING.
+    pub async fn begin(&self) -> Result<(), Failure> {
+        let Intent::UpdateArtifact { artifact_id, .. } = &self.intent else {
+            return Ok(());
+        };
+        let (fields, properties) = (Entity::new(), Properties::new());
+        self.set(artifact_id, State::Pending, fields, properties)
+            .await
+            .map(drop)
     }
 
     /// Registers what arrived at `uri`. Doing it twice registers it once.
@@ -143,11 +150,15 @@ impl Registrar {
     }
 
     /// Says that the run has failed or was stopped. Only an artifact that was PENDING can be
-    /// waiting for it; anything else is created when nothing is left that could fail.
+    /// waiting for it; anything else is created when nothing is left that could fail. What this run
+    /// has not touched stays as it is.
     pub async fn abandon(&self) -> Result<(), Failure> {
         let Intent::UpdateArtifact { artifact_id, .. } = &self.intent else {
             return Ok(());
         };
+        if !self.touched.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.set(
             artifact_id,
             State::Abandoned,
@@ -294,7 +305,13 @@ impl Registrar {
                 all.extend(new.clone());
                 body.insert("customProperties".to_owned(), Value::Object(all));
             }
-            self.client.change(&path, &body).await
+            // It may have another state from here on, even if no answer comes.
+            let before = self.touched.swap(true, Ordering::Relaxed);
+            let changed = self.client.change(&path, &body).await;
+            if changed.as_ref().is_err_and(|failure| !failure.retriable) {
+                self.touched.store(before, Ordering::Relaxed);
+            }
+            changed
         })
         .await
     }

@@ -116,6 +116,17 @@ pub(super) struct FileObject {
     place: PathBuf,
     pub(super) size: u64,
     version: String,
+    /// It was made by this run, and goes when nobody reads it any more.
+    temporary: bool,
+}
+
+impl Drop for FileObject {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What cannot be removed is overwritten by the next run.
+            let _ = fs::remove_file(&self.place);
+        }
+    }
 }
 
 impl fmt::Debug for FileObject {
@@ -125,11 +136,13 @@ impl fmt::Debug for FileObject {
 }
 
 impl FileObject {
-    pub(super) async fn open(place: &Path) -> Result<Arc<dyn Object>, Failure> {
+    /// A file of this run's own.
+    pub(super) async fn temporary(place: &Path) -> Result<Arc<dyn Object>, Failure> {
         let place = place.to_owned();
         blocking::wait(move || {
-            let object: Arc<dyn Object> =
-                Arc::new(Self::looked_at(&place).map_err(trouble(&place))?);
+            let mut object = Self::looked_at(&place).map_err(trouble(&place))?;
+            object.temporary = true;
+            let object: Arc<dyn Object> = Arc::new(object);
             Ok(object)
         })
         .await
@@ -141,6 +154,7 @@ impl FileObject {
             place: place.to_owned(),
             size: metadata.len(),
             version: version(&metadata),
+            temporary: false,
         })
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn settle(
     let body = match place {
         None => body,
         Some(place) => Body::Range {
-            object: FileObject::open(&place).await?,
+            object: FileObject::temporary(&place).await?,
             offset: 0,
             parallel: true,
         },

@@ -99,6 +99,27 @@ pub async fn put_all(address: &str, objects: impl IntoIterator<Item = (String, V
         .await;
 }
 
+/// Writes another content into an object and leaves the notes on it.
+pub async fn forge(address: &str, key: &str, content: Vec<u8>) {
+    let (bucket, owner) = place_of(address);
+    let url = bucket.head_object(Some(&owner), key).sign(SIGNED_FOR);
+    let there = send(client().head(url)).await;
+    let notes = there.headers().iter();
+    let notes = notes.filter(|(name, _)| name.as_str().starts_with("x-amz-meta-"));
+    let notes: Vec<_> = notes
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    let mut action = bucket.put_object(Some(&owner), key);
+    for (name, value) in &notes {
+        action.headers_mut().insert(name.clone(), value.clone());
+    }
+    let mut request = client().put(action.sign(SIGNED_FOR)).body(content);
+    for (name, value) in notes {
+        request = request.header(name, value);
+    }
+    send(request).await;
+}
+
 /// Where an object can be read, for a while, without keys.
 pub fn link(address: &str, key: &str) -> Url {
     let (bucket, owner) = place_of(address);

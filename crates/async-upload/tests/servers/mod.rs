@@ -201,10 +201,19 @@ pub fn to_image(source: Source, reference: &str, base: Option<&str>) -> Transfer
     }
 }
 
+/// A run to the objects below `key` in `models`.
+pub fn to_bucket(source: Source, address: &str, key: &str) -> Transfer {
+    Transfer {
+        destination: Destination::S3(s3(address, key)),
+        ..to_image(source, "unused/unused:v1", None)
+    }
+}
+
 /// Runs a whole transfer.
 pub async fn run(transfer: &Transfer) -> Result<Outcome, Error> {
     let progress = watch::Sender::new(Progress::default());
-    let uploaded = transfer::upload(transfer, &progress, &CancellationToken::new()).await?;
+    let found = transfer::look(transfer, &progress).await?;
+    let uploaded = found.upload(&CancellationToken::new()).await?;
     uploaded.commit(Vec::new()).await
 }
 

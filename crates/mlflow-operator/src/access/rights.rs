@@ -1,6 +1,6 @@
 //! What the operator needs for the access of people.
 
-use runtime::rbac::{FOLLOW, READ, RbacRule, cluster, rule};
+use runtime::rbac::{FOLLOW, READ, RbacRule, Unused, cluster, rule};
 
 use super::{EDIT, PLATFORM_AUTH, VIEW};
 
@@ -48,3 +48,9 @@ pub const RULES: &[RbacRule] = &[
         )
     },
 ];
+
+/// Of these, what no request uses.
+pub const UNUSED: Unused = Unused {
+    rights: &["bind clusterroles.rbac.authorization.k8s.io"],
+    reason: "Asked for while a RoleBinding to these roles is written; no request is made for it.",
+};

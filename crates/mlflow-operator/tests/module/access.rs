@@ -1,7 +1,8 @@
 //! The platform's groups in labelled namespaces.
 
-use kube::ResourceExt;
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use mlflow_operator::access::{EDIT, VIEW};
 use mlflow_operator::kinds::MLFLOW;
 use operator_harness::SOON;
@@ -203,4 +204,61 @@ async fn what_is_ours_is_repaired_and_what_is_not_stays() {
     world.binding(&namespace, VIEW, is_for(&["theirs"])).await;
     world.delete(MLFLOW, "mlflow").await;
     world.binding(&namespace, VIEW, is_for(&["theirs"])).await;
+}
+
+/// Whether a user may do this in a namespace: `create gatewaysecrets/use`.
+async fn may(world: &World, namespace: &str, user: &str, right: &str) -> bool {
+    let (verb, resource) = right.split_once(' ').expect("verb and resource");
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let review = serde_json::from_value(json!({"spec": {"user": user, "resourceAttributes": {
+        "namespace": namespace, "verb": verb, "group": "mlflow.kubeflow.org",
+        "resource": resource, "subresource": subresource,
+    }}}));
+    let reviews: Api<SubjectAccessReview> = Api::all(world.client.clone());
+    let answer = reviews
+        .create(&PostParams::default(), &review.expect("a review"))
+        .await
+        .expect("an answer");
+    answer.status.is_some_and(|status| status.allowed)
+}
+
+#[tokio::test]
+async fn people_get_mlflow_with_their_kubernetes_role() {
+    let world = world().await;
+    let namespace = world.namespace("ws-people", None).await;
+    for (user, role) in [
+        ("viewer", "view"),
+        ("editor", "edit"),
+        ("program", "mlflow-operator-mlflow-integration"),
+    ] {
+        let args = ["create", "rolebinding", user, "-n", &namespace];
+        let of = ["--clusterrole", role, "--user", user];
+        let made = world.cluster.kubectl(&[&args[..], &of].concat()).await;
+        made.expect("a binding");
+    }
+    for (user, right, allowed) in [
+        ("viewer", "list experiments", true),
+        ("viewer", "watch mlflowconfigs", true),
+        ("viewer", "create experiments", false),
+        ("viewer", "get gatewaysecrets", false),
+        ("editor", "delete registeredmodels", true),
+        ("editor", "create mlflowconfigs", true),
+        ("editor", "get gatewaysecrets", true),
+        ("editor", "create gatewaysecrets/use", true),
+        ("program", "update experiments", true),
+        ("program", "create gatewayendpoints/use", true),
+        ("program", "delete experiments", false),
+        ("program", "create gatewaysecrets/use", false),
+        ("program", "get mlflowconfigs", false),
+    ] {
+        // A controller adds up what view and edit give, and the authorizer learns of it a moment later.
+        let what = format!("{user}: {right}");
+        let answer = cluster::eventually(&what, SOON, || async {
+            let answer = may(&world, &namespace, user, right).await;
+            (answer == allowed)
+                .then_some(())
+                .ok_or(format!("it is {answer}"))
+        });
+        answer.await.expect("the right answer");
+    }
 }

@@ -1,6 +1,6 @@
 //! The platform's MLflowOperator.
 
-use cluster::until;
+use cluster::{Cluster, Options, until};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject};
 use mlflow_operator::kinds::MLFLOW;
@@ -9,7 +9,7 @@ use operator_harness::SOON;
 use resources::kind::CONFIG_MAP;
 use serde_json::{Value, json};
 
-use crate::world::{OPERATOR, World, world};
+use crate::world::{OPERATOR, World, install, run, world};
 
 fn module(spec: Option<Value>) -> Value {
     let mut module = json!({"apiVersion": "components.platform.opendatahub.io/v1alpha1",
@@ -181,4 +181,44 @@ async fn the_schema_knows_one_name_of_each_kind() {
     }
     let sound = json!({"artifactRootSecret": secret, "artifactRootPath": "team/experiments"});
     world.apply(&config("mlflow", sound)).await;
+}
+
+#[tokio::test]
+async fn a_definition_that_comes_later_is_used() {
+    let options = Options {
+        manifests: serde_json::to_string(&api::mlflow()).expect("a definition"),
+        ..Options::default()
+    };
+    // It blocks until the cluster is ready.
+    let start = tokio::task::spawn_blocking(move || Cluster::start(&options));
+    let cluster = start.await.expect("no panic").expect("a cluster");
+    let operator = run(&install(&cluster).await);
+    let client = cluster.client().expect("a client");
+    let apply = async |document: &str| {
+        cluster::apply_yaml(&client, OPERATOR.0, document)
+            .await
+            .map_err(|e| e.to_string())
+    };
+    // It looks for its kinds side by side, and one of them is not there.
+    let begun = cluster::eventually("it has begun", SOON, || async {
+        let log = cluster.audit_since(0).await.map_err(|e| e.to_string())?;
+        let requests = log.by_service_account(OPERATOR.0, OPERATOR.1);
+        let mut requests = requests.iter();
+        let listed = requests.any(|r| r.verb == "list" && r.resource == "namespaces");
+        listed.then_some(()).ok_or("nothing is listed".to_owned())
+    });
+    begun.await.expect("begun");
+    let definition = serde_json::to_string(&api::mlflow_operator()).expect("a definition");
+    apply(&definition).await.expect("the definition");
+    let module = module(None).to_string();
+    let applied = cluster::eventually("the kind is served", SOON, || apply(&module));
+    applied.await.expect("the module");
+    let api = cluster::api_of(&client, None, MLFLOW_OPERATOR);
+    let is_answered = |found: Option<&DynamicObject>| {
+        found.is_some_and(|found| !condition(found, "Ready").is_null())
+    };
+    until(&api, SINGLETON, SOON, is_answered)
+        .await
+        .expect("an answer");
+    operator.stop();
 }

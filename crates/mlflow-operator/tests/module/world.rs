@@ -50,7 +50,7 @@ fn rules() -> Vec<RbacRule> {
 }
 
 /// The operator's account with its rights, and the definitions. There is no Auth yet.
-async fn install(cluster: &Cluster) -> PathBuf {
+pub(crate) async fn install(cluster: &Cluster) -> PathBuf {
     let (namespace, name) = OPERATOR;
     let kubectl = async |args: &[&str]| cluster.kubectl(args).await.expect("kubectl");
     kubectl(&["create", "namespace", namespace]).await;
@@ -83,7 +83,8 @@ async fn install(cluster: &Cluster) -> PathBuf {
         .expect("a kubeconfig")
 }
 
-fn start(kubeconfig: &std::path::Path) -> Operator {
+/// Runs the operator as the account of `kubeconfig`.
+pub(crate) fn run(kubeconfig: &std::path::Path) -> Operator {
     let process = Process {
         name: "mlflow-operator",
         version: "test",
@@ -120,7 +121,7 @@ pub(crate) async fn world() -> World {
     };
     let cluster = cluster::shared_with(Platform::Kubernetes, crds).expect("a cluster");
     let kubeconfig = INSTALLED.get_or_init(|| install(cluster)).await;
-    STARTED.get_or_init(|| start(kubeconfig));
+    STARTED.get_or_init(|| run(kubeconfig));
     let world = World {
         cluster,
         client: cluster.client().expect("a client"),

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Resource as _, ResourceExt,
-    core::DynamicObject,
+    core::{DynamicObject, Status},
     runtime::{
         WatchStreamExt,
         reflector::{ObjectRef, store::Writer},
@@ -17,12 +17,12 @@ use kube::{
         watcher::Event,
     },
 };
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::{
     Engine, key_of,
     memory::{RootKey, is_newer},
-    watch::{Progress, WHOLE, api, is_forbidden},
+    watch::{Progress, WHOLE, api, is_forbidden, refusal},
 };
 use crate::{component::Component, permissions::Rule};
 
@@ -47,6 +47,7 @@ impl<C: Component> Engine<C> {
         });
         let mut events = futures::stream::select_all(watches);
         let mut listed: BTreeMap<usize, BTreeSet<RootKey>> = BTreeMap::new();
+        let mut is_missing = false;
         while let Some((index, event)) = events.next().await {
             match event {
                 Ok(Event::Init) => {
@@ -82,6 +83,13 @@ impl<C: Component> Engine<C> {
                     if is_forbidden(&error) {
                         self.permissions
                             .note_forbidden(&Rule::on("watch", self.root));
+                    }
+                    let is_unknown = refusal(&error).is_some_and(Status::is_not_found);
+                    if is_unknown && !std::mem::replace(&mut is_missing, true) {
+                        warn!(
+                            definition = self.root.resource(),
+                            "the API server does not know this kind; install its definition, and it is used"
+                        );
                     }
                     debug!(kind = self.root.kind, %error, "watch failed and is tried again");
                 }

@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use futures::StreamExt;
 use kube::{
     Api, Client, Resource as _,
-    core::{ApiResource, DynamicResourceScope, ObjectMeta},
+    core::{ApiResource, DynamicResourceScope, ObjectMeta, Status},
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
 use resources::{Kind, Scope};
@@ -374,13 +374,16 @@ pub(super) fn map_event<A, B>(event: Event<A>, f: impl FnOnce(A) -> B) -> Event<
 }
 
 pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
-    let source = match error {
-        watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source) => {
-            Some(source)
-        }
+    refusal(error).is_some_and(is_missing_right)
+}
+
+/// What the API server answered in place of a list or a watch.
+pub(super) fn refusal(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status),
         _ => None,
-    };
-    matches!(source, Some(kube::Error::Api(status)) if is_missing_right(status))
+    }
 }
 
 /// The members of an object that a status looks at, with the metadata that tells objects apart.
