@@ -9,6 +9,7 @@
 )]
 #![cfg(test)]
 
+mod cases;
 mod compat;
 mod plan;
 mod world;

@@ -24,7 +24,7 @@ fn planned(fields: &Value, documents: &[Value]) -> Plan {
         .unwrap()
 }
 
-fn body(plan: &Plan, kind: resources::Kind, name: &str) -> Value {
+pub(crate) fn body(plan: &Plan, kind: resources::Kind, name: &str) -> Value {
     let found = plan.get(kind, name);
     let found = found.unwrap_or_else(|| panic!("no {kind} {name}"));
     found.body.clone()
@@ -37,7 +37,7 @@ fn server(plan: &Plan) -> Value {
         .clone()
 }
 
-fn variable(container: &Value, name: &str) -> Value {
+pub(crate) fn variable(container: &Value, name: &str) -> Value {
     let env = container["env"].as_array().unwrap();
     let mut found = env.iter().filter(|variable| variable["name"] == name);
     let first = found.next().cloned().unwrap_or_default();
