@@ -1,8 +1,8 @@
 //! What the tests of operators share, whichever operator it is: clusters with its manifests
 //! ([`Installation`]), a namespace of the test's own ([`World`]), the program in a thread of the test
 //! ([`Operator`]), the way of the API server to it, a wire between both that fails ([`wire`]), what
-//! it asks for at rest, and the comparison with recorded cases ([`recorded`]). A dependency of tests
-//! only: the first surprise is a panic.
+//! it asks for at rest, edits of resources ([`edits`]), and the comparison with recorded cases
+//! ([`recorded`]). A dependency of tests only: the first surprise is a panic.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@
     reason = "a test ends at the first surprise"
 )]
 
+pub mod edits;
 mod installation;
 mod operator;
 pub mod recorded;

@@ -8,45 +8,16 @@ mod ignored;
 mod inputs;
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use cluster::{Platform, eventually};
 use kube::ResourceExt as _;
 use operator_harness::SOON;
+use operator_harness::edits::{self, Row, Want, at, difference, row, unmet};
 use resources::kind;
 use serde_json::{Value, json};
 
 use children::children;
 
 use crate::harness::{MODEL_REGISTRY, World, behind_proxy, postgres, world};
-
-/// An edit of one registry, and what its children say then.
-struct Row {
-    /// Fields of the spec that the edit is about.
-    leaves: &'static [&'static str],
-    /// Merge patch of the spec.
-    set: Value,
-    /// What the children say.
-    want: Vec<Want>,
-}
-
-/// What a child says. `N` stands for the registry's name.
-struct Want {
-    /// `KIND NAME`.
-    child: &'static str,
-    /// Where in the child, as [`children`] gives it.
-    pointer: String,
-    /// `null` for something that is not there.
-    value: Value,
-}
-
-fn at(child: &'static str, pointer: &str, value: impl Into<Value>) -> Want {
-    Want {
-        child,
-        pointer: pointer.to_owned(),
-        value: value.into(),
-    }
-}
 
 /// The pods of the registry.
 fn pod(pointer: &str, value: impl Into<Value>) -> Want {
@@ -66,10 +37,6 @@ fn proxy(pointer: &str, value: impl Into<Value>) -> Want {
 /// The address of the database.
 fn address(value: &str) -> Want {
     server("/env/MR_EMBEDMD_DATABASE_DSN/value", value)
-}
-
-fn row(leaves: &'static [&'static str], set: Value, want: Vec<Want>) -> Row {
-    Row { leaves, set, want }
 }
 
 fn mysql() -> Value {
@@ -118,58 +85,23 @@ async fn spec_of(world: &World, name: &str) -> Value {
     live.data["spec"].clone()
 }
 
-/// Edits, waits for `reached`, takes the edit back, and waits until the children are as before.
-async fn there_and_back<F: Future<Output = Result<(), String>>>(
+/// Edits a registry and takes the edit back, as [`operator_harness::edits`] does.
+async fn there_and_back(
     world: &World,
     name: &str,
     set: &Value,
-    reached: impl Fn() -> F,
+    reached: impl AsyncFn() -> Result<(), String>,
 ) {
-    let (spec, before) = (spec_of(world, name).await, children(world, name).await);
-    world.edit(MODEL_REGISTRY, name, json!({"spec": set})).await;
-    eventually(&format!("{set} reaches the children"), SOON, reached)
-        .await
-        .expect("reached");
-    let back = resources::merge::diff(&spec_of(world, name).await, &spec).expect("an edit");
-    world
-        .edit(MODEL_REGISTRY, name, json!({"spec": back}))
-        .await;
-    eventually(&format!("no trace of {set}"), SOON, || async {
-        difference(&before, &children(world, name).await).map_or(Ok(()), Err)
-    })
-    .await
-    .expect("as before");
-}
-
-/// What is not the same, as merge patches of children.
-fn difference(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Option<String> {
-    resources::merge::diff(&json!(before), &json!(now)).map(|patch| patch.to_string())
+    let registries = world.api(MODEL_REGISTRY);
+    let all = async || children(world, name).await;
+    edits::there_and_back(&registries, name, set, all, reached).await;
 }
 
 async fn edit_all(platform: Platform, name: &str, spec: Value, rows: Vec<Row>) {
     let world = running(platform, name, spec).await;
     for Row { set, want, .. } in rows {
-        there_and_back(&world, name, &set, || async {
-            let children = children(&world, name).await;
-            for Want {
-                child,
-                pointer,
-                value,
-            } in &want
-            {
-                let found = children
-                    .get(*child)
-                    .and_then(|child| child.pointer(pointer));
-                if found.unwrap_or(&Value::Null) != value {
-                    return Err(format!(
-                        "{child} {pointer} is {found:?}, not {value}; {:?}",
-                        children.get(*child)
-                    ));
-                }
-            }
-            Ok(())
-        })
-        .await;
+        let reached = async || unmet(&want, &children(&world, name).await);
+        there_and_back(&world, name, &set, reached).await;
     }
     world.available(name).await;
 }
@@ -527,42 +459,6 @@ async fn istio_becomes_the_proxy() {
     world.available("istio").await;
 }
 
-/// The fields of the spec in the schema. What Kubernetes defines is one field: `resources`.
-fn schema_leaves() -> BTreeSet<String> {
-    fn walk(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
-        let whole = ["resources", "affinity"]
-            .iter()
-            .any(|end| path.ends_with(&format!(".{end}")));
-        match schema["properties"].as_object() {
-            Some(properties) if !whole => {
-                for (name, schema) in properties {
-                    walk(&format!("{path}.{name}"), schema, found);
-                }
-            }
-            _ => {
-                found.insert(path.trim_start_matches('.').to_owned());
-            }
-        }
-    }
-    let crd = api::model_registry();
-    let version = crd
-        .spec
-        .versions
-        .iter()
-        .find(|v| v.name == "v1beta1")
-        .expect("v1beta1");
-    let schema = serde_json::to_value(
-        version
-            .schema
-            .as_ref()
-            .and_then(|s| s.open_api_v3_schema.as_ref()),
-    )
-    .expect("JSON");
-    let mut found = BTreeSet::new();
-    walk("", &schema["properties"]["spec"], &mut found);
-    found
-}
-
 #[test]
 fn no_field_of_the_schema_is_forgotten() {
     let rows = [
@@ -579,18 +475,13 @@ fn no_field_of_the_schema_is_forgotten() {
         tables::ingress(),
         tables::gateways(),
     ];
-    let tried: BTreeSet<String> = rows
-        .iter()
-        .flatten()
-        .flat_map(|row| row.leaves)
-        .chain(ignored::tables().iter().flat_map(|row| row.leaves))
+    let ignored = ignored::tables();
+    let tried = rows.iter().flatten().flat_map(|row| row.leaves);
+    let tried = tried
+        .chain(ignored.iter().flat_map(|row| row.leaves))
         .chain(APART)
-        .map(|leaf| (*leaf).to_owned())
-        .collect();
-    let schema = schema_leaves();
+        .copied();
+    let schema = edits::fields(&api::model_registry(), "v1beta1");
     assert!(schema.len() > 70, "{schema:?}");
-    let forgotten: Vec<_> = schema.difference(&tried).collect();
-    assert!(forgotten.is_empty(), "no edit is tried of {forgotten:?}");
-    let unknown: Vec<_> = tried.difference(&schema).collect();
-    assert!(unknown.is_empty(), "not in the schema: {unknown:?}");
+    edits::none_is_forgotten(&schema, tried);
 }

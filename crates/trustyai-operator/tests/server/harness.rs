@@ -48,8 +48,13 @@ impl Deref for World {
     }
 }
 
-/// Starts an operator as the account of `kubeconfig`.
+/// Starts an operator as the account of `kubeconfig`, which serves no webhooks.
 pub(crate) fn start(kubeconfig: &Path) -> Operator {
+    run(kubeconfig, &[], Beside::default())
+}
+
+/// Starts an operator as the account of `kubeconfig`.
+pub(crate) fn run(kubeconfig: &Path, flags: &[&str], beside: Beside) -> Operator {
     let process = Process {
         name: "trustyai-operator",
         version: "test",
@@ -58,8 +63,9 @@ pub(crate) fn start(kubeconfig: &Path) -> Operator {
     let config = Config::from_lookup(environment(&[("POD_NAMESPACE", OPERATOR.0)]));
     // With the Lease, as installed.
     let lease = format!("--lease-namespace={}", OPERATOR.0);
-    let args = operator_harness::args(kubeconfig, &["--leader-elect", &lease]);
-    Operator::start(process, args, TrustyAi::new(config), Beside::default())
+    let flags = [&["--leader-elect", &lease], flags].concat();
+    let args = operator_harness::args(kubeconfig, &flags);
+    Operator::start(process, args, TrustyAi::new(config), beside)
 }
 
 /// The platform with the shared operator, and a fresh namespace.

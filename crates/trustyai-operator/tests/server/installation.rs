@@ -1,9 +1,7 @@
 //! The manifests: valid, sufficient, and no more than that.
 
 use cluster::Platform;
-use kube::api::DeleteParams;
 use operator_harness::accepted;
-use resources::kind::{CONFIG_MAP, DEPLOYMENT, SERVICE};
 
 use crate::harness::{OPERATOR, SOON, files, root, world};
 
@@ -61,35 +59,4 @@ async fn the_old_version_is_served_without_a_webhook() {
         .await
         .expect("the old version");
     assert_eq!(old, "Ready");
-}
-
-#[tokio::test]
-async fn a_child_that_is_deleted_or_changed_comes_back() {
-    let world = world(Platform::OpenShift, "drift").await;
-    world.service("drifts", &files()).await;
-    world.ready("drifts").await;
-    for (kind, name) in [
-        (SERVICE, "drifts"),
-        (CONFIG_MAP, "drifts-kube-rbac-proxy-config"),
-    ] {
-        let api = world.api(kind);
-        let before = api.get(name).await.expect("a child");
-        api.delete(name, &DeleteParams::default())
-            .await
-            .expect("deleted");
-        world
-            .until(kind, name, |now| now.metadata.uid != before.metadata.uid)
-            .await;
-    }
-    world
-        .edit(
-            DEPLOYMENT,
-            "drifts",
-            serde_json::json!({"spec": {"replicas": 3}}),
-        )
-        .await;
-    world
-        .until(DEPLOYMENT, "drifts", |d| d.data["spec"]["replicas"] == 1)
-        .await;
-    world.ready("drifts").await;
 }

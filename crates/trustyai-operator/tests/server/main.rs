@@ -8,11 +8,16 @@
 )]
 #![cfg(test)]
 
+mod admission;
+mod children;
+mod drift;
 mod edits;
 mod harness;
 mod installation;
 mod leftovers;
 mod optional_apis;
+mod rotation;
 mod samples;
+mod storage;
 mod takeover;
 mod wiring;

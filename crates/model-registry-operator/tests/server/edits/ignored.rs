@@ -181,7 +181,7 @@ async fn ignored(base: &'static str, spec: Value) {
     none(&world, &name).await;
     let before = children(&world, &name).await;
     for Ignored { set, names, .. } in tables().into_iter().filter(|row| row.base == base) {
-        there_and_back(&world, &name, &set, || async {
+        there_and_back(&world, &name, &set, async || {
             match warning(&world, &name).await? {
                 Some(message) if message.contains(names) => Ok(()),
                 other => Err(format!("{names} is not in {other:?}")),
