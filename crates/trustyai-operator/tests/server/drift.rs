@@ -120,8 +120,8 @@ async fn are_put_back(platform: Platform, name: &str) {
     world.ready(name).await;
 }
 
-/// Operations of JSON patches by the part of the object that they change, which the server takes one
-/// by one.
+/// Operations of JSON patches by the part of the object that they change, which the server takes
+/// together.
 async fn accepted(
     api: &Api<DynamicObject>,
     kind: Kind,
@@ -133,27 +133,25 @@ async fn accepted(
         if is_kept_apart(kind, &pointer) {
             continue;
         }
+        let mut part: Vec<_> = pointer.split('/').collect();
+        part.truncate(if pointer.starts_with("/metadata") {
+            3
+        } else {
+            2
+        });
+        let edits = found.entry(part.join("/")).or_default();
         let old = object.pointer(&pointer).unwrap_or(&Value::Null);
-        for edit in others(&pointer, old) {
-            let tried = self::edit(api, &live.name_any(), vec![edit.clone()], true).await;
-            if tried.is_ok_and(|tried| {
-                tried.data != live.data
-                    || tried.labels() != live.labels()
-                    || tried.annotations() != live.annotations()
-                    || tried.owner_references() != live.owner_references()
-            }) {
-                let parts: Vec<_> = pointer.split('/').collect();
-                let depth = if pointer.starts_with("/metadata") {
-                    3
-                } else {
-                    2
-                };
-                let part = parts.get(..depth).expect("a part").join("/");
-                found.entry(part).or_default().push(edit);
+        for other in others(&pointer, old) {
+            let tried = [edits.as_slice(), &[other]].concat();
+            let taken = edit(api, &live.name_any(), tried.clone(), true).await;
+            let now = taken.map(|taken| serde_json::to_value(taken).expect("JSON"));
+            if now.is_ok_and(|now| now.pointer(&pointer).unwrap_or(&Value::Null) != old) {
+                *edits = tried;
                 break;
             }
         }
     }
+    found.retain(|_, edits| !edits.is_empty());
     found
 }
 

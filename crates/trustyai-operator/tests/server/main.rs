@@ -15,6 +15,8 @@ mod edits;
 mod harness;
 mod installation;
 mod leftovers;
+mod modelmesh;
+mod models;
 mod optional_apis;
 mod rotation;
 mod samples;
