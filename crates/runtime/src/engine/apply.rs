@@ -292,11 +292,14 @@ impl<C: Component> Engine<C> {
             Precondition::Version(read) => moved_to.as_ref().or(Some(read)),
             Precondition::None | Precondition::Absent => None,
         };
-        match self
+        let mut answer = self
             .objects
             .apply(object, version.map(String::as_str))
-            .await
-        {
+            .await;
+        if version.is_none() && answer.as_ref().is_err_and(RequestError::is_invalid) {
+            answer = self.apply_whole(object, target, &seen.uid).await.or(answer);
+        }
+        match answer {
             Ok(written) => {
                 let same = written.meta.resource_version.as_deref() == Some(seen.version.as_str());
                 self.remember(root, target, wanted, &written);
@@ -313,6 +316,24 @@ impl<C: Component> Engine<C> {
             Err(error) if error.is_conflict() || error.is_not_found() => Ok(Step::Stale),
             Err(error) => Err(self.failed("patch", target, &error)),
         }
+    }
+
+    /// Applies an object after its lists became ours as a whole. What somebody put into one of them
+    /// stays beside an apply, and what is sound by itself is not beside it: two ports of one name.
+    async fn apply_whole(
+        &self,
+        object: &Planned,
+        target: &Target,
+        uid: &str,
+    ) -> Result<Written, RequestError> {
+        let mut body = object.body.clone();
+        if let Some(members) = body.as_object_mut() {
+            members.retain(|name, _| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
+            members.insert("metadata".to_owned(), json!({ "uid": uid }));
+        }
+        let live: Value = self.objects.merge(target, None, &body).await?;
+        self.take_over(target, &meta_of(&live)).await?;
+        self.objects.apply(object, None).await
     }
 
     /// Moves ownership to our manager. Returns the version that this made.

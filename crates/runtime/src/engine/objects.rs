@@ -71,6 +71,11 @@ impl RequestError {
         self.status().is_some_and(kube::core::Status::is_conflict)
     }
 
+    /// Whether the server refuses what the object would be then.
+    pub(super) fn is_invalid(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_invalid)
+    }
+
     /// Whether somebody else has set a value that was to be applied without force.
     pub(super) fn is_contested(&self) -> bool {
         self.is_conflict()
