@@ -23,6 +23,7 @@ pub mod shutdown;
 pub mod tls;
 pub mod tls_profile;
 pub mod told;
+pub mod ways;
 pub mod webhook_certificates;
 pub mod workload;
 

@@ -2,8 +2,8 @@
 
 use resources::Scope;
 use runtime::rbac::{
-    Account, FOLLOW, OWN, OnlyWhen, PROCESS, READ, REVIEWS, RbacRule, Rights, RoleFile,
-    SERVES_NOTHING, Unused, cluster, finalizers, itself, lease, rule, webhooks,
+    Account, FOLLOW, OWN, PROCESS, READ, REVIEWS, RbacRule, Rights, RoleFile, SERVES_NOTHING,
+    Unused, cluster, finalizers, itself, lease, rule, webhooks,
 };
 
 use crate::service::webhook::{CONFIGURATION, DEFINITION_NAME, SECRET};
@@ -175,7 +175,7 @@ pub fn rights() -> Rights {
             ),
         ],
         unused: UNUSED,
-        races: RACES,
+        races: &[],
     }
 }
 
@@ -189,30 +189,10 @@ const UNUSED: &[Unused] = &[
             "delete validatingwebhookconfigurations.admissionregistration.k8s.io",
             "get customresourcedefinitions.apiextensions.k8s.io",
             "get validatingwebhookconfigurations.admissionregistration.k8s.io",
-            "list validatingwebhookconfigurations.admissionregistration.k8s.io",
-            "patch customresourcedefinitions.apiextensions.k8s.io",
-            "patch validatingwebhookconfigurations.admissionregistration.k8s.io",
             "update secrets",
-            "watch validatingwebhookconfigurations.admissionregistration.k8s.io",
         ],
         reason: "Certificates of admission and conversion are kept by the runtime, in one way for \
                  all kinds: the tests of ModelRegistry show it.",
-    },
-    Unused {
-        rights: &[
-            "create backendtlspolicies.gateway.networking.k8s.io",
-            "create httproutes.gateway.networking.k8s.io",
-            "delete backendtlspolicies.gateway.networking.k8s.io",
-            "delete httproutes.gateway.networking.k8s.io",
-            "get backendtlspolicies.gateway.networking.k8s.io",
-            "get httproutes.gateway.networking.k8s.io",
-            "list backendtlspolicies.gateway.networking.k8s.io",
-            "patch backendtlspolicies.gateway.networking.k8s.io",
-            "patch httproutes.gateway.networking.k8s.io",
-            "watch backendtlspolicies.gateway.networking.k8s.io",
-        ],
-        reason: "Ways through a gateway are built by what all kinds share: the tests of \
-                 ModelRegistry show them.",
     },
     Unused {
         rights: &[
@@ -220,26 +200,11 @@ const UNUSED: &[Unused] = &[
             "delete secrets",
             "delete serviceaccounts",
             "delete services",
-            "patch secrets",
         ],
         reason: "Children are repaired, pruned and told from those of others by the loop, in one \
                  way for all kinds: the tests of ModelRegistry show it with these.",
     },
 ];
-
-/// Rights that are used or not, and both are right.
-const RACES: &[OnlyWhen] = &[OnlyWhen {
-    rights: &[
-        "get clusterrolebindings.rbac.authorization.k8s.io",
-        "get routes.route.openshift.io",
-        "get serviceaccounts",
-        "patch clusterrolebindings.rbac.authorization.k8s.io",
-        "patch routes.route.openshift.io",
-        "patch serviceaccounts",
-    ],
-    race: "Only when what the Go operator made is taken over, which a test does where there are \
-           recordings of it.",
-}];
 
 #[cfg(test)]
 mod tests {

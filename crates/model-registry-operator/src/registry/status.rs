@@ -26,8 +26,9 @@ use told::View;
 
 pub use events::{events, farewell};
 pub use runtime::told::{PAUSED, RIGHTS_MISSING};
+pub use runtime::ways::EXPOSED;
 pub use runtime::workload::{AVAILABLE, STARTING};
-pub use ways::{CERTIFICATE_READY, EXPOSED};
+pub use ways::CERTIFICATE_READY;
 
 /// Whether the Deployment is on its way to what is asked for.
 pub const PROGRESSING: ConditionType = condition_type!("Progressing");

@@ -90,9 +90,11 @@ const KINDS: &[Watched] = &[
     // The Go operator gave its own no other label.
     Watched::owned(SERVICE_MONITOR, "modelmesh-service=modelmesh-serving").optional(),
     owned(ROUTE).optional().keeping(&["/spec/host", "/status"]),
-    owned(HTTP_ROUTE).optional(),
-    owned(BACKEND_TLS_POLICY).optional(),
-    owned(BACKEND_TLS_POLICY_ALPHA).optional(),
+    owned(HTTP_ROUTE).optional().keeping(&["/status"]),
+    owned(BACKEND_TLS_POLICY).optional().keeping(&["/status"]),
+    owned(BACKEND_TLS_POLICY_ALPHA)
+        .optional()
+        .keeping(&["/status"]),
     owned(INGRESS),
     owned(DESTINATION_RULE).optional(),
     owned(VIRTUAL_SERVICE).optional(),

@@ -12,15 +12,17 @@ use kube::ResourceExt;
 use resources::Kind;
 use resources::kind::{PERSISTENT_VOLUME_CLAIM, ROUTE, SERVICE_MONITOR};
 use resources::names::service_host;
-use runtime::Target;
 use runtime::component::{Attempt, Note};
 use runtime::inputs::Inputs;
 use runtime::told::{Bad, PAUSED, RIGHTS_MISSING};
+use runtime::ways::{self, EXPOSED, Tls, Ways};
 use runtime::workload::{self, Live};
+use runtime::{Outcome, Target};
 use serde_json::Value;
 
 use super::TrustyAi;
 use super::names::TLS;
+use super::observe::Trust;
 use super::validate::validate;
 use super::validated::Validated;
 use crate::wiring;
@@ -37,7 +39,7 @@ pub const DEGRADED: ConditionType = condition_type!("Degraded");
 pub const SPEC_WARNINGS: ConditionType = condition_type!("SpecWarnings");
 
 /// Conditions of ours and of the Go operator, of any time. Others belong to somebody else.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     wiring::PRESENT.as_str(),
     wiring::MODEL_MESH.as_str(),
     wiring::CONFLICT.as_str(),
@@ -48,6 +50,7 @@ const KNOWN: [&str; 17] = [
     storage::STORAGE.as_str(),
     storage::MIGRATION.as_str(),
     ROUTE_AVAILABLE.as_str(),
+    EXPOSED.as_str(),
     AVAILABLE.as_str(),
     READY.as_str(),
     PROVISIONED.as_str(),
@@ -99,10 +102,13 @@ pub fn status<I: Inputs>(
         .and_then(|seen| seen.claim.as_ref())
         .is_some_and(|claim| claim.bound);
     let wiring = validated.as_ref().map(|validated| &validated.wiring);
-    let concerns_models = |target: &Target| wiring.is_some_and(|wiring| wiring.concerns(target));
+    let is_beside = |target: &Target| {
+        ways::is_way(target, namespace.as_deref().unwrap_or_default(), &name)
+            || wiring.is_some_and(|wiring| wiring.concerns(target))
+    };
     let down = attempt
         .undone(
-            |target, _| counts(target.kind, bound) && !concerns_models(target),
+            |target, _| counts(target.kind, bound) && !is_beside(target),
             FOREIGN,
         )
         .or_else(|| {
@@ -129,21 +135,13 @@ pub fn status<I: Inputs>(
             .into_iter()
             .flat_map(|wiring| wiring.conditions(attempt.outcome)),
     );
+    wanted.extend(
+        validated
+            .as_ref()
+            .and_then(|service| exposed(service, attempt.outcome, inputs)),
+    );
     wanted.extend(summary(down.as_ref(), is_up, attempt.failure.is_some()));
-    let mut warnings = validated
-        .as_ref()
-        .map_or_else(Vec::new, |v| v.warnings.clone());
-    warnings.extend(claim_kept(attempt).filter(|_| bound));
-    if !warnings.is_empty() {
-        let message = warnings.join("; ");
-        let warnings = Wanted::new(
-            SPEC_WARNINGS,
-            Status::True,
-            reason!("FieldsIgnored"),
-            message,
-        );
-        wanted.push(warnings);
-    }
+    wanted.extend(spec_warnings(validated.as_ref(), attempt, bound));
     wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
         condition.observed_generation.get_or_insert(generation);
@@ -170,6 +168,21 @@ pub fn status<I: Inputs>(
 /// is `bound` and not as it should be.
 fn counts(kind: Kind, bound: bool) -> bool {
     kind != SERVICE_MONITOR && !(bound && kind == PERSISTENT_VOLUME_CLAIM)
+}
+
+/// What in the spec means nothing, or something else than it seems.
+fn spec_warnings(
+    service: Option<&Validated>,
+    attempt: &Attempt<'_, TrustyAi>,
+    bound: bool,
+) -> Option<Wanted> {
+    let mut warnings = service.map_or_else(Vec::new, |service| service.warnings.clone());
+    warnings.extend(claim_kept(attempt).filter(|_| bound));
+    let message = warnings.join("; ");
+    (!warnings.is_empty()).then(|| {
+        let reason = reason!("FieldsIgnored");
+        Wanted::new(SPEC_WARNINGS, Status::True, reason, message)
+    })
 }
 
 /// Why the claim is not as the resource asks.
@@ -326,6 +339,28 @@ fn admission(route: &Value) -> Admission {
             Admission::Refused(message.unwrap_or("a router refused it").to_owned())
         }
     }
+}
+
+/// Whether the ways in are there that the resource asks for, beside the Route.
+fn exposed<I: Inputs>(service: &Validated, outcome: &Outcome, inputs: &I) -> Option<Wanted> {
+    let (authorities, certificate) = (&service.names.authorities, &service.names.tls);
+    let untrusted =
+        (service.trust == Trust::Missing).then(|| (authorities.as_str(), certificate.as_str()));
+    let namespace = service.namespace.as_str();
+    let ways = Ways {
+        asked: service.expose.as_ref()?,
+        namespace,
+        name: service.names.as_str(),
+        what: "service",
+        foreign: FOREIGN,
+        http_routes: service.platform.http_routes,
+        tls: Some(Tls {
+            policies: service.platform.backend_tls_policies,
+            untrusted,
+        }),
+    };
+    let child = |kind, name: &str| inputs.child(kind, Some(namespace), name);
+    Some(ways.exposed(outcome, &child))
 }
 
 /// The address from outside where there is one, else that of the proxy's Service.

@@ -86,6 +86,42 @@ fn a_migration_has_the_environment_of_both_and_every_variable_once() {
 }
 
 #[test]
+fn a_migration_is_a_database_with_a_folder_and_a_filename() {
+    for (storage, data, migrates) in [
+        (
+            json!({"folder": "/in", "size": "1Gi"}),
+            json!({"filename": "d"}),
+            true,
+        ),
+        (
+            json!({"folder": "/in", "size": "1Gi"}),
+            json!({"format": "CSV"}),
+            false,
+        ),
+        (
+            json!({"folder": "", "size": "1Gi"}),
+            json!({"filename": "d"}),
+            false,
+        ),
+        (json!({"size": "1Gi"}), json!({"filename": "d"}), false),
+    ] {
+        let mut resource = database(&storage);
+        resource["spec"]["data"] = data;
+        let env = environment(&resource, &[credentials()]);
+        let found = env
+            .iter()
+            .any(|(name, _)| name == "DATABASE_ATTEMPT_MIGRATION");
+        assert_eq!(found, migrates, "{resource}");
+    }
+    let files = environment(&service(&json!({})), &[]);
+    assert!(
+        files
+            .iter()
+            .all(|(name, _)| name != "DATABASE_ATTEMPT_MIGRATION")
+    );
+}
+
+#[test]
 fn files_have_no_database_and_a_database_has_no_files() {
     let of_files = environment(&service(&json!({})), &[]);
     let of_database = environment(&database(&json!({})), &[credentials()]);
@@ -223,11 +259,12 @@ fn the_authorities_of_the_cluster_are_in_both_containers() {
     let containers = deployment["spec"]["template"]["spec"]["containers"]
         .as_array()
         .unwrap();
+    let without = object(&service(&json!({})), &[], "Deployment");
+    let path = "/etc/ssl/certs/ca-bundle.crt";
+    assert!(!without.to_string().contains(path));
     for container in containers {
         let mounts = container["volumeMounts"].as_array().unwrap();
-        let found = mounts
-            .iter()
-            .any(|m| m["mountPath"] == "/etc/ssl/certs/ca-bundle.crt");
+        let found = mounts.iter().any(|m| m["mountPath"] == path);
         assert!(found, "{}", container["name"]);
     }
 }
@@ -236,7 +273,13 @@ fn the_authorities_of_the_cluster_are_in_both_containers() {
 fn the_pods_wait_for_a_sound_secret_of_the_database() {
     let mut broken = credentials();
     broken["stringData"]["databasePort"] = "none".into();
-    for (documents, words) in [(vec![], "create it"), (vec![broken], "databasePort")] {
+    let authority = json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "tas-db-ca", "namespace": "ns1"}, "stringData": {"ca.crt": "x"}});
+    for (documents, words) in [
+        (vec![], "create it"),
+        (vec![broken], "databasePort"),
+        (vec![credentials(), authority], "no PEM certificate"),
+    ] {
         let worked = work(Platform::OpenShift, &database(&json!({})), &documents);
         let plan = worked.plan.unwrap();
         assert!(plan.get(DEPLOYMENT, "tas").is_none());

@@ -73,7 +73,8 @@ async fn edits_of_the_other_name_of_metrics_reach_the_pods() {
 
 #[tokio::test]
 async fn edits_of_the_ways_in_and_of_the_monitor_reach_them() {
-    let rows = tables::ways();
+    let mut rows = tables::ways();
+    rows.extend(tables::monitoring());
     edit_all(Platform::OpenShift, "edited-ways", files(), rows).await;
 }
 
@@ -137,6 +138,7 @@ fn no_field_of_the_schema_is_forgotten() {
         tables::files(),
         tables::operand(),
         tables::ways(),
+        tables::monitoring(),
         tables::database(),
         tables::other_name(),
     ];

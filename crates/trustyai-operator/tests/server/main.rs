@@ -20,6 +20,8 @@ mod models;
 mod optional_apis;
 mod rotation;
 mod samples;
+mod status;
 mod storage;
 mod takeover;
+mod ways;
 mod wiring;

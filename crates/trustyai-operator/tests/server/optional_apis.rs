@@ -81,6 +81,14 @@ async fn create(world: &World, kind: Kind, object: &Value) {
     .expect("created");
 }
 
+/// What a controller says of an object of the service.
+async fn answer(world: &World, kind: Kind, status: Value) -> DynamicObject {
+    let patch = Patch::Merge(json!({ "status": status }));
+    let params = PatchParams::default();
+    let told = world.api(kind).patch_status("early", &params, &patch).await;
+    told.expect("answered")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apis_that_come_one_by_one_are_used() {
     let site = INSTALLATION.alone(Platform::Kubernetes).await;
@@ -96,6 +104,9 @@ async fn apis_that_come_one_by_one_are_used() {
     let service = world.ready("early").await;
     let mut conditions = cluster::conditions(&service.data);
     assert!(conditions.all(|condition| condition["type"] != "RouteAvailable"));
+
+    let missing = world.condition("early", "Exposed", "False").await;
+    assert_eq!(missing["reason"], "APIMissing");
 
     // A model of ModelMesh is there before InferenceServices are: nobody asks for it.
     let labels = json!({"modelmesh-service": "modelmesh-serving"});
@@ -114,15 +125,27 @@ async fn apis_that_come_one_by_one_are_used() {
         let since = established(site.cluster, api.crd()).await;
         used(&world, (kind, "early"), since, any).await;
     }
-    // Its certificate goes on: routers are told whom to trust.
-    let admitted = Patch::Merge(
-        json!({"status": {"ingress": [{"host": "a.example.test", "routerName": "default",
-        "conditions": [{"type": "Admitted", "status": "True"}]}]}}),
+    // Gateways speak TLS to the proxy, and are told whom to trust.
+    let policy = world.api(BACKEND_TLS_POLICY).get("early").await;
+    let host = format!("early-tls.{}.svc", world.namespace);
+    assert_eq!(
+        policy.expect("a policy").data["spec"]["validation"],
+        json!({"hostname": &host, "caCertificateRefs": [
+            {"group": "", "kind": "ConfigMap", "name": "early-ca"}]})
     );
-    let params = PatchParams::default();
-    let routes = world.api(ROUTE);
-    let route = routes.patch_status("early", &params, &admitted).await;
-    let route = route.expect("what a router says");
+    world.condition("early", "Exposed", "Unknown").await;
+    let parent = json!({"parentRef": {"name": "public"}, "controllerName": "example.test/gateways",
+        "conditions": [{"type": "Accepted", "status": "True", "reason": "R", "message": "m"}]});
+    answer(&world, HTTP_ROUTE, json!({"parents": [parent]})).await;
+    world.condition("early", "Exposed", "True").await;
+    // Its certificate goes on: routers are told whom to trust.
+    let route = answer(
+        &world,
+        ROUTE,
+        json!({"ingress": [{"host": "a.example.test", "routerName": "default",
+            "conditions": [{"type": "Admitted", "status": "True"}]}]}),
+    )
+    .await;
     assert!(route.data["spec"]["tls"]["destinationCACertificate"].is_string());
 
     let since = established(site.cluster, StandIn::InferenceService.crd()).await;
@@ -155,6 +178,18 @@ async fn apis_that_come_one_by_one_are_used() {
         used(&world, (kind, name), since, any).await;
     }
 
+    // What somebody changes comes back, and what is asked for no more goes.
+    let other = json!({"spec": {"validation": {"hostname": "other"}}});
+    world.edit(BACKEND_TLS_POLICY, "early", other).await;
+    let is_back =
+        |policy: &DynamicObject| policy.data["spec"]["validation"]["hostname"] == host.as_str();
+    world.until(BACKEND_TLS_POLICY, "early", is_back).await;
+    let none = json!({"spec": {"expose": null}});
+    world.edit(TRUSTYAI, "early", none).await;
+    for kind in [BACKEND_TLS_POLICY, HTTP_ROUTE] {
+        let gone = cluster::gone(&world.api(kind), "early", SOON).await;
+        gone.expect("gone");
+    }
     world.ready("early").await;
     let services = world.api(TRUSTYAI);
     cluster::remove(&services, "early", &DeleteParams::foreground(), COLLECTED)

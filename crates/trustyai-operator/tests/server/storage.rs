@@ -78,6 +78,9 @@ async fn a_volume_that_cannot_grow_is_told_of() {
         .service("fixed", &stored(&json!({"pv": volume})))
         .await;
     world.ready("fixed").await;
+    // Admission refuses it, in the words that a missing right has, too.
+    let refused = ["patch persistentvolumeclaims"];
+    world.cluster.expect_refusals(&refused).expect("noted");
     edit(&world, "fixed", json!({"size": "2Gi"})).await;
     warned(&world, "fixed", &["the claim stays as it is"]).await;
     world.ready("fixed").await;
@@ -130,6 +133,29 @@ async fn what_a_claim_is_made_with_is_chosen_once() {
         (before.uid(), &before.data["spec"])
     );
     world.ready("chosen").await;
+}
+
+/// One that was there before, by the name that the service would give it.
+#[tokio::test]
+async fn a_claim_that_somebody_prepared_is_used_as_it_is() {
+    let world = world(Platform::Kubernetes, "prepared").await;
+    let spec =
+        json!({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "3Gi"}}});
+    world
+        .apply(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "prepared-pvc"}, "spec": spec}))
+        .await;
+    let before = world
+        .until(PERSISTENT_VOLUME_CLAIM, "prepared-pvc", |claim| {
+            claim.data["status"]["phase"] == "Bound"
+        })
+        .await;
+    world.service("prepared", &files()).await;
+    world.ready("prepared").await;
+    let after = claim(&world, "prepared-pvc").await;
+    assert_eq!(after.data["spec"], before.data["spec"]);
+    assert!(after.owner_references().is_empty());
+    assert!(after.labels().is_empty(), "{:?}", after.labels());
 }
 
 #[tokio::test]

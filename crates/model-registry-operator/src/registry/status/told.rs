@@ -210,7 +210,7 @@ impl View<'_> {
     fn beside<I: Inputs>(
         &self,
         inputs: &I,
-        tell: fn(&Validated, &Outcome, ways::Child<'_>) -> Option<Wanted>,
+        tell: fn(&Validated, &Outcome, runtime::ways::Child<'_>) -> Option<Wanted>,
     ) -> Option<Wanted> {
         let namespace = self.resource.namespace();
         let child = |kind, name: &str| inputs.child(kind, namespace.as_deref(), name);

@@ -159,12 +159,11 @@ pub(super) fn operand() -> Vec<Row> {
     ]
 }
 
-/// Base: files, where there are Routes, gateways and monitors.
+/// Base: files, where there are Routes and gateways.
 pub(super) fn ways() -> Vec<Row> {
     let hosts = json!(["a.example.test", "b.example.test"]);
     let ingress = |ingress: Value| json!({"expose": {"hosts": hosts, "ingress": ingress}});
     let gateway = json!([{"name": "public", "namespace": "gateways", "sectionName": "https"}]);
-    let monitoring = |set: Value| json!({"serviceMonitoring": set});
     vec![
         row(
             &["serviceRoute"],
@@ -221,6 +220,13 @@ pub(super) fn ways() -> Vec<Row> {
                 ),
             ],
         ),
+    ]
+}
+
+/// Base: files, where there are monitors.
+pub(super) fn monitoring() -> Vec<Row> {
+    let monitoring = |set: Value| json!({"serviceMonitoring": set});
+    vec![
         row(
             &["serviceMonitoring.enabled"],
             monitoring(json!({"enabled": false})),
