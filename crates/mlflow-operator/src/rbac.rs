@@ -6,6 +6,8 @@ use runtime::rbac::{
     SERVES_NOTHING, Unused, cluster, finalizers, itself, lease, rule,
 };
 
+use crate::{access, module};
+
 /// Name of the Lease: that of the Go operator, so that both never work at once.
 pub const LEASE: &str = "a5eb1b3b.opendatahub.io";
 /// The operator, as the manifests have it.
@@ -126,7 +128,14 @@ const NAMESPACE: &[RbacRule] = &[
 /// What the operator needs in the whole cluster.
 #[must_use]
 pub fn cluster_rules() -> Vec<RbacRule> {
-    [&ITSELF, CLUSTER, PROCESS].concat()
+    [
+        &ITSELF,
+        CLUSTER,
+        module::rights::RULES,
+        access::rights::RULES,
+        PROCESS,
+    ]
+    .concat()
 }
 
 /// What the operator needs in the namespace that MLflows are in.
@@ -168,6 +177,7 @@ pub fn rights() -> Rights {
 /// Rights that no request of the tests uses, and why the operator has them.
 const UNUSED: &[Unused] = &[
     REVIEWS,
+    access::rights::UNUSED,
     finalizers(&["update mlflows.mlflow.opendatahub.io/finalizers"]),
     SERVES_NOTHING,
 ];
@@ -183,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::module::MLFLOW_OPERATOR;
     use crate::server::{Installation, Server};
 
     #[test]
@@ -194,10 +205,13 @@ mod tests {
                 namespace: "n".to_owned(),
             },
         };
-        let special: &[(_, &[&'static str])] = &[(
-            PERSISTENT_VOLUME_CLAIM,
-            &["get", "list", "watch", "create", "patch"],
-        )];
+        let special: &[(_, &[&'static str])] = &[
+            (
+                PERSISTENT_VOLUME_CLAIM,
+                &["get", "list", "watch", "create", "patch"],
+            ),
+            (MLFLOW_OPERATOR, &["get", "list", "watch", "patch"]),
+        ];
         let rules = [cluster_rules(), namespace_rules()].concat();
         kinds_have_their_verbs(&server, &rules, special);
     }

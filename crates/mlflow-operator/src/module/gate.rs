@@ -21,7 +21,8 @@ pub struct Gate {
     /// MLflow.
     pub condition: Wanted,
     /// Whether `Available` and `Progressing` stay as they were told: the server runs on while the
-    /// MLflowOperator waits for its deletion. They have the status and reason of the gate otherwise.
+    /// MLflowOperator waits for its deletion, and while an edit of it (its deletion is one) has no
+    /// answer yet, which takes a moment. They have the status and reason of the gate otherwise.
     pub keeps_available: bool,
 }
 
@@ -57,11 +58,12 @@ pub fn gate(module: Option<&MLflowOperator>) -> Gate {
     let status = module.status.clone().unwrap_or_default();
     let observed = status.observed_generation.unwrap_or_default();
     if observed > 0 && observed < module.metadata.generation.unwrap_or_default() {
-        return closed(
-            STALE,
-            "Waiting for the status of MLflowOperator default-mlflowoperator to tell of its newest \
-             generation",
-        );
+        let message = "Waiting for the status of MLflowOperator default-mlflowoperator to tell of \
+                       its newest generation";
+        return Gate {
+            keeps_available: true,
+            ..closed(STALE, message)
+        };
     }
     let ready = |one: &&ModuleCondition| one.type_ == READY.as_str();
     let Some(ready) = status.conditions.iter().find(ready) else {
@@ -145,6 +147,10 @@ mod tests {
             &json!({"observedGeneration": 1, "conditions": [ready("True", "Ready")]}),
         );
         assert_eq!(reason(&stale), "MLflowOperatorStatusStale");
+        assert!(
+            !stale.is_open() && stale.keeps_available,
+            "no blip with each edit"
+        );
         let silent = with(2, &json!({}));
         assert_eq!(reason(&silent), "MLflowOperatorNotReady");
         let pending = with(1, &json!({"conditions": [ready("False", "ConfigPending")]}));
@@ -155,7 +161,7 @@ mod tests {
             &json!({"conditions": [ready("Unknown", "SaidByThePlatform")]}),
         );
         assert_eq!(reason(&odd), "MLflowOperatorNotReady");
-        for closed in [stale, silent, pending, odd] {
+        for closed in [silent, pending, odd] {
             assert!(!closed.is_open() && !closed.keeps_available);
         }
     }

@@ -4,9 +4,14 @@ use resources::PlanError;
 use runtime::component::{Failure, Next};
 use runtime::inputs::InputError;
 
+use crate::module::gate::Gate;
+
 /// What can go wrong before anything is written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The platform does not let MLflows be looked after. Nothing is written meanwhile.
+    #[error("{}", .0.condition.message)]
+    Closed(Box<Gate>),
     /// Something that the plan depends on could not be read.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -35,6 +40,7 @@ pub enum Error {
 impl Failure for Error {
     fn reason(&self) -> &'static str {
         match self {
+            Self::Closed(gate) => gate.condition.reason.as_str(),
             Self::Input(InputError::Forbidden { .. }) => "MissingRights",
             Self::Input(InputError::Unavailable { .. }) => "ReadFailed",
             Self::CaBundle { .. } => "CABundleConfigMapError",
@@ -49,10 +55,12 @@ impl Failure for Error {
         match self {
             // A missing rule may be granted at any time, and nothing tells us.
             Self::Input(_) | Self::Certificate(_) => Next::Retry,
-            // The user's turn; what is read again tells.
-            Self::CaBundle { .. } | Self::Invalid(_) | Self::Render(_) | Self::Plan(_) => {
-                Next::Wait
-            }
+            // The user's turn, or the platform's; what is read again tells.
+            Self::Closed(_)
+            | Self::CaBundle { .. }
+            | Self::Invalid(_)
+            | Self::Render(_)
+            | Self::Plan(_) => Next::Wait,
         }
     }
 }

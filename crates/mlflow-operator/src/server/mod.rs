@@ -27,6 +27,7 @@ use observe::Observation;
 
 use crate::config::Config;
 use crate::kinds::CONSOLE_LINK;
+use crate::module;
 use crate::names::{self, APP, COMPONENT, INSTANCE};
 
 /// What an installation of the operator is.
@@ -75,6 +76,7 @@ const KINDS: &[Watched] = &[
     owned(CONSOLE_LINK).optional(),
     owned(CERTIFICATE).optional(),
     Watched::seen(POD, OURS).keeping(&["/spec/containers", "/status"]),
+    module::WATCHED,
 ];
 
 impl Component for Server {

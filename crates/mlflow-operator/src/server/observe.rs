@@ -19,6 +19,8 @@ use sha2::{Digest, Sha256};
 use super::Installation;
 use super::error::Error;
 use crate::config::Effective;
+use crate::module;
+use crate::module::gate::{Gate, gate};
 use crate::names::{INPUTS_BASELINE, INPUTS_HASH, Names, PLATFORM_CA};
 use crate::platform::Platform;
 
@@ -31,8 +33,10 @@ pub use references::{Reference, references};
 pub struct Observation {
     /// What the cluster offers.
     pub platform: Platform,
-    /// What the installation sets.
+    /// What the installation sets, or the platform in its place.
     pub settings: Effective,
+    /// What the platform's MLflowOperator says, where it is asked.
+    pub gate: Option<Gate>,
     /// Where the server's certificate comes from; `None` where the names do not allow one.
     pub certificate: Option<Certificate>,
     /// Digest of the authorities that the platform trusts, where the namespace has them.
@@ -83,6 +87,16 @@ pub(super) async fn observe<I: Inputs>(
     installation: &Installation,
     inputs: &I,
 ) -> Result<Observation, Error> {
+    let config = &installation.config;
+    let module = if config.module {
+        Some(module::read(inputs).await?)
+    } else {
+        None
+    };
+    let gate = module.as_ref().map(|module| gate(module.as_ref()));
+    if let Some(closed) = gate.clone().filter(|gate| !gate.is_open()) {
+        return Err(Error::Closed(Box::new(closed)));
+    }
     let capabilities = inputs.capabilities();
     let platform = Platform::from(&*capabilities);
     let namespace = &installation.namespace;
@@ -113,7 +127,8 @@ pub(super) async fn observe<I: Inputs>(
     });
     Ok(Observation {
         platform,
-        settings: installation.config.effective(None),
+        settings: config.effective(module.flatten().as_ref().map(|module| &module.spec)),
+        gate,
         certificate,
         platform_ca: authorities(PLATFORM_CA, inputs).await?,
         user_ca,

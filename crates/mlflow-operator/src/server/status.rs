@@ -22,9 +22,11 @@ use runtime::told::{Bad, PAUSED, RIGHTS_MISSING, UNAVAILABLE};
 use runtime::workload::{self, Availability, Live, Progress, Workload};
 
 use super::Server;
+use super::error::Error;
 use super::validate::validate;
 use super::validated::Validated;
 use crate::kinds::CONSOLE_LINK;
+use crate::module::gate::{Gate, MODULE_READY};
 use crate::names::{APP, Names};
 
 /// Whether the server can be used.
@@ -37,7 +39,7 @@ pub const DEGRADED: ConditionType = condition_type!("Degraded");
 pub const SPEC_WARNINGS: ConditionType = condition_type!("SpecWarnings");
 
 /// Conditions that are told here. Others belong to somebody else.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     AVAILABLE.as_str(),
     PROGRESSING.as_str(),
     READY.as_str(),
@@ -45,6 +47,7 @@ const KNOWN: [&str; 10] = [
     parts::STORAGE.as_str(),
     parts::TLS.as_str(),
     parts::GATEWAY.as_str(),
+    MODULE_READY.as_str(),
     SPEC_WARNINGS.as_str(),
     PAUSED.as_str(),
     RIGHTS_MISSING.as_str(),
@@ -67,6 +70,9 @@ pub(super) fn status<I: Inputs>(
             conditions,
             ..previous
         };
+    }
+    if let Some(Error::Closed(gate)) = attempt.failure {
+        return waiting(previous, generation, gate, attempt);
     }
     let validated = attempt
         .observation
@@ -102,6 +108,8 @@ pub(super) fn status<I: Inputs>(
         .collect();
     let ready = running.ready(&positive);
     wanted.push(ready);
+    let gate = attempt.observation.and_then(|seen| seen.gate.as_ref());
+    wanted.extend(gate.map(|gate| gate.condition.clone()));
     wanted.extend(view.warnings());
     wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
@@ -121,6 +129,32 @@ pub(super) fn status<I: Inputs>(
         },
         address: address.or(previous.address),
         version: previous.version,
+    }
+}
+
+/// The status of a resource that waits for the platform: what was told of its parts stays.
+fn waiting(
+    previous: MLflowStatus,
+    generation: i64,
+    gate: &Gate,
+    attempt: &Attempt<'_, Server>,
+) -> MLflowStatus {
+    let mut wanted = vec![gate.condition.clone()];
+    if !gate.keeps_available {
+        wanted.extend([
+            gate.closed(AVAILABLE, Status::False),
+            gate.closed(PROGRESSING, Status::True),
+            gate.closed(READY, Status::False),
+        ]);
+    }
+    wanted.extend(attempt.rights_missing());
+    let wanted: Vec<Wanted> = wanted.into_iter().map(|w| w.observed(generation)).collect();
+    let gone = [PAUSED, RIGHTS_MISSING];
+    let keeps = |type_: &str| !gone.iter().any(|gone| gone.as_str() == type_);
+    MLflowStatus {
+        conditions: carry_over(&previous.conditions, &wanted, attempt.now, keeps),
+        observed_generation: Some(generation),
+        ..previous
     }
 }
 

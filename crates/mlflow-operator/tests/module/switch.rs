@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject};
 use mlflow_operator::kinds::MLFLOW;
 use mlflow_operator::module::{MLFLOW_OPERATOR, PLATFORM_CONFIG, SINGLETON};
-use operator_harness::SOON;
-use resources::kind::CONFIG_MAP;
+use operator_harness::{COLLECTED, SOON};
+use resources::kind::{CONFIG_MAP, DEFINITION, DEPLOYMENT};
 use serde_json::{Value, json};
 
 use crate::world::{OPERATOR, World, install, run, world};
@@ -192,8 +192,15 @@ async fn a_definition_that_comes_later_is_used() {
     // It blocks until the cluster is ready.
     let start = tokio::task::spawn_blocking(move || Cluster::start(&options));
     let cluster = start.await.expect("no panic").expect("a cluster");
-    let operator = run(&install(&cluster).await);
+    let kubeconfig = install(&cluster).await;
     let client = cluster.client().expect("a client");
+    let definitions = cluster::api_of(&client, None, DEFINITION);
+    let name = "mlflowoperators.components.platform.opendatahub.io";
+    let params = DeleteParams::default();
+    cluster::remove(&definitions, name, &params, SOON)
+        .await
+        .expect("no definition");
+    let operator = run(&kubeconfig);
     let apply = async |document: &str| {
         cluster::apply_yaml(&client, OPERATOR.0, document)
             .await
@@ -221,4 +228,58 @@ async fn a_definition_that_comes_later_is_used() {
         .await
         .expect("an answer");
     operator.stop();
+}
+
+/// Status and reason of a condition of the MLflow.
+fn says<'a>(mlflow: &'a DynamicObject, type_: &str) -> [&'a str; 2] {
+    let condition = condition(mlflow, type_);
+    ["status", "reason"].map(|field| condition[field].as_str().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn an_mlflow_waits_for_the_platform_and_runs_on_while_that_goes() {
+    let world = world().await;
+    world.mlflow().await;
+    let mlflow = async |type_: &str, wanted: [&str; 2]| {
+        let api = world.api(MLFLOW);
+        let told = |found: Option<&DynamicObject>| found.is_some_and(|m| says(m, type_) == wanted);
+        let found = until(&api, "mlflow", SOON, told).await;
+        found.expect("the condition").expect("the MLflow")
+    };
+    let missing = "MLflowOperatorMissing";
+    let waiting = mlflow("MLflowOperatorReady", ["False", missing]).await;
+    assert_eq!(says(&waiting, "Available"), ["False", missing]);
+    assert_eq!(says(&waiting, "Progressing"), ["True", missing]);
+    assert_eq!(says(&waiting, "Ready"), ["False", missing]);
+    let deployments = world.within(OPERATOR.0, DEPLOYMENT);
+    let deployment = deployments.get_opt("mlflow").await.expect("an answer");
+    assert!(deployment.is_none(), "nothing is made");
+
+    // It says too little, and then enough.
+    world.apply(&module(None)).await;
+    mlflow("MLflowOperatorReady", ["False", "ConfigPending"]).await;
+    let spec = json!({"gatewayName": "g", "sectionTitle": "s"});
+    world.apply(&module(Some(spec))).await;
+    let open = mlflow("MLflowOperatorReady", ["True", "Ready"]).await;
+    assert_ne!(says(&open, "Available")[1], "ConfigPending");
+    until(&deployments, "mlflow", SOON, |found| found.is_some())
+        .await
+        .expect("the server");
+    mlflow("Available", ["True", "DeploymentReady"]).await;
+    operator_harness::at_rest(world.cluster, OPERATOR).await;
+
+    // The platform goes first: the server runs on, and nobody looks after it.
+    let api = world.api(MLFLOW_OPERATOR);
+    api.delete(SINGLETON, &DeleteParams::default())
+        .await
+        .expect("deleted");
+    let alone = mlflow("MLflowOperatorReady", ["False", "MLflowInstancesPresent"]).await;
+    assert_eq!(says(&alone, "Available"), ["True", "DeploymentReady"]);
+    world.delete(MLFLOW, "mlflow").await;
+    until(&api, SINGLETON, SOON, |module| module.is_none())
+        .await
+        .expect("gone");
+    until(&deployments, "mlflow", COLLECTED, |found| found.is_none())
+        .await
+        .expect("collected");
 }

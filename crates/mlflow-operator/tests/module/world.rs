@@ -10,17 +10,17 @@ use kube::{Api, Client};
 use mlflow_operator::access;
 use mlflow_operator::config::Config;
 use mlflow_operator::kinds::MLFLOW;
-use mlflow_operator::module::{self, MLFLOW_OPERATOR, Module};
+use mlflow_operator::module::{self, MLFLOW_OPERATOR};
+use mlflow_operator::server::{Installation, Server};
 use operator_harness::{Account, Operator, SOON, environment, root};
 use resources::Kind;
 use resources::kind::{AUTH, ROLE_BINDING};
 use runtime::operator::{Beside, Process};
-use runtime::rbac::{self, FOLLOW, PROCESS, RbacRule, RoleFile, rule};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// Namespace and name of the operator's service account, as the manifests have them.
-pub(crate) const OPERATOR: Account = ("opendatahub", "mlflow-operator-controller-manager");
+pub(crate) const OPERATOR: Account = mlflow_operator::rbac::ACCOUNT;
 
 /// A test's view of the cluster, for as long as it is its turn.
 pub(crate) struct World {
@@ -29,58 +29,10 @@ pub(crate) struct World {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// What both loops need: their own rules, and of the others that they look at MLflows and ConfigMaps.
-fn rules() -> Vec<RbacRule> {
-    let followed = [
-        rbac::cluster(
-            &["mlflow.opendatahub.io"],
-            &["mlflows"],
-            FOLLOW,
-            "Followed.",
-        ),
-        rule(&[""], &["configmaps"], FOLLOW, "What the platform says."),
-    ];
-    [
-        PROCESS,
-        &followed,
-        module::rights::RULES,
-        access::rights::RULES,
-    ]
-    .concat()
-}
-
-/// The operator's account with its rights, and the definitions. There is no Auth yet.
+/// Installs the operator as Open Data Hub has it. Its Deployment does nothing here.
 pub(crate) async fn install(cluster: &Cluster) -> PathBuf {
-    let (namespace, name) = OPERATOR;
-    let kubectl = async |args: &[&str]| cluster.kubectl(args).await.expect("kubectl");
-    kubectl(&["create", "namespace", namespace]).await;
-    kubectl(&["create", "serviceaccount", name, "-n", namespace]).await;
-    let client = cluster.client().expect("a client");
-    let role = RoleFile::for_cluster("", name, rules());
-    let role = role.manifest("").expect("a role");
-    cluster::apply_yaml(&client, namespace, &role)
-        .await
-        .expect("the role");
-    let account = format!("{namespace}:{name}");
-    let bind = ["create", "clusterrolebinding", name, "--clusterrole", name];
-    kubectl(&[&bind[..], &["--serviceaccount", &account]].concat()).await;
-    for file in [
-        "mlflow_view_role",
-        "mlflow_edit_role",
-        "mlflow_integration_role",
-    ] {
-        let path = root().join(format!("config/mlflow-operator/rbac/{file}.yaml"));
-        let text = std::fs::read_to_string(path).expect("a role for people");
-        // As the kustomization names it.
-        let text = text.replace("name: mlflow-", "name: mlflow-operator-mlflow-");
-        cluster::apply_yaml(&client, namespace, &text)
-            .await
-            .expect("a role for people");
-    }
-    cluster
-        .service_account_kubeconfig(namespace, name)
-        .await
-        .expect("a kubeconfig")
+    let folder = root().join("config/mlflow-operator/overlays/odh");
+    operator_harness::install(cluster, &folder, OPERATOR).await
 }
 
 /// Runs the operator as the account of `kubeconfig`.
@@ -93,19 +45,21 @@ pub(crate) fn run(kubeconfig: &std::path::Path) -> Operator {
     let config = Config::from_lookup(environment(&[
         ("MLFLOW_IMAGE", "mlflow"),
         ("ENABLE_NAMESPACE_RBAC", "true"),
+        ("ENABLE_MLFLOW_OPERATOR_MODULE_CONTROLLER", "true"),
     ]));
-    let module = Module {
-        namespace: OPERATOR.0.to_owned(),
-        mlflow_version: "3.14.0",
-    };
+    let config = config.expect("a config");
     let beside = Beside {
-        loops: mlflow_operator::loops::beside(&config.expect("a config"), OPERATOR.0),
+        loops: mlflow_operator::loops::beside(&config, OPERATOR.0),
         ..Beside::default()
+    };
+    let installation = Installation {
+        config,
+        namespace: OPERATOR.0.to_owned(),
     };
     // Without the Lease, whose renewals are the only requests at rest.
     let within = format!("--watch-namespaces={}", OPERATOR.0);
     let args = operator_harness::args(kubeconfig, &[&within]);
-    Operator::start(process, args, module, beside)
+    Operator::start(process, args, Server { installation }, beside)
 }
 
 /// The cluster with the operator, when it is this test's turn. Nothing of another test is left.
@@ -114,12 +68,9 @@ pub(crate) async fn world() -> World {
     static INSTALLED: OnceCell<PathBuf> = OnceCell::const_new();
     static STARTED: OnceLock<Operator> = OnceLock::new();
     let turn = TURN.lock().await;
-    let crds = || {
-        let all = [api::mlflow(), api::mlflow_config(), api::mlflow_operator()];
-        let texts = all.map(|crd| serde_json::to_string(&crd).expect("a definition"));
-        texts.join("\n---\n")
-    };
-    let cluster = cluster::shared_with(Platform::Kubernetes, crds).expect("a cluster");
+    // Known to the garbage collector from the first second.
+    let owner = || serde_json::to_string(&api::mlflow()).expect("a definition");
+    let cluster = cluster::shared_with(Platform::Kubernetes, owner).expect("a cluster");
     let kubeconfig = INSTALLED.get_or_init(|| install(cluster)).await;
     STARTED.get_or_init(|| run(kubeconfig));
     let world = World {
@@ -150,7 +101,7 @@ impl World {
             .expect("applied");
     }
 
-    /// The only MLflow. Nobody looks after it here.
+    /// The only MLflow.
     pub(crate) async fn mlflow(&self) {
         self.apply(
             &json!({"apiVersion": "mlflow.opendatahub.io/v1", "kind": "MLflow",
