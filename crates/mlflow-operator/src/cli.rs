@@ -1,9 +1,16 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use runtime::args::{self, OperatorArgs};
+use runtime::offline::render::{self, RenderArgs};
+use runtime::offline::{self, Files, OfflineError, Shell, validate};
+
+use crate::config::Config;
+use crate::server::{Installation, Server};
 
 /// Namespace of MLflows where nobody says another.
 const DEFAULT_NAMESPACE: &str = "opendatahub";
@@ -29,7 +36,31 @@ pub struct Cli {
     /// opendatahub with opendatahub.
     #[arg(long, global = true, value_enum)]
     pub mode: Option<Mode>,
+    /// What to do; nothing means to run the operator.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the objects that resources become, without a cluster.
+    ///
+    /// Documents that are no MLflow count as existing in the cluster. The environment variables of
+    /// the operator are honoured. What is random, and every value of a Secret, prints as
+    /// <generated>.
+    Render(RenderArgs),
+    /// Check resources as the API server and the operator would, without a cluster.
+    Validate(Files),
+    /// Print completions for a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Image of MLflows where no variable names one: files can be looked at all the same.
+const IMAGE: &str = "quay.io/opendatahub/mlflow:odh-stable";
 
 /// A platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,6 +89,37 @@ impl Cli {
     /// A flag is unknown or its value cannot be: the text says how to use it.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         args::read(arguments)
+    }
+
+    /// Does what needs no cluster. `None`: the operator is to run.
+    #[must_use]
+    pub fn offline(&self) -> Option<ExitCode> {
+        let command = self.command.as_ref()?;
+        let mut out = io::stdout().lock();
+        let done = match command {
+            Command::Render(args) => self
+                .server()
+                .and_then(|kind| render::run(&kind, args, &[], &mut out)),
+            Command::Validate(files) => self
+                .server()
+                .and_then(|kind| validate::run(&kind, files, &[], &mut out)),
+            Command::Completion { shell } => offline::completion::<Self>(*shell, &mut out),
+        };
+        Some(offline::exit(done))
+    }
+
+    /// The kind that becomes objects, as the environment sets the program up.
+    fn server(&self) -> Result<Server, OfflineError> {
+        let read = |name: &str| {
+            let found = std::env::var(name).ok();
+            found.or_else(|| (name == "MLFLOW_IMAGE").then(|| IMAGE.to_owned()))
+        };
+        let config = Config::from_lookup(read);
+        let config = config.map_err(|error| OfflineError::Resources(error.to_string()))?;
+        let own = self.namespace(read("POD_NAMESPACE").as_deref());
+        let namespace = config.target_namespace(&own);
+        let installation = Installation { config, namespace };
+        Ok(Server { installation })
     }
 
     /// The operator's own namespace, in which MLflows are unless the platform says another:
@@ -112,7 +174,7 @@ mod tests {
                 "--zap-encoder=console",
             ],
         ] {
-            read(&arguments).unwrap();
+            assert!(read(&arguments).unwrap().offline().is_none());
         }
         let certificate = [
             "-metrics-cert-path=/certs",

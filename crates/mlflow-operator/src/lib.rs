@@ -8,6 +8,7 @@ pub mod loops;
 pub mod migration;
 pub mod module;
 pub mod names;
+pub mod offline;
 pub mod platform;
 pub mod rbac;
 pub mod server;

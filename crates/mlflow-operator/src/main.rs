@@ -16,7 +16,8 @@ const PROCESS: Process = Process {
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    operator::program(&cli.operator, || run(&cli))
+    let run = || operator::program(&cli.operator, || run(&cli));
+    cli.offline().unwrap_or_else(run)
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
