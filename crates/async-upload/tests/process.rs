@@ -344,6 +344,42 @@ async fn silent_server() -> (std::net::SocketAddr, tokio::sync::oneshot::Receive
     (address, was_asked)
 }
 
+/// None of them answers, and yet each is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn source_registry_and_services_are_asked_side_by_side() {
+    let place = Place::new().await;
+    let sigstore = Sigstore::start().await;
+    let mut command = place.create();
+    place.signs(&mut command, &sigstore);
+    let mut servers = Vec::new();
+    for variable in [
+        "MODEL_SYNC_SOURCE_URI",
+        "MODEL_SYNC_REGISTRY_SERVER_ADDRESS",
+        "MODEL_SYNC_DESTINATION_OCI_URI",
+        "MODEL_SYNC_DESTINATION_OCI_BASE_IMAGE",
+        "SIGSTORE_TUF_URL",
+    ] {
+        let (address, asked) = silent_server().await;
+        let value = if variable.contains("OCI") {
+            format!("{address}/org/image:v1")
+        } else {
+            format!("http://{address}/m")
+        };
+        command.env(variable, value);
+        servers.push((variable, asked));
+    }
+    let mut child = command
+        .env_remove("MODEL_SYNC_SOURCE_PATH")
+        .spawn()
+        .unwrap();
+    for (variable, asked) in servers {
+        let asked = tokio::time::timeout(Duration::from_mins(1), asked).await;
+        assert!(asked.is_ok(), "{variable}: {}", place.read("log"));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_fails_before_the_artifact_is_touched() {
     let place = Place::new().await;

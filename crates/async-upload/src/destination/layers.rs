@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::checkpoint::Checkpoint;
 use super::reuse::{FILES, KEY, Known};
@@ -32,6 +32,9 @@ const SMALL_AT_ONCE: usize = 16;
 const CONNECTIONS: usize = 8;
 /// How many read small files: each waits for its answer more than for content.
 const SMALL_CONNECTIONS: usize = 16;
+/// How many small layers are being read. With more, the first would be ready with the last, and
+/// nothing on its way until then.
+pub(super) const READ_AT_ONCE: usize = 6;
 /// How many pieces wait between reading and sending.
 const QUEUE: usize = 4;
 /// A layer of at most so many blocks is in memory before it is sent, so it goes in one request that
@@ -55,6 +58,8 @@ pub(super) struct Sender<'a> {
     pub(super) known: &'a Known,
     pub(super) checkpoint: Option<&'a Checkpoint>,
     pub(super) turns: Option<&'a Turns>,
+    /// Who reads a small layer, of [`READ_AT_ONCE`].
+    pub(super) readers: Semaphore,
     pub(super) context: &'a Context,
 }
 
@@ -213,6 +218,8 @@ impl Sender<'_> {
         hint: Option<&Descriptor>,
         turn: Turn,
     ) -> Result<Packed, Failure> {
+        // The semaphore is never closed.
+        let reading = self.readers.acquire().await.ok();
         let (packed, content) = self
             .context
             .patience
@@ -226,6 +233,7 @@ impl Sender<'_> {
                 Ok((packed, content))
             })
             .await?;
+        drop(reading);
         let size = files.iter().map(|file| file.size).sum();
         if self.there(&packed.digest, length, hint).await? {
             self.context.meter.skipped(size);

@@ -6,9 +6,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use super::checkpoint::{self, Checkpoint};
-use super::layers::{Sender, annotate, title};
+use super::layers::{READ_AT_ONCE, Sender, annotate, title};
 use super::reuse::{self, KEY, Known};
 use super::turns::Turns;
 use super::{Context, base};
@@ -114,6 +115,7 @@ impl Found {
             known: &known,
             checkpoint: checkpoint.as_ref(),
             turns: turns.as_ref(),
+            readers: Semaphore::new(READ_AT_ONCE),
             context,
         };
         let model = sender.layers(&listing.files, plan, listing.sequential);
