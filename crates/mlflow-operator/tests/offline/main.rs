@@ -12,4 +12,5 @@
 mod cases;
 mod compat;
 mod plan;
+mod status;
 mod world;
