@@ -7,6 +7,7 @@ pub mod failure;
 pub mod job;
 pub mod names;
 pub mod observe;
+pub mod plan;
 pub mod policy;
 pub mod state;
 pub mod told;

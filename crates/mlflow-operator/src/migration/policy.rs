@@ -24,6 +24,12 @@ pub struct Egress<'a> {
     pub additional: &'a [NetworkPolicyEgressRule],
 }
 
+/// Name of the policy for the server `server`.
+#[must_use]
+pub fn name(server: &str) -> String {
+    format!("{server}-migration")
+}
+
 /// Lets pods that migrate for the resource `instance`, whose server is `server`, reach names and
 /// databases, and nobody reach them.
 #[must_use]
@@ -44,9 +50,8 @@ pub fn policy(
         egress.rules.to_vec()
     };
     rules.extend(egress.additional.iter().cloned());
-    let name = format!("{server}-migration");
     NetworkPolicy {
-        metadata: namespaced(&name, namespace, pairs([COMPONENT]), owner),
+        metadata: namespaced(&name(server), namespace, pairs([COMPONENT]), owner),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(matching(pairs([COMPONENT, (INSTANCE, instance)]))),
             policy_types: Some(["Ingress", "Egress"].map(str::to_owned).to_vec()),
