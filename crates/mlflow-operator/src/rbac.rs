@@ -17,6 +17,8 @@ const CORE: &[&str] = &[""];
 const RBAC: &[&str] = &["rbac.authorization.k8s.io"];
 const WORKSPACES: &[&str] = &["mlflow.kubeflow.org"];
 
+const JOBS: &[&str] = &["get", "list", "watch", "create", "delete"];
+
 /// What the resource itself needs.
 const ITSELF: [RbacRule; 3] = itself(
     Scope::Cluster,
@@ -26,6 +28,12 @@ const ITSELF: [RbacRule; 3] = itself(
 
 /// What a server needs that is in no namespace.
 const CLUSTER: &[RbacRule] = &[
+    cluster(
+        &["mlflow.opendatahub.io"],
+        &["mlflows"],
+        &["get"],
+        "A request for a migration is taken back once it is served.",
+    ),
     cluster(
         RBAC,
         &["clusterrolebindings", "clusterroles"],
@@ -92,6 +100,12 @@ const NAMESPACE: &[RbacRule] = &[
         &["cronjobs"],
         OWN,
         "Garbage collection, and archival of traces.",
+    ),
+    rule(
+        &["batch"],
+        &["jobs"],
+        JOBS,
+        "Migrations. A Job is made and deleted, and never changed.",
     ),
     rule(
         &["networking.k8s.io"],
@@ -189,7 +203,7 @@ const RACES: &[OnlyWhen] = &[];
 mod tests {
     use api::codegen::HEADER;
     use operator_harness::{environment, kinds_have_their_verbs, rights_are_sound};
-    use resources::kind::PERSISTENT_VOLUME_CLAIM;
+    use resources::kind::{JOB, PERSISTENT_VOLUME_CLAIM};
 
     use super::*;
     use crate::config::Config;
@@ -211,6 +225,7 @@ mod tests {
                 &["get", "list", "watch", "create", "patch"],
             ),
             (MLFLOW_OPERATOR, &["get", "list", "watch", "patch"]),
+            (JOB, JOBS),
         ];
         let rules = [cluster_rules(), namespace_rules()].concat();
         kinds_have_their_verbs(&server, &rules, special);

@@ -136,6 +136,8 @@ pub const POD: Kind = Kind::namespaced("", "v1", "Pod", "pods");
 pub const NAMESPACE: Kind = Kind::cluster("", "v1", "Namespace", "namespaces");
 /// `Deployment`.
 pub const DEPLOYMENT: Kind = Kind::namespaced("apps", "v1", "Deployment", "deployments");
+/// `Job`.
+pub const JOB: Kind = Kind::namespaced("batch", "v1", "Job", "jobs");
 /// `CronJob`.
 pub const CRON_JOB: Kind = Kind::namespaced("batch", "v1", "CronJob", "cronjobs");
 /// `PodDisruptionBudget`.

@@ -1,6 +1,8 @@
 //! Names, labels and annotations by which Jobs of migrations are known.
 
+use kube::core::ObjectMeta;
 use resources::meta::{Pairs, pairs};
+use runtime::component::Owner;
 
 /// On a Job: the value of [`FORCE_MIGRATE`](api::mlflow::v1::FORCE_MIGRATE) that it was made for, which
 /// tells one request from the next.
@@ -69,6 +71,18 @@ pub fn job(server: &str, role: Role, version: &str, generation: i64) -> String {
     let kept = LONGEST.saturating_sub(rest.len());
     let base: String = server.chars().take(kept).collect();
     format!("{}{rest}", base.trim_end_matches('-'))
+}
+
+/// Which MLflow a Job, or a pod of one, belongs to, by its labels.
+#[must_use]
+pub fn owner(meta: &ObjectMeta) -> Option<Owner> {
+    let labels = meta.labels.as_ref()?;
+    labels.get(JOB)?;
+    let name = labels.get(INSTANCE)?;
+    Some(Owner {
+        namespace: None,
+        name: name.clone(),
+    })
 }
 
 /// Labels of a Job and of its pods, of the resource `instance`.

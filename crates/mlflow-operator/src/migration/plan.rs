@@ -9,7 +9,7 @@ use resources::{Change, Edit, Kind, Plan, PlanError, Planned, Precondition};
 use serde_json::{Value, json};
 
 use super::job::{self, NoServer, Order};
-use super::names::{INSTANCE, JOB as LABEL};
+use super::names::INSTANCE;
 use super::policy::{Egress, name, policy};
 use super::state::{Action, Decision, Observed, Phase};
 use crate::kinds::MLFLOW;
@@ -58,7 +58,10 @@ impl Migration<'_> {
             Action::Hold => None,
             Action::Run => Some(object),
             Action::Stop => {
-                let spec = object.data.pointer_mut("/spec").and_then(Value::as_object_mut);
+                let spec = object
+                    .data
+                    .pointer_mut("/spec")
+                    .and_then(Value::as_object_mut);
                 let field = pointer.trim_start_matches("/spec/");
                 spec?.insert(field.to_owned(), value);
                 Some(object)
@@ -68,8 +71,16 @@ impl Migration<'_> {
 
     /// Adds Jobs and their NetworkPolicy. `deployment` is the server's as the chart renders it.
     pub fn add(&self, deployment: &Deployment, plan: &mut Plan) -> Result<(), Error> {
-        let Observed { deployment: server, .. } = self.seen;
-        let policy = policy(self.instance, server, self.namespace, self.owner, &self.egress);
+        let Observed {
+            deployment: server, ..
+        } = self.seen;
+        let policy = policy(
+            self.instance,
+            server,
+            self.namespace,
+            self.owner,
+            &self.egress,
+        );
         plan.push(Planned::new(NETWORK_POLICY, &policy)?);
         if let Some(role) = self.decision.create {
             let order = Order {
@@ -117,6 +128,3 @@ fn served(uid: &str, name: &str, value: &str) -> Edit {
         },
     }
 }
-
-/// Selector of the watch on Jobs.
-pub const JOBS: &str = LABEL;

@@ -32,6 +32,9 @@ pub enum Error {
     /// An object could not be written down.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// What a migration needs could not be planned.
+    #[error(transparent)]
+    Migration(#[from] crate::migration::plan::Error),
     /// A serving certificate could not be made.
     #[error("a serving certificate cannot be made: {0}")]
     Certificate(String),
@@ -47,6 +50,7 @@ impl Failure for Error {
             Self::Invalid(_) => "InvalidSpec",
             Self::Render(_) => "RenderFailed",
             Self::Plan(_) => "PlanFailed",
+            Self::Migration(_) => "MigrationError",
             Self::Certificate(_) => "CertificateFailed",
         }
     }
@@ -60,7 +64,8 @@ impl Failure for Error {
             | Self::CaBundle { .. }
             | Self::Invalid(_)
             | Self::Render(_)
-            | Self::Plan(_) => Next::Wait,
+            | Self::Plan(_)
+            | Self::Migration(_) => Next::Wait,
         }
     }
 }

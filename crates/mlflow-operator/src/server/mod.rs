@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use resources::kind::{
     CERTIFICATE, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, CRON_JOB, DEPLOYMENT, HTTP_ROUTE,
-    NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, SECRET, SERVICE,
+    JOB, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, SECRET, SERVICE,
     SERVICE_ACCOUNT, SERVICE_MONITOR,
 };
 use resources::{Kind, Plan};
@@ -27,6 +27,7 @@ use observe::Observation;
 
 use crate::config::Config;
 use crate::kinds::CONSOLE_LINK;
+use crate::migration;
 use crate::module;
 use crate::names::{self, APP, COMPONENT, INSTANCE};
 
@@ -49,6 +50,9 @@ pub struct Server {
 /// Label that every object carries.
 const OURS: &str = "component=mlflow";
 
+/// The same, and that of what migrates.
+const OURS_AND_MIGRATIONS: &str = "component in (mlflow,mlflow-migration)";
+
 const fn owned(kind: Kind) -> Watched {
     Watched::owned(kind, OURS)
 }
@@ -67,15 +71,16 @@ const KINDS: &[Watched] = &[
         "/status",
     ]),
     owned(SERVICE),
-    owned(NETWORK_POLICY),
+    Watched::owned(NETWORK_POLICY, OURS_AND_MIGRATIONS),
     owned(POD_DISRUPTION_BUDGET),
     owned(DEPLOYMENT).keeping(&["/metadata/annotations", "/spec", "/status"]),
     owned(CRON_JOB),
+    Watched::owned(JOB, migration::names::JOB).keeping(&["/metadata/annotations", "/status"]),
     owned(SERVICE_MONITOR).optional(),
     owned(HTTP_ROUTE).optional().keeping(&["/status"]),
     owned(CONSOLE_LINK).optional(),
     owned(CERTIFICATE).optional(),
-    Watched::seen(POD, OURS).keeping(&["/spec/containers", "/status"]),
+    Watched::seen(POD, OURS_AND_MIGRATIONS).keeping(&["/spec/containers", "/status"]),
     module::WATCHED,
 ];
 
@@ -100,9 +105,10 @@ impl Component for Server {
         KINDS
     }
 
-    /// Data goes with its resource, by its owner reference, or stays.
+    /// Data goes with its resource, by its owner reference, or stays. A migration is stopped by nobody
+    /// but whoever decides about migrations.
     fn undeleted(&self) -> &[Kind] {
-        &[PERSISTENT_VOLUME_CLAIM]
+        &[PERSISTENT_VOLUME_CLAIM, JOB]
     }
 
     fn inputs_namespace(&self) -> Option<&str> {
@@ -110,7 +116,7 @@ impl Component for Server {
     }
 
     fn owner(&self, _: Kind, meta: &ObjectMeta, _: &Value) -> Option<Owner> {
-        owner(meta)
+        migration::names::owner(meta).or_else(|| owner(meta))
     }
 
     async fn observe<I: Inputs>(

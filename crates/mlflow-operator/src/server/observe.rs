@@ -7,18 +7,20 @@ mod certificate;
 mod claim;
 mod references;
 
-use api::mlflow::v1::MLflow;
+use api::mlflow::v1::{FORCE_MIGRATE, MLflow, MigrationMode};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::content::{data, short};
-use resources::kind::{CONFIG_MAP, DEPLOYMENT};
+use resources::kind::{CONFIG_MAP, DEPLOYMENT, JOB, POD};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Installation;
 use super::error::Error;
-use crate::config::Effective;
+use crate::config::{Effective, MLFLOW_VERSION};
+use crate::migration::observe::{Live, Subject, observed};
+use crate::migration::state::Observed;
 use crate::module;
 use crate::module::gate::{Gate, gate};
 use crate::names::{INPUTS_BASELINE, INPUTS_HASH, Names, PLATFORM_CA};
@@ -49,6 +51,8 @@ pub struct Observation {
     pub claim: Option<LiveClaim>,
     /// What the Deployment remembers of its pods.
     pub deployment: Option<LiveDeployment>,
+    /// How far the database is; `None` where the names do not allow a server.
+    pub migration: Option<Observed>,
 }
 
 /// What the Deployment remembers of what its pods read.
@@ -77,7 +81,9 @@ impl Observation {
     /// When the plan changes without any event.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.certificate.as_ref().and_then(Certificate::due)
+        let renewal = self.certificate.as_ref().and_then(Certificate::due);
+        let retry = self.migration.as_ref().and_then(|seen| seen.decide().due);
+        renewal.into_iter().chain(retry).min()
     }
 }
 
@@ -135,7 +141,30 @@ pub(super) async fn observe<I: Inputs>(
         references: references::read(&resource.spec, inputs).await?,
         claim,
         deployment,
+        migration: names.map(|names| migration(resource, &names, namespace, inputs)),
     })
+}
+
+fn migration<I: Inputs>(resource: &MLflow, names: &Names, namespace: &str, inputs: &I) -> Observed {
+    let status = resource.status.clone().unwrap_or_default();
+    let force = resource.annotations().get(FORCE_MIGRATE);
+    let subject = Subject {
+        instance: &resource.name_any(),
+        deployment: names.own.as_str(),
+        generation: resource.metadata.generation.unwrap_or_default(),
+        supported: MLFLOW_VERSION,
+        recorded: status.version.as_deref(),
+        always: resource.spec.migration.mode == MigrationMode::Always,
+        force: force.map(String::as_str),
+        conditions: &status.conditions,
+        replicas: resource.spec.replicas,
+    };
+    let live = Live {
+        deployment: inputs.child_as(DEPLOYMENT, Some(namespace), names.own.as_str()),
+        jobs: inputs.children_as(JOB),
+        pods: inputs.children_as(POD),
+    };
+    observed(&subject, &live, inputs.now())
 }
 
 /// Digest of a ConfigMap with authorities; `None` where there is none of this name.

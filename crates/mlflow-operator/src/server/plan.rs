@@ -2,6 +2,7 @@
 
 mod routes;
 
+use api::mlflow::v1::Egress;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::core::{DynamicObject, ObjectMeta};
 use resources::certificates::authorities;
@@ -17,6 +18,9 @@ use super::error::Error;
 use super::observe::Certificate;
 use super::validated::Validated;
 use super::{chart, values};
+use crate::migration;
+use crate::migration::plan::Migration;
+use crate::migration::state::Decision;
 use crate::names::{APP, COMPONENT, INPUTS_BASELINE};
 
 /// Kinds of objects that the chart renders.
@@ -40,6 +44,8 @@ pub fn plan(server: &Validated) -> Result<Plan, Error> {
     certificates(server, &mut plan)?;
     claim(server, &mut plan)?;
     let values = values::values(server)?;
+    let decision = server.migration.decide();
+    let migration = migration(server, &decision);
     for object in chart::render(&values, &server.namespace, server.platform)? {
         let known = CHARTED
             .into_iter()
@@ -51,12 +57,36 @@ pub fn plan(server: &Validated) -> Result<Plan, Error> {
                 object.kind()
             ))
         })?;
-        let typed = object.typed();
-        let typed = typed.map_err(|error| Error::Render(error.to_string()))?;
-        plan.push(charted(server, kind, typed)?);
+        let unfit = |error: helm_render::Error| Error::Render(error.to_string());
+        if kind == DEPLOYMENT {
+            migration.add(&object.typed().map_err(unfit)?, &mut plan)?;
+        }
+        let typed = object.typed().map_err(unfit)?;
+        match migration.meanwhile(kind, typed) {
+            Some(typed) => plan.push(charted(server, kind, typed)?),
+            None => plan.keep(kind, &server.namespace, object.name()),
+        }
     }
     routes::routes(server, &mut plan)?;
     Ok(plan)
+}
+
+fn migration<'a>(server: &'a Validated, decision: &'a Decision) -> Migration<'a> {
+    let spec = &server.spec;
+    let policy = spec.network_policy.as_ref();
+    Migration {
+        seen: &server.migration,
+        decision,
+        instance: &server.instance,
+        namespace: &server.namespace,
+        owner: server.owner.as_ref(),
+        ttl: spec.migration.ttl_seconds_after_finished,
+        egress: migration::policy::Egress {
+            all: policy.and_then(|policy| policy.egress) == Some(Egress::All),
+            rules: &spec.network_policy_egress_rules,
+            additional: &spec.network_policy_additional_egress_rules,
+        },
+    }
 }
 
 /// An object of the chart as ours.

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::Kind;
 use resources::kind::{
-    DEPLOYMENT, HTTP_ROUTE, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, SECRET,
+    DEPLOYMENT, HTTP_ROUTE, JOB, PERSISTENT_VOLUME_CLAIM, POD, POD_DISRUPTION_BUDGET, SECRET,
     SERVICE_MONITOR,
 };
 use runtime::component::{Attempt, Note};
@@ -25,14 +25,13 @@ use super::Server;
 use super::error::Error;
 use super::validate::validate;
 use super::validated::Validated;
-use crate::kinds::CONSOLE_LINK;
+use crate::kinds::{CONSOLE_LINK, MLFLOW};
+use crate::migration;
+use crate::migration::state::Phase;
+use crate::migration::told::{AVAILABLE, MIGRATION, PROGRESSING};
 use crate::module::gate::{Gate, MODULE_READY};
 use crate::names::{APP, Names};
 
-/// Whether the server can be used.
-pub const AVAILABLE: ConditionType = condition_type!("Available");
-/// Whether something is on its way.
-pub const PROGRESSING: ConditionType = condition_type!("Progressing");
 /// True while something is not as the resource asks, whether the server runs or not.
 pub const DEGRADED: ConditionType = condition_type!("Degraded");
 /// True while something in the spec means nothing. Only there then.
@@ -79,7 +78,7 @@ pub(super) fn status<I: Inputs>(
         .and_then(|seen| validate(resource, seen, &server.installation).ok());
     let told = workload::told(&previous.conditions);
     let live = live(server, resource, attempt, inputs, told);
-    let running = workload::workload(&live);
+    let running = running(&live);
     let route = inputs.child(
         HTTP_ROUTE,
         Some(&server.installation.namespace),
@@ -92,7 +91,10 @@ pub(super) fn status<I: Inputs>(
         running: &running,
         told,
     };
+    let migration = view.migration();
     let mut wanted = view.summary();
+    wanted.retain(|one| migration.iter().all(|told| told.type_ != one.type_));
+    wanted.extend(migration);
     if let Some((validated, seen)) = validated.as_ref().zip(attempt.observation) {
         let parts = [
             Some(parts::storage(validated, seen)),
@@ -101,7 +103,7 @@ pub(super) fn status<I: Inputs>(
         ];
         wanted.extend(parts.into_iter().flatten());
     }
-    let positive = [AVAILABLE, parts::STORAGE, parts::TLS];
+    let positive = [AVAILABLE, MIGRATION, parts::STORAGE, parts::TLS];
     let positive: Vec<&Wanted> = wanted
         .iter()
         .filter(|part| positive.contains(&part.type_))
@@ -128,7 +130,7 @@ pub(super) fn status<I: Inputs>(
             None => previous.url,
         },
         address: address.or(previous.address),
-        version: previous.version,
+        version: view.version().or(previous.version),
     }
 }
 
@@ -184,6 +186,23 @@ fn live<I: Inputs>(
     }
 }
 
+/// What the Deployment says of the server. One without pods has all that it asks for, and is stopped.
+fn running(live: &Live) -> Workload {
+    let running = workload::workload(live);
+    let spec = live
+        .deployment
+        .as_ref()
+        .and_then(|found| found.spec.as_ref());
+    if spec.is_some_and(|spec| spec.replicas == Some(0)) {
+        return Workload {
+            availability: Availability::Starting,
+            progress: Progress::Updating,
+            ..running
+        };
+    }
+    running
+}
+
 /// What conditions are told from.
 struct View<'a> {
     attempt: &'a Attempt<'a, Server>,
@@ -195,6 +214,54 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    /// What is told of the migration, in the place of what the Deployment says. Nothing where there is
+    /// none: then `Migration` stays as it was told.
+    fn migration(&self) -> Vec<Wanted> {
+        let Some(seen) = self.validated.map(|server| &server.migration) else {
+            return Vec::new();
+        };
+        if let Some(trouble) = self.migration_trouble() {
+            return migration::told::error(seen, &trouble);
+        }
+        if self.attempt.failure.is_some() {
+            return Vec::new();
+        }
+        let mut told = migration::told::conditions(seen, &seen.decide());
+        if self.undone().is_some() {
+            // What else could not be written says why nothing is available.
+            told.retain(|one| one.type_ == MIGRATION);
+        } else if let Some(failed) = told.iter().find(|one| one.status == Status::False) {
+            let (reason, message) = (failed.reason, failed.message.clone());
+            told.push(Wanted::new(DEGRADED, Status::True, reason, message));
+        }
+        told
+    }
+
+    /// Why the migration stands still: what it needs could not be written.
+    fn migration_trouble(&self) -> Option<String> {
+        if let Some(Error::Migration(error)) = self.attempt.failure {
+            return Some(error.to_string());
+        }
+        let concerns = |kind: Kind| matches!(kind, JOB | MLFLOW);
+        let outcome = self.attempt.outcome;
+        let mut failed = outcome.failed.iter();
+        let failed = failed.find(|failed| concerns(failed.target.kind));
+        let failed = failed
+            .map(|failed| format!("{} could not be written: {}", failed.target, failed.message));
+        let mut foreign = outcome.foreign.iter();
+        let foreign = foreign.find(|target| concerns(target.kind));
+        failed.or_else(|| foreign.map(|target| format!("{target} belongs to {FOREIGN}")))
+    }
+
+    /// The version whose server runs, once that is certain.
+    fn version(&self) -> Option<String> {
+        let seen = &self.validated?.migration;
+        let finished = seen.decide().phase == Phase::Finished;
+        let certain =
+            finished && self.attempt.failure.is_none() && self.migration_trouble().is_none();
+        certain.then(|| seen.supported.clone())
+    }
+
     /// `Available`, `Progressing` and `Degraded`.
     fn summary(&self) -> Vec<Wanted> {
         let optional = self.optional_failure();

@@ -48,10 +48,11 @@ pub fn validate(
     let workspaces = workspaces.map_err(|error| {
         problems.push(format!("spec.workspaceLabelSelector: {error}"));
     });
-    let (Ok(names), Ok(workspaces), Some(certificate), true) = (
+    let (Ok(names), Ok(workspaces), Some(certificate), Some(migration), true) = (
         names,
         workspaces,
         seen.certificate.clone(),
+        seen.migration.clone(),
         problems.is_empty(),
     ) else {
         return Err(Error::Invalid(problems));
@@ -65,6 +66,7 @@ pub fn validate(
         other => other.to_owned(),
     };
     Ok(Validated {
+        instance: name,
         namespace: installation.namespace.clone(),
         owner: owner(resource),
         platform: seen.platform,
@@ -78,6 +80,7 @@ pub fn validate(
         certificate,
         has_platform_ca: seen.platform_ca.is_some(),
         claim,
+        migration,
         names,
         spec,
         warnings,

@@ -6,12 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::observe::Certificate;
 use crate::config::Effective;
+use crate::migration::state::Observed;
 use crate::names::Names;
 use crate::platform::Platform;
 
 /// A server whose objects can be made.
 #[derive(Clone, Debug)]
 pub struct Validated {
+    /// Name of the resource.
+    pub instance: String,
     /// All of its names.
     pub names: Names,
     /// Where its objects are.
@@ -38,6 +41,8 @@ pub struct Validated {
     pub claim: Option<Claim>,
     /// What the Deployment and its pods remember of what pods read once.
     pub memory: Memory,
+    /// How far the database is.
+    pub migration: Observed,
     /// What is written in the resource and means nothing, or means something else.
     pub warnings: Vec<String>,
 }
