@@ -298,12 +298,16 @@ impl Observed {
         }
     }
 
-    /// The migration has a Job. That it has says that the server may be down.
+    /// The migration has a Job.
     fn with_job(&self, job: &SeenJob) -> (Action, Phase, Option<Timestamp>) {
         let down = |phase| (Action::Stop, phase, None);
         match &job.state {
             JobState::Running(problem) => down(Phase::Running(job.name.clone(), problem.clone())),
-            _ if !self.serves(job) => down(Phase::Restarting(job.name.clone())),
+            // What it did is of before: a server that runs since then is looked at like any other.
+            _ if !self.serves(job) => {
+                let action = self.at_rest();
+                (action, Phase::Restarting(job.name.clone()), None)
+            }
             JobState::Deleting => down(Phase::Clearing(job.name.clone())),
             JobState::Succeeded => self.migrated(),
             JobState::Failed(failure) if failure.is_terminal() => {

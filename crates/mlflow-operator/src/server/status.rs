@@ -230,7 +230,10 @@ impl View<'_> {
         if self.undone().is_some() {
             // What else could not be written says why nothing is available.
             told.retain(|one| one.type_ == MIGRATION);
-        } else if let Some(failed) = told.iter().find(|one| one.status == Status::False) {
+        } else if let Some(failed) = told
+            .iter()
+            .find(|one| one.type_ == MIGRATION && one.status == Status::False)
+        {
             let (reason, message) = (failed.reason, failed.message.clone());
             told.push(Wanted::new(DEGRADED, Status::True, reason, message));
         }

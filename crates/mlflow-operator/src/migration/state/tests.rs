@@ -381,6 +381,13 @@ fn a_request_is_served_by_a_job_of_its_own() {
         assert_eq!(step(&seen), (Action::Stop, Phase::Created));
         seen.job = by_force(job(state.clone()));
         assert!(!matches!(step(&seen).1, Phase::Restarting(_)), "{state:?}");
+        // A server that runs since then does not stop for it.
+        let up = Observed {
+            server: UP,
+            job: job(state.clone()),
+            ..seen.clone()
+        };
+        assert_eq!(step(&up).0, Action::Hold);
         // Another value is another request.
         seen.force = Some("once more".into());
         assert!(matches!(step(&seen).1, Phase::Restarting(_)), "{state:?}");
@@ -548,7 +555,10 @@ proptest! {
             prop_assert!(!migrates(&seen), "started while a migration runs");
         }
         if decision.server == Action::Stop && seen.server.up {
-            prop_assert!(checked || seen.job.is_some(), "stopped without a look");
+            let begun = seen.job.as_ref().is_some_and(|job| {
+                matches!(job.state, JobState::Running(_)) || seen.force.is_none() || job.forced_by == seen.force
+            });
+            prop_assert!(checked || begun, "stopped without a look");
         }
         if decision.create == Some(Role::Migrate) {
             prop_assert!(!seen.server.up && seen.server.pods == 0 && !seen.server.unsettled);
