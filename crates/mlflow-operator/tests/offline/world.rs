@@ -1,7 +1,7 @@
 //! A server and what is around it, without a cluster.
 
-use api::mlflow::v1::MLflow;
-use mlflow_operator::config::Config;
+use api::mlflow::v1::{FORCE_MIGRATE, MLflow};
+use mlflow_operator::config::{Config, MLFLOW_VERSION};
 use mlflow_operator::server::error::Error;
 use mlflow_operator::server::validated::Validated;
 use mlflow_operator::server::{Installation, Server, validate};
@@ -47,7 +47,7 @@ pub(crate) fn mlflow(fields: &Value) -> Value {
         "metadata": {"name": "mlflow"}, "spec": spec})
 }
 
-/// What `resource` becomes, where `documents` are there already and these kinds are served beside
+/// What `resource` becomes once its database is migrated, where `documents` are there already and these kinds are served beside
 /// those of the platform. An error where the schema refuses it, or it cannot be read for.
 pub(crate) fn work(
     operator: &Server,
@@ -60,6 +60,13 @@ pub(crate) fn work(
     let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
     let mut admitted = admitted?.object;
     admitted["metadata"]["uid"] = UID.into();
+    admitted["status"] = json!({"version": MLFLOW_VERSION, "conditions": [{"type": "Migration",
+        "status": "True", "reason": "MigrationSucceeded", "message": "", "observedGeneration": 0,
+        "lastTransitionTime": "2026-01-02T03:04:05Z"}]});
+    if let Some(annotations) = admitted.pointer_mut("/metadata/annotations") {
+        // Taken back once it is served.
+        annotations.as_object_mut().unwrap().remove(FORCE_MIGRATE);
+    }
     let resource: MLflow = serde_json::from_value(admitted).unwrap();
     let capabilities = platform.capabilities(operator, &[]);
     let capabilities = capabilities.with(more.iter().copied());
