@@ -1,61 +1,67 @@
-//! `charts/mlflow`, rendered with the values that the operator gives it.
+//! What runs: the objects that the operator makes of a resource, and those that Helm makes of a sample.
 
 use std::path::Path;
 
-use helm_render::{Capabilities, Chart, Object, Release, Rendered, overlay, read_values};
+use helm_render::{Capabilities, Chart, Release, read_values};
+use resources::kind::SERVICE_MONITOR;
+use runtime::offline::Platform;
 use serde_json::Value;
 
+#[path = "../offline/world.rs"]
+#[allow(dead_code, reason = "it is of other tests, too")]
+mod world;
+
 /// Where the objects are, and where they can be called.
-pub(crate) const NAMESPACE: &str = "opendatahub";
+pub(crate) const NAMESPACE: &str = world::NAMESPACE;
 pub(crate) const HOST: &str = "mlflow.opendatahub.svc";
 
-/// What the operator sets for every resource called `mlflow`.
-const OPERATOR: &str = r#"
-resourceSuffix: ""
-rbac: {name: mlflow}
-tls: {source: secret}
-storage: {keep: false}
-mlflow: {serveArtifacts: true, allowedHosts: ["*"], staticPrefix: /mlflow}
-env: []
-"#;
-
-/// The objects with the operator's values and `more` over them.
-pub(crate) fn operators(more: &str) -> Rendered {
-    let read = |text| read_values("values", text).expect("values");
-    render(&overlay(&read(OPERATOR), &read(more)))
+/// What the operator makes of an MLflow with these fields over a sound spec, where `documents` are
+/// there already and the cluster has ServiceMonitors.
+pub(crate) fn operators(fields: &Value, documents: &[Value]) -> Vec<Value> {
+    let work = || {
+        let (operator, resource) = (world::operator(&[]), world::mlflow(fields));
+        let served = [SERVICE_MONITOR];
+        world::work(
+            &operator,
+            Platform::Kubernetes,
+            &served,
+            &resource,
+            documents,
+        )
+    };
+    // It has a runtime of its own, which a thread with another one does not allow.
+    let worked = std::thread::scope(|scope| scope.spawn(work).join());
+    let plan = worked.expect("a thread").expect("a sound resource").plan;
+    let plan = plan.expect("a plan");
+    plan.objects()
+        .iter()
+        .map(|object| object.body.clone())
+        .collect()
 }
 
 /// The objects with a file of `charts/mlflow/samples`, as Helm installs them.
-pub(crate) fn sample(name: &str) -> Rendered {
-    let path = folder().join("samples").join(name);
-    let text = std::fs::read_to_string(&path).expect("a sample");
-    render(&read_values(name, &text).expect("values"))
-}
-
-fn folder() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/mlflow")
-}
-
-fn render(values: &serde_json::Map<String, Value>) -> Rendered {
-    let chart = Chart::from_directory(&folder()).expect("the chart");
+pub(crate) fn sample(name: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/mlflow");
+    let text = std::fs::read_to_string(folder.join("samples").join(name)).expect("a sample");
+    let values = read_values(name, &text).expect("values");
+    let chart = Chart::from_directory(&folder).expect("the chart");
     let release = Release::new("mlflow", NAMESPACE);
-    chart
-        .render(values, &release, &Capabilities::new("v1.35.4"))
-        .expect("objects")
+    let rendered = chart.render(&values, &release, &Capabilities::new("v1.35.4"));
+    let objects = rendered.expect("objects").objects.into_iter();
+    objects.map(|object| object.value).collect()
 }
 
 /// The object of a kind and name.
-pub(crate) fn object<'a>(rendered: &'a Rendered, kind: &str, name: &str) -> &'a Object {
-    let found = rendered
-        .objects
+pub(crate) fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects
         .iter()
-        .find(|object| object.kind() == kind && object.name() == name);
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
 /// The pod of the object of a kind.
-pub(crate) fn pod(rendered: &Rendered, kind: &str, name: &str) -> Value {
-    let object = &object(rendered, kind, name).value;
+pub(crate) fn pod(objects: &[Value], kind: &str, name: &str) -> Value {
+    let object = object(objects, kind, name);
     let template = ["/spec/template", "/spec/jobTemplate/spec/template"]
         .iter()
         .find_map(|path| object.pointer(path));

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use k8s_openapi::ByteString;
 use regex::{Captures, Regex};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{Process, guarded, said};
@@ -52,6 +53,14 @@ impl Machine {
         let own = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
         self.inputs
             .insert(name.to_owned(), entries.iter().map(own).collect());
+    }
+
+    /// The Secret of a name, as the operator reads it.
+    pub(crate) fn secret(&self, name: &str) -> Value {
+        let bytes = |text: &String| ByteString(text.clone().into_bytes());
+        let data = self.inputs[name].iter();
+        let data: BTreeMap<_, _> = data.map(|(key, text)| (key, bytes(text))).collect();
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
     }
 
     /// The folder of a volume.

@@ -3,11 +3,10 @@
 
 use std::process::Command;
 
-use helm_render::Rendered;
 use k8s_openapi::api::apps::v1::Deployment;
 use mlflow_operator::migration::job::{Order, job};
 use mlflow_operator::migration::names::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chart;
 use crate::machine::Machine;
@@ -20,10 +19,15 @@ const VERSION: &str = "3.14.0";
 /// Number of the lock that a migration of PostgreSQL takes.
 const LOCK: &str = "5570193308531895111";
 
+/// What the operator makes of an MLflow with these fields.
+fn operators(fields: &Value) -> Vec<Value> {
+    chart::operators(fields, &[])
+}
+
 /// The pod of a Job of this role.
-fn pod(rendered: &Rendered, role: Role, version: &str) -> Value {
-    let deployment = chart::object(rendered, "Deployment", "mlflow");
-    let deployment: Deployment = deployment.typed().expect("a Deployment");
+fn pod(objects: &[Value], role: Role, version: &str) -> Value {
+    let deployment = chart::object(objects, "Deployment", "mlflow").clone();
+    let deployment: Deployment = serde_json::from_value(deployment).expect("a Deployment");
     let order = Order {
         name: "mlflow-mg-3140-g1",
         role,
@@ -39,8 +43,8 @@ fn pod(rendered: &Rendered, role: Role, version: &str) -> Value {
 }
 
 /// How it ends, and what it leaves for the condition.
-fn ends(machine: &Machine, rendered: &Rendered, role: Role, version: &str) -> (i32, String) {
-    let pod = &pod(rendered, role, version);
+fn ends(machine: &Machine, objects: &[Value], role: Role, version: &str) -> (i32, String) {
+    let pod = &pod(objects, role, version);
     let _ = std::fs::remove_file(machine.last_words());
     let output = machine
         .command(pod, "db-migrate")
@@ -60,23 +64,30 @@ fn ends(machine: &Machine, rendered: &Rendered, role: Role, version: &str) -> (i
 #[test]
 #[ignore = "runs MLflow from PyPI; `cargo xtask test --full` has it"]
 fn files_are_made_and_what_is_no_database_is_refused() {
-    let machine = Machine::new();
+    let mut machine = Machine::new();
+    let wrong = [
+        ("runs", "file:///mlflow/runs"),
+        ("models", "file:///mlflow/models"),
+    ];
+    machine.put("stores", &wrong);
     let file = machine.volume("mlflow-storage").join("mlflow.db");
-    let rendered = chart::operators("");
-    let run = |rendered: &Rendered, role| ends(&machine, rendered, role, VERSION);
+    let objects = operators(&json!({}));
+    let run = |objects: &[Value], role| ends(&machine, objects, role, VERSION);
 
     // A look makes nothing; a migration does, and a second one has nothing to do.
-    assert_eq!(run(&rendered, Role::Check).0, 0);
+    assert_eq!(run(&objects, Role::Check).0, 0);
     assert!(!file.exists());
-    assert_eq!(run(&rendered, Role::Migrate).0, 0);
+    assert_eq!(run(&objects, Role::Migrate).0, 0);
     assert!(file.exists());
-    assert_eq!(run(&rendered, Role::Migrate).0, 0);
-    assert_eq!(run(&rendered, Role::Check).0, 0);
+    assert_eq!(run(&objects, Role::Migrate).0, 0);
+    assert_eq!(run(&objects, Role::Check).0, 0);
 
-    let registry = chart::operators("mlflow: {registryStoreUri: 'file:///mlflow/models'}");
-    let backend = chart::operators("mlflow: {backendStoreUri: 'file:///mlflow/runs'}");
+    // The schema refuses such a URI where it can see it.
+    let from = |key| json!({"name": "stores", "key": key});
+    let registry = operators(&json!({"registryStoreUriFrom": from("models")}));
+    let backend = operators(&json!({"backendStoreUri": null, "backendStoreUriFrom": from("runs")}));
     for role in [Role::Check, Role::Migrate] {
-        let (code, words) = ends(&machine, &rendered, role, "3.15.0");
+        let (code, words) = ends(&machine, &objects, role, "3.15.0");
         assert_eq!(code, 10, "{words}");
         assert!(
             words.contains(VERSION) && words.contains("3.15.0"),
@@ -94,12 +105,9 @@ fn postgres_is_upgraded_and_says_why_not() {
     let postgres = Postgres::start(&names);
     let machine = Machine::new();
     let run = |runs: &str, models: &str, role| {
-        let stores = format!(
-            "mlflow: {{backendStoreUri: '{}', registryStoreUri: '{}'}}",
-            postgres.uri(runs),
-            postgres.uri(models)
-        );
-        ends(&machine, &chart::operators(&stores), role, VERSION)
+        let (runs, models) = (postgres.uri(runs), postgres.uri(models));
+        let stores = json!({"backendStoreUri": runs, "registryStoreUri": models});
+        ends(&machine, &operators(&stores), role, VERSION)
     };
     let revision =
         |database: &str| postgres.query(database, "SELECT version_num FROM alembic_version");
@@ -162,15 +170,15 @@ fn one_that_is_killed_half_way_is_done_again() {
     let reader = "BEGIN; LOCK TABLE alembic_version IN SHARE MODE";
     let reader = postgres.session("runs", reader);
     let waits = "NOT granted AND relation = 'alembic_version'::regclass";
-    let rendered = chart::operators(&format!("mlflow: {{backendStoreUri: '{uri}'}}"));
-    let job = pod(&rendered, Role::Migrate, VERSION);
+    let objects = operators(&json!({"backendStoreUri": uri}));
+    let job = pod(&objects, Role::Migrate, VERSION);
     let migration = machine.start(&job, "db-migrate");
     postgres.until_locks("runs", 1, waits);
     drop(migration);
     postgres.until_locks("runs", 0, waits);
     drop(reader);
     assert_eq!(revision(), behind);
-    assert_eq!(ends(&machine, &rendered, Role::Migrate, VERSION).0, 0);
+    assert_eq!(ends(&machine, &objects, Role::Migrate, VERSION).0, 0);
     assert_ne!(revision(), behind);
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use helm_render::Rendered;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bucket::Bucket;
 use crate::chart;
@@ -12,24 +11,23 @@ use crate::postgres::Postgres;
 use crate::process::said;
 use crate::site::{Site, Trust};
 
-/// Metrics, garbage collection that trusts the server's authority, and an authority that everything
-/// else trusts, as the operator renders them.
-const MORE: &str = r"
-metrics: {enabled: true}
-garbageCollection: {enabled: true}
-tls: {ca: {configMap: mlflow-ca}}
-";
+/// What the operator makes of an MLflow with these fields, which collects garbage, too.
+fn operators(site: &Site, mut fields: Value) -> Vec<Value> {
+    fields["garbageCollection"] = json!({"schedule": "0 2 * * 0"});
+    let trusted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trusted"},
+        "data": {"company.pem": "# none"}});
+    chart::operators(&fields, &[site.machine.secret("mlflow-tls"), trusted])
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs MLflow from PyPI, on SQLite; `cargo xtask test --full` has it"]
 async fn it_works_on_sqlite() {
     let mut site = Site::new();
     site.machine.put("trusted", &[("company.pem", "# none")]);
-    let bundle = "caBundle: {configMaps: [{name: trusted, mountPath: /etc/pki/tls/certs/custom}]}";
-    let rendered = chart::operators(&format!("{MORE}{bundle}"));
+    let objects = operators(&site, json!({"caBundleConfigMap": {"name": "trusted"}}));
     let volume = site.machine.volume("mlflow-storage");
     let store = format!("sqlite:///{}/mlflow.db", volume.display());
-    works(&site, &rendered, &store, &volume.join("artifacts")).await;
+    works(&site, &objects, &store, &volume.join("artifacts")).await;
     assert!(volume.join("mlflow.db").exists());
 }
 
@@ -44,15 +42,16 @@ async fn it_works_on_postgres() {
         ("registry-store-uri", &models),
     ];
     site.machine.put("mlflow-db-credentials", &uris);
-    let stores = "
-mlflow:
-  backendStoreUriFrom: {secretKeyRef: {name: mlflow-db-credentials, key: backend-store-uri}}
-  registryStoreUriFrom: {secretKeyRef: {name: mlflow-db-credentials, key: registry-store-uri}}
-  workers: 2
-";
-    let rendered = chart::operators(&format!("{MORE}{stores}"));
+    let from = |key| json!({"name": "mlflow-db-credentials", "key": key});
+    let stores = json!({
+        "backendStoreUri": null,
+        "backendStoreUriFrom": from("backend-store-uri"),
+        "registryStoreUriFrom": from("registry-store-uri"),
+        "workers": 2,
+    });
+    let objects = operators(&site, stores);
     let artifacts = site.machine.volume("mlflow-storage").join("artifacts");
-    works(&site, &rendered, &runs, &artifacts).await;
+    works(&site, &objects, &runs, &artifacts).await;
     let count =
         |database, table| postgres.query(database, &format!("SELECT count(*) FROM {table}"));
     assert_eq!(count("models", "registered_models"), "1\n");
@@ -65,17 +64,10 @@ mlflow:
 async fn it_keeps_artifacts_in_s3() {
     let mut site = Site::new();
     let bucket = Bucket::start(&mut site.machine);
-    let remote = remote(&bucket);
-    let rendered = chart::operators(&format!("{MORE}{remote}"));
+    let objects = operators(&site, remote(&bucket));
     let volume = site.machine.volume("mlflow-storage");
     let store = format!("sqlite:///{}/mlflow.db", volume.display());
-    works(
-        &site,
-        &rendered,
-        &store,
-        &bucket.objects().join("artifacts"),
-    )
-    .await;
+    works(&site, &objects, &store, &bucket.objects().join("artifacts")).await;
     assert!(!volume.join("artifacts").exists());
 }
 
@@ -84,17 +76,19 @@ async fn it_keeps_artifacts_in_s3() {
 async fn old_traces_move_to_s3() {
     let mut site = Site::new();
     let bucket = Bucket::start(&mut site.machine);
-    let archival = "traceArchival: {enabled: true, location: 's3://mlflow/traces', retention: 30d}";
-    let rendered = chart::operators(&format!("{}{archival}", remote(&bucket)));
-    let map = chart::object(&rendered, "ConfigMap", "mlflow-trace-archival-config");
+    let mut fields = remote(&bucket);
+    fields["traceArchival"] =
+        json!({"enabled": true, "location": "s3://mlflow/traces", "retention": "30d"});
+    let objects = operators(&site, fields);
+    let map = chart::object(&objects, "ConfigMap", "mlflow-trace-archival-config");
     let key = "trace-archival.yaml";
-    let settings = map.value["data"][key].as_str().expect("a text");
+    let settings = map["data"][key].as_str().expect("a text");
     site.machine
         .put("mlflow-trace-archival-config", &[(key, settings)]);
     let volume = site.machine.volume("mlflow-storage");
     let store = format!("sqlite:///{}/mlflow.db", volume.display());
     let server = site
-        .serve(&site.pod(&rendered, "Deployment", "mlflow", &store))
+        .serve(&site.pod(&objects, "Deployment", "mlflow", &store))
         .await;
     let trace = site.client_of(&store, &["old-trace"]);
     let trace = trace.as_str().expect("a trace");
@@ -103,7 +97,7 @@ async fn old_traces_move_to_s3() {
     let elsewhere = settings.replace("s3://mlflow/", "s3://nowhere/");
     site.machine
         .put("mlflow-trace-archival-config", &[(key, &elsewhere)]);
-    let job = site.pod(&rendered, "CronJob", "mlflow-trace-archival", &store);
+    let job = site.pod(&objects, "CronJob", "mlflow-trace-archival", &store);
     let archive = |site: &Site| site.machine.command(&job, "mlflow-trace-archival");
     let failed = archive(&site).output().expect("a process");
     let text = String::from_utf8_lossy(&failed.stderr).into_owned();
@@ -121,23 +115,21 @@ async fn old_traces_move_to_s3() {
     server.end();
 }
 
-/// Values with artifacts in a bucket.
-fn remote(bucket: &Bucket) -> String {
-    format!(
-        "
-mlflow: {{artifactsDestination: s3://mlflow/artifacts}}
-env:
-  - {{name: MLFLOW_S3_ENDPOINT_URL, value: '{}'}}
-  - {{name: AWS_DEFAULT_REGION, value: us-east-1}}
-envFrom: [{{secretRef: {{name: aws-credentials}}}}]
-",
-        bucket.endpoint
-    )
+/// Fields with artifacts in a bucket.
+fn remote(bucket: &Bucket) -> Value {
+    json!({
+        "artifactsDestination": "s3://mlflow/artifacts",
+        "env": [
+            {"name": "MLFLOW_S3_ENDPOINT_URL", "value": bucket.endpoint},
+            {"name": "AWS_DEFAULT_REGION", "value": "us-east-1"},
+        ],
+        "envFrom": [{"secretRef": {"name": "aws-credentials"}}],
+    })
 }
 
 /// A server's life, from its first probe to its last signal; `artifacts` is where it keeps them.
-async fn works(site: &Site, rendered: &Rendered, store: &str, artifacts: &Path) {
-    let pod = site.pod(rendered, "Deployment", "mlflow", store);
+async fn works(site: &Site, objects: &[Value], store: &str, artifacts: &Path) {
+    let pod = site.pod(objects, "Deployment", "mlflow", store);
     let mut server = site.serve(&pod).await;
 
     // `basic-auth` leaves no path but health without a name; the plugin's leaves server-info, too.
@@ -175,7 +167,7 @@ async fn works(site: &Site, rendered: &Rendered, store: &str, artifacts: &Path) 
     assert!(artifact.exists(), "{}", artifact.display());
 
     // What is not deleted stays; what is deleted goes for good.
-    let job = site.pod(rendered, "CronJob", "mlflow-gc", store);
+    let job = site.pod(objects, "CronJob", "mlflow-gc", store);
     let collect = || said(&mut site.machine.command(&job, "mlflow-gc"));
     collect();
     assert!(artifact.exists());
@@ -193,8 +185,8 @@ async fn works(site: &Site, rendered: &Rendered, store: &str, artifacts: &Path) 
 #[ignore = "runs MLflow from PyPI; `cargo xtask test --full` has it"]
 async fn the_sample_for_stock_mlflow_works_as_it_is() {
     let site = Site::new();
-    let rendered = chart::sample("stock-mlflow.yaml");
-    let pod = site.pod(&rendered, "Deployment", "mlflow", "none");
+    let objects = chart::sample("stock-mlflow.yaml");
+    let pod = site.pod(&objects, "Deployment", "mlflow", "none");
     // It makes its own certificate, which nobody can check, and knows its own names.
     let server = site.serve(&pod).await;
     let readiness = site.probe(&pod, "readinessProbe").await.expect("an answer");

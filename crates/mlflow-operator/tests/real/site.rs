@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use helm_render::Rendered;
 use operator_harness::free_ports;
 use reqwest::{Certificate, Client, Proxy, StatusCode};
 use resources::certificates::{Fresh, Issue as _, SKEW, VALIDITY};
@@ -25,7 +24,7 @@ pub(crate) enum Trust {
     Anything,
 }
 
-/// A namespace with a Secret `mlflow-tls`, its authority in the ConfigMap `mlflow-ca`, and a Service.
+/// A namespace with a Secret `mlflow-tls`, which holds its authority, too, and a Service.
 pub(crate) struct Site {
     pub(crate) machine: Machine,
     /// The authority of the server's certificate, PEM.
@@ -48,9 +47,9 @@ impl Site {
         let certificate = [
             ("tls.crt", &*issued.certificate),
             ("tls.key", &issued.private_key),
+            ("ca.crt", &issued.authority),
         ];
         machine.put("mlflow-tls", &certificate);
-        machine.put("mlflow-ca", &[("ca.crt", &issued.authority)]);
         machine
             .environment
             .insert("HTTPS_PROXY".to_owned(), proxy.clone());
@@ -63,14 +62,8 @@ impl Site {
     }
 
     /// The pod of a rendered object, as it runs here.
-    pub(crate) fn pod(
-        &self,
-        rendered: &Rendered,
-        kind: &str,
-        name: &str,
-        workspaces: &str,
-    ) -> Value {
-        let mut pod = pod(rendered, kind, name);
+    pub(crate) fn pod(&self, objects: &[Value], kind: &str, name: &str, workspaces: &str) -> Value {
+        let mut pod = pod(objects, kind, name);
         stock(&mut pod, workspaces, self.port);
         pod
     }
