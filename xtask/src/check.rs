@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use cluster::{COLLECTED_AUDIT, tools};
 
 use crate::steps::{Steps, cargo, root, run, test as cargo_test};
-use crate::{codegen, rights, upstream};
+use crate::{codegen, e2e, rights, upstream};
 
 /// A checker that is built from its crate, at this version.
 struct Checker {
@@ -170,6 +170,7 @@ pub(crate) fn test(full: bool) -> Result<()> {
         cargo_test(&all, &[(COLLECTED_AUDIT, &audit.to_string_lossy())])
     });
     steps.step("rights of the operators", rights::check);
+    steps.step("declarative tests", e2e::all);
     if full {
         steps.step("slow tests", || {
             cargo_test(&[all.as_slice(), &["--", "--ignored"]].concat(), &[])

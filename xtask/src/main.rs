@@ -7,6 +7,7 @@ mod check;
 mod clusters;
 mod codegen;
 mod demo;
+mod e2e;
 mod mlflow;
 mod operator;
 mod rights;
@@ -67,8 +68,8 @@ enum Task {
     },
     /// What an operator costs: requests, seconds, memory, size, beside their targets
     Bench(bench::Bench),
-    /// Not yet: run against a cluster with real pods
-    E2e,
+    /// The tests of e2e/, which are files in the layout of kuttl, against a local cluster
+    E2e(e2e::E2e),
     /// Not yet: build the container images
     Image,
     /// Not yet: build the OLM bundles
@@ -98,7 +99,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Codegen { check } => codegen::run(check)?,
         Task::Lint { full } => check::lint(full)?,
         Task::Bench(options) => bench::run(&options)?,
-        Task::E2e => return Ok(not_yet("e2e")),
+        Task::E2e(options) => e2e::run(&options)?,
         Task::Image => return Ok(not_yet("image")),
         Task::Bundle => return Ok(not_yet("bundle")),
     }

@@ -167,6 +167,34 @@ fn build(package: &str, release: bool, target: Option<&str>) -> Result<PathBuf> 
     Ok(built.join(package))
 }
 
+impl Operator {
+    /// Installs it on the cluster of `kubeconfig` and starts its program as its service account. It
+    /// ends when `dir` goes, where its log is.
+    pub(crate) async fn run(
+        &self,
+        client: &Client,
+        kubectl: &Path,
+        program: &Path,
+        kubeconfig: &Path,
+        dir: &Path,
+    ) -> Result<Running> {
+        let deployed = self.install(client, kubectl).await?;
+        let own = dir.join(format!("kubeconfig-{}", self.name));
+        let (namespace, account) = (&deployed.namespace, &deployed.service_account);
+        let text =
+            cluster::service_account_kubeconfig(client.clone(), kubeconfig, namespace, account)
+                .await?;
+        std::fs::write(&own, text).with_context(|| own.display().to_string())?;
+        let running = self.start(program, &deployed, &own, dir)?;
+        eprintln!(
+            "{} runs as system:serviceaccount:{namespace}:{account}, log {}",
+            self.name,
+            running.log.display()
+        );
+        Ok(running)
+    }
+}
+
 impl Running {
     /// The process that has the program as its child.
     pub(crate) fn id(&self) -> u32 {
