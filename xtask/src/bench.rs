@@ -8,12 +8,13 @@ mod count;
 mod crowd;
 mod report;
 mod scenario;
+mod subject;
 mod usage;
 mod versions;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
@@ -23,10 +24,11 @@ use jiff::Timestamp;
 use self::bare::Recording;
 use self::count::Count;
 use self::crowd::{Crowd, OPERATED, PLAIN};
-use self::report::{Bare, Case, Complete, First, Machine, Report, Restart};
-use self::scenario::{OPERATOR, Scenario};
+use self::report::{Bare, Case, Complete, First, Machine, Program, Report, Restart};
+use self::scenario::{DEFAULT, Programs, Scenario};
+use self::subject::Subject;
 use self::versions::{changed, versions};
-use crate::operator::BuildTarget;
+use crate::operator::{BuildTarget, build};
 use crate::steps::{cargo, root, run as run_command};
 
 /// So often a start is measured; the figure is the middle one.
@@ -55,7 +57,11 @@ enum Part {
     Start,
     /// Peak memory with 1 and with 200 registries, and with 1 and webhooks
     Memory,
-    /// Size of the stripped program
+    /// 1 and 100 TrustyAI services created at once: requests, seconds, a bare client beside it, a
+    /// restart, memory; and requests in a minute at rest, with 50 services and 50 models that are
+    /// wired to them
+    Trustyai,
+    /// Sizes of the stripped programs
     Size,
     /// The upload job: 600 MB in one file and in 200, beside the same bytes read and sent by
     /// themselves
@@ -64,21 +70,107 @@ enum Part {
     HelmRender,
 }
 
+/// What is measured of resources that are created at once, beside what is always.
+#[derive(Clone, Copy, Default, Debug)]
+struct Asked {
+    /// The same by the bare client.
+    bare: bool,
+    /// A restart with them.
+    restart: bool,
+    /// A start with one more.
+    start: bool,
+}
+
+impl Asked {
+    fn and(self, other: Self) -> Self {
+        Self {
+            bare: self.bare || other.bare,
+            restart: self.restart || other.restart,
+            start: self.start || other.start,
+        }
+    }
+}
+
 impl Part {
     /// Whether it measures itself, without a cluster.
     fn alone(self) -> bool {
         matches!(self, Self::AsyncUpload | Self::HelmRender)
     }
 
-    /// The numbers of registries that it is measured with, beside what [`complete`] measures.
-    fn counts(self) -> &'static [usize] {
+    /// What is created at once for it, beside what [`complete`] measures.
+    fn cases(self) -> Vec<(Subject, usize, Asked)> {
+        let nothing = Asked::default();
+        let bare = Asked {
+            bare: true,
+            ..nothing
+        };
+        let restart = Asked {
+            restart: true,
+            ..nothing
+        };
+        let start = Asked {
+            start: true,
+            ..nothing
+        };
+        let registries = |count, asked| (Subject::Registries, count, asked);
         match self {
-            Self::Registry => &[1, 100, 200],
-            Self::Restart => &[100],
-            Self::Start => &[1],
-            Self::Memory => &[1, 200],
-            Self::Rest | Self::Size | Self::AsyncUpload | Self::HelmRender => &[],
+            Self::Registry => [1, 100, 200].map(|count| registries(count, bare)).into(),
+            Self::Restart => vec![registries(100, restart)],
+            Self::Start => vec![registries(1, start)],
+            Self::Memory => [1, 200].map(|count| registries(count, nothing)).into(),
+            Self::Trustyai => vec![
+                (Subject::Services, 1, start),
+                (Subject::Services, 100, bare.and(restart)),
+            ],
+            Self::Rest | Self::Size | Self::AsyncUpload | Self::HelmRender => Vec::new(),
         }
+    }
+
+    /// What is measured for it with everything switched on, and whether at rest, too.
+    fn complete(self) -> Option<(Subject, bool)> {
+        match self {
+            Self::Memory => Some((Subject::Registries, false)),
+            Self::Rest => Some((Subject::Registries, true)),
+            Self::Trustyai => Some((Subject::Services, true)),
+            _ => None,
+        }
+    }
+}
+
+/// What all parts ask for together.
+#[derive(Default)]
+struct Wanted {
+    cases: BTreeMap<(Subject, usize), Asked>,
+    complete: BTreeMap<Subject, bool>,
+    sizes: bool,
+}
+
+impl Wanted {
+    fn of(parts: &[Part]) -> Self {
+        let mut wanted = Self {
+            sizes: parts.contains(&Part::Size),
+            ..Self::default()
+        };
+        for part in parts {
+            for (subject, count, asked) in part.cases() {
+                let case = wanted.cases.entry((subject, count)).or_default();
+                *case = case.and(asked);
+            }
+            if let Some((subject, at_rest)) = part.complete() {
+                *wanted.complete.entry(subject).or_default() |= at_rest;
+            }
+        }
+        wanted
+    }
+
+    /// Whose programs it takes.
+    fn subjects(&self) -> Vec<Subject> {
+        let measured = |subject: &Subject| {
+            self.sizes
+                || self.complete.contains_key(subject)
+                || self.cases.keys().any(|(of, _)| of == subject)
+        };
+        Subject::ALL.into_iter().filter(measured).collect()
     }
 }
 
@@ -92,16 +184,16 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
     }
     let target = BuildTarget::find();
     let machine = machine(&target)?;
-    eprintln!("building {} …", OPERATOR.name);
-    let program = OPERATOR.build_as_shipped(&target)?;
     let parts = match options.only.as_slice() {
         [] => Part::value_variants(),
         only => only,
     };
-    let size = if parts.contains(&Part::Size) {
-        Some(std::fs::metadata(&program)?.len())
+    let wanted = Wanted::of(parts);
+    let programs = build_programs(&wanted.subjects(), &target)?;
+    let sizes = if wanted.sizes {
+        programs.iter().map(size).collect::<Result<_>>()?
     } else {
-        None
+        Vec::new()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -109,11 +201,11 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
         .build()?;
     let measured = runtime.block_on(async {
         tokio::select! {
-            outcome = measure_all(parts, &program) => Ok(outcome),
+            outcome = measure_all(&wanted, &programs) => Ok(outcome),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
         }
     })?;
-    let report = Report::new(machine, size, measured.cases, measured.complete);
+    let report = Report::new(machine, sizes, measured.cases, measured.complete);
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -123,6 +215,23 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
         bail!("not measured: {}", measured.failed.join("; "));
     }
     measure_alone(parts, options.json)
+}
+
+/// Builds the programs as their images have them.
+fn build_programs(subjects: &[Subject], target: &BuildTarget) -> Result<Programs> {
+    let operators: Vec<_> = subjects.iter().map(|s| s.operator(DEFAULT)).collect();
+    let names: Vec<&str> = operators.iter().map(|operator| operator.name).collect();
+    eprintln!("building {} …", names.join(", "));
+    build(&names, true, target.option())?;
+    let built = operators.iter().map(|o| o.built(true, target.option()));
+    Ok(subjects.iter().copied().zip(built).collect())
+}
+
+fn size((subject, program): (&Subject, &PathBuf)) -> Result<Program> {
+    Ok(Program {
+        name: subject.operator(DEFAULT).name,
+        bytes: std::fs::metadata(program)?.len(),
+    })
 }
 
 /// Parts that measure themselves, without a cluster.
@@ -160,8 +269,8 @@ fn upload(json: bool) -> Result<()> {
         "--package",
         "async-upload",
     ]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), std::path::PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let program = target.join("release/async-upload");
     let env = [("ASYNC_UPLOAD_PROGRAM", program.as_path())];
     run_bench("async-upload", "transfer", json, &env)
@@ -218,28 +327,20 @@ impl Measured {
     }
 }
 
-async fn measure_all(parts: &[Part], program: &Path) -> Measured {
-    let mut wanted = BTreeMap::<usize, Vec<Part>>::new();
-    for part in parts {
-        for count in part.counts() {
-            wanted.entry(*count).or_default().push(*part);
-        }
-    }
-    let at_rest = parts.contains(&Part::Rest);
-    let with_webhooks = at_rest || parts.contains(&Part::Memory);
+async fn measure_all(wanted: &Wanted, programs: &Programs) -> Measured {
     let mut measured = Measured::default();
     for platform in [Platform::Kubernetes, Platform::OpenShift] {
-        for (count, parts) in &wanted {
-            let what = format!("{count} on {platform}");
+        for ((subject, count), asked) in &wanted.cases {
+            let what = format!("{} on {platform}", subject.counted(*count));
             eprintln!("{what} …");
-            let case = measure(platform, *count, parts, program).await;
+            let case = measure(platform, *subject, *count, *asked, programs).await;
             let case = measured.take(&what, case);
             measured.cases.extend(case);
         }
-        if with_webhooks {
-            let what = format!("with webhooks on {platform}");
+        for (subject, at_rest) in &wanted.complete {
+            let what = format!("{subject:?} with webhooks on {platform}");
             eprintln!("{what} …");
-            let complete = complete::measure(platform, at_rest, program).await;
+            let complete = complete::measure(platform, *subject, *at_rest, programs).await;
             let complete = measured.take(&what, complete);
             measured.complete.extend(complete);
         }
@@ -248,9 +349,15 @@ async fn measure_all(parts: &[Part], program: &Path) -> Measured {
 }
 
 /// One operator in one cluster, from its start to its end.
-async fn measure(platform: Platform, count: usize, parts: &[Part], program: &Path) -> Result<Case> {
-    let scenario = Scenario::new(platform, OPERATOR, program).await?;
-    let crowd = Crowd::new(OPERATED, count);
+async fn measure(
+    platform: Platform,
+    subject: Subject,
+    count: usize,
+    asked: Asked,
+    programs: &Programs,
+) -> Result<Case> {
+    let scenario = Scenario::new(platform, subject, DEFAULT, programs).await?;
+    let crowd = Crowd::new(subject, OPERATED, count);
     crowd.prepare(&scenario.client).await?;
     let mut process = scenario.start_and_settle().await?;
     let startup = Count::of(&scenario.requests(process.mark).await?.records);
@@ -266,7 +373,7 @@ async fn measure(platform: Platform, count: usize, parts: &[Part], program: &Pat
     process.stop().await?;
 
     let mut restart = None;
-    if parts.contains(&Part::Restart) {
+    if asked.restart {
         eprintln!("  restarted …");
         let process = scenario.start_and_settle().await?;
         let after = versions(&scenario.client).await?;
@@ -278,18 +385,19 @@ async fn measure(platform: Platform, count: usize, parts: &[Part], program: &Pat
         process.stop().await?;
     }
     let mut first = None;
-    if parts.contains(&Part::Start) {
+    if asked.start {
         eprintln!("  started …");
         first = Some(measure_start(&scenario, count).await?);
     }
     let mut bare = None;
-    if parts.contains(&Part::Registry) {
+    if asked.bare {
         eprintln!("  by the bare client …");
         bare = Some(measure_bare(&scenario, &log.records, count).await?);
     }
     Ok(Case {
         platform,
-        registries: count,
+        subject,
+        count,
         startup,
         requests: Count::of(&log.records),
         seconds,
@@ -301,10 +409,10 @@ async fn measure(platform: Platform, count: usize, parts: &[Part], program: &Pat
     })
 }
 
-/// Starts the operator with a registry that it has not seen, beside `count` that it has; three
+/// Starts the operator with a resource that it has not seen, beside `count` that it has; three
 /// times, because how busy the machine is at that moment is half of the figure.
 async fn measure_start(scenario: &Scenario, count: usize) -> Result<First> {
-    let crowd = Crowd::new(OPERATED, count + STARTS);
+    let crowd = Crowd::new(scenario.subject, OPERATED, count + STARTS);
     crowd.prepare(&scenario.client).await?;
     let mut starts = Vec::new();
     for number in count + 1..=count + STARTS {
@@ -350,7 +458,7 @@ fn first_steps(started: Timestamp, records: &[Record]) -> First {
 
 /// Sends again what the operator sent, in another namespace.
 async fn measure_bare(scenario: &Scenario, records: &[Record], count: usize) -> Result<Bare> {
-    let crowd = Crowd::new(PLAIN, count);
+    let crowd = Crowd::new(scenario.subject, PLAIN, count);
     crowd.prepare(&scenario.client).await?;
     let client = scenario.operators_client().await?;
     let recording = Recording::of(records);
@@ -398,10 +506,22 @@ mod tests {
     }
 
     #[test]
-    fn every_part_measures_registries_the_size_or_what_is_complete() {
+    fn every_part_measures_something() {
         for part in Part::value_variants() {
-            let apart = matches!(part, Part::Size | Part::Rest) || part.alone();
-            assert_eq!(part.counts().is_empty(), apart, "{part:?}");
+            let in_a_cluster = !part.cases().is_empty() || part.complete().is_some();
+            let apart = *part == Part::Size || part.alone();
+            assert_eq!(in_a_cluster, !apart, "{part:?}");
         }
+    }
+
+    #[test]
+    fn what_parts_share_is_measured_once() {
+        let wanted = Wanted::of(&[Part::Registry, Part::Restart, Part::Memory, Part::Rest]);
+        assert_eq!(wanted.cases.len(), 3);
+        let hundred = wanted.cases[&(Subject::Registries, 100)];
+        assert!(hundred.bare && hundred.restart && !hundred.start);
+        assert!(wanted.complete[&Subject::Registries], "at rest, too");
+        assert_eq!(wanted.subjects(), [Subject::Registries]);
+        assert_eq!(Wanted::of(&[Part::Size]).subjects(), Subject::ALL);
     }
 }

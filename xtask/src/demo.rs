@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cluster::{Platform, tools};
+use futures::future::try_join_all;
 use kube::api::{DynamicObject, ResourceExt as _};
 use kube::discovery::pinned_kind;
 use kube::{Api, Client};
@@ -14,22 +15,32 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clusters::{self, Name, Provider, Up};
-use crate::operator::{Operator, Running, kustomize};
+use crate::operator::{Operator, Running, build, kustomize};
 use crate::steps::root;
 
 /// What the demo shows: an operator, and samples that must become available. An operator joins
 /// with one line.
-const SHOWS: &[Show] = &[Show {
-    operator: Operator {
-        name: "model-registry-operator",
+const SHOWS: &[Show] = &[
+    Show {
+        operator: operator("model-registry-operator"),
+        samples: &["samples/model-registry/postgres-auto"],
+    },
+    Show {
+        operator: operator("trustyai-operator"),
+        samples: &["samples/trustyai/pvc"],
+    },
+];
+
+const fn operator(name: &'static str) -> Operator {
+    Operator {
+        name,
         variant: "default",
         flags: &[
             "--metrics-bind-address=127.0.0.1:0",
             "--health-probe-bind-address=127.0.0.1:0",
         ],
-    },
-    samples: &["samples/model-registry/postgres-auto"],
-}];
+    }
+}
 
 /// The namespace of the samples.
 const NAMESPACE: &str = "demo";
@@ -66,7 +77,7 @@ pub(crate) struct Demo {
 }
 
 /// One resource at the end.
-#[derive(Serialize, Debug, PartialEq)]
+#[derive(Clone, Serialize, Debug, PartialEq)]
 struct Line {
     kind: String,
     namespace: String,
@@ -132,37 +143,58 @@ pub(crate) fn run(options: &Demo) -> Result<ExitCode> {
 async fn show(options: &Demo, kubeconfig: &Path, dir: &Path) -> Result<Vec<Line>> {
     let client = Client::try_from(cluster::read_config(kubeconfig).await?)?;
     let kubectl = tools::ensure()?.kubectl;
-    let mut lines = Vec::new();
-    for show in SHOWS {
-        let operator = &show.operator;
-        eprintln!("building {} …", operator.name);
-        let program = operator.build(options.release)?;
-        eprintln!("installing {} …", operator.name);
-        let deployed = operator.install(&client, &kubectl).await?;
-        let own = dir.join(format!("kubeconfig-{}", operator.name));
-        let (namespace, account) = (&deployed.namespace, &deployed.service_account);
-        let text =
-            cluster::service_account_kubeconfig(client.clone(), kubeconfig, namespace, account)
-                .await?;
-        std::fs::write(&own, text).with_context(|| own.display().to_string())?;
-        let mut running = operator.start(&program, &deployed, &own, dir)?;
-        eprintln!(
-            "{} runs as system:serviceaccount:{namespace}:{account}, log {}",
-            operator.name,
-            running.log.display()
-        );
-        cluster::apply_yaml(
-            &client,
-            NAMESPACE,
-            &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"),
-        )
-        .await?;
-        for sample in show.samples {
-            eprintln!("applying {sample} …");
-            lines.extend(try_sample(&client, &kubectl, &mut running, &root().join(sample)).await?);
-        }
+    let names: Vec<&str> = SHOWS.iter().map(|show| show.operator.name).collect();
+    eprintln!("building {} …", names.join(", "));
+    build(&names, options.release, None)?;
+    cluster::apply_yaml(
+        &client,
+        NAMESPACE,
+        &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"),
+    )
+    .await?;
+    let mut running = Vec::new();
+    for Show { operator, .. } in SHOWS {
+        let program = operator.built(options.release, None);
+        running.push(start(&client, &kubectl, operator, &program, kubeconfig, dir).await?);
     }
-    Ok(lines)
+    let (client, kubectl) = (&client, &kubectl);
+    let shows = SHOWS
+        .iter()
+        .zip(&mut running)
+        .map(|(show, running)| async move {
+            let mut lines = Vec::new();
+            for sample in show.samples {
+                eprintln!("applying {sample} …");
+                lines.extend(try_sample(client, kubectl, running, &root().join(sample)).await?);
+            }
+            anyhow::Ok(lines)
+        });
+    Ok(try_join_all(shows).await?.concat())
+}
+
+/// Installs an operator and starts its program, as its service account.
+async fn start(
+    client: &Client,
+    kubectl: &Path,
+    operator: &Operator,
+    program: &Path,
+    kubeconfig: &Path,
+    dir: &Path,
+) -> Result<Running> {
+    eprintln!("installing {} …", operator.name);
+    let deployed = operator.install(client, kubectl).await?;
+    let own = dir.join(format!("kubeconfig-{}", operator.name));
+    let (namespace, account) = (&deployed.namespace, &deployed.service_account);
+    let text =
+        cluster::service_account_kubeconfig(client.clone(), kubeconfig, namespace, account).await?;
+    std::fs::write(&own, text).with_context(|| own.display().to_string())?;
+    let running = operator.start(program, &deployed, &own, dir)?;
+    eprintln!(
+        "{} runs as system:serviceaccount:{namespace}:{account}, log {}",
+        operator.name,
+        running.log.display()
+    );
+    Ok(running)
 }
 
 /// Applies a sample and waits for each of its resources that an operator answers.

@@ -36,14 +36,13 @@ pub(crate) struct Running {
 }
 
 impl Operator {
-    /// Builds the program and says where it is.
-    pub(crate) fn build(&self, release: bool) -> Result<PathBuf> {
-        build(self.name, release, None)
-    }
-
-    /// Builds the program as its image has it, where this machine can, and says where it is.
-    pub(crate) fn build_as_shipped(&self, target: &BuildTarget) -> Result<PathBuf> {
-        build(self.name, true, target.option())
+    /// Where [`build`] has put the program.
+    pub(crate) fn built(&self, release: bool, target: Option<&str>) -> PathBuf {
+        let mut built = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| root().join("target"), PathBuf::from);
+        built.extend(target);
+        built.push(if release { "release" } else { "debug" });
+        built.join(self.name)
     }
 
     /// Applies everything of `config/NAME/VARIANT` but the Deployment, which is returned.
@@ -133,7 +132,8 @@ impl BuildTarget {
         Self::Host
     }
 
-    fn option(&self) -> Option<&str> {
+    /// As [`build`] takes it.
+    pub(crate) fn option(&self) -> Option<&str> {
         match self {
             Self::Image(target) => Some(target),
             Self::Host => None,
@@ -150,21 +150,19 @@ impl Display for BuildTarget {
     }
 }
 
-/// Builds the program of a package and says where it is.
-fn build(package: &str, release: bool, target: Option<&str>) -> Result<PathBuf> {
-    let mut command = cargo(&["build", "--quiet", "--locked", "--package", package]);
+/// Builds the programs of packages.
+pub(crate) fn build(packages: &[&str], release: bool, target: Option<&str>) -> Result<()> {
+    let mut command = cargo(&["build", "--quiet", "--locked"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
     if release {
         command.arg("--release");
     }
     if let Some(target) = target {
         command.args(["--target", target]);
     }
-    run(&mut command)?;
-    let mut built =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    built.extend(target);
-    built.push(if release { "release" } else { "debug" });
-    Ok(built.join(package))
+    run(&mut command)
 }
 
 impl Operator {

@@ -1,4 +1,4 @@
-//! The floor: a client that knows what to send, and sends it. It creates the registries and then
+//! The floor: a client that knows what to send, and sends it. It creates the resources and then
 //! the objects that the operator made of them, as recorded, under other names.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::count::is_creation;
 use super::crowd::{self, Crowd, OPERATED, PLAIN};
 
-/// Creations to send again, by registry, in their first order.
+/// Creations to send again, by resource, in their first order.
 pub(crate) struct Recording(BTreeMap<String, Vec<Creation>>);
 
 #[derive(Debug, PartialEq)]
@@ -21,14 +21,14 @@ struct Creation {
 }
 
 impl Recording {
-    /// The creations of these requests, for registries of [`PLAIN`] in place of [`OPERATED`].
+    /// The creations of these requests, for resources of [`PLAIN`] in place of [`OPERATED`].
     pub(crate) fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut creations = BTreeMap::<String, Vec<Creation>>::new();
         for record in records.into_iter().filter(|record| is_creation(record)) {
-            let Some((registry, creation)) = creation(record) else {
+            let Some((resource, creation)) = creation(record) else {
                 continue;
             };
-            creations.entry(registry).or_default().push(creation);
+            creations.entry(resource).or_default().push(creation);
         }
         Self(creations)
     }
@@ -38,19 +38,20 @@ impl Recording {
         self.0.values().map(Vec::len).sum()
     }
 
-    /// Creates one registry and then what belongs to it. `registrar` creates the registry: the
-    /// operator, as which `client` asks, may not.
+    /// Creates one resource and then what belongs to it. `user` creates the resource: the operator,
+    /// as which `client` asks, may not.
     pub(crate) async fn replay(
         &self,
-        registrar: &Client,
+        user: &Client,
         client: &Client,
         crowd: &Crowd,
         number: usize,
     ) -> Result<()> {
-        let uid = crowd.create(registrar, number).await?;
+        let uid = crowd.create(user, number).await?;
+        let kind = crowd.subject.resource().kind;
         for creation in self.0.get(&crowd.name(number)).into_iter().flatten() {
             let mut body = creation.body.clone();
-            own(&mut body, &uid);
+            own(&mut body, &kind, &uid);
             let request = http::Request::post(&creation.path)
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(serde_json::to_vec(&body)?)?;
@@ -63,7 +64,7 @@ impl Recording {
     }
 }
 
-/// A creation with the names of the other crowd, and the registry that it is for.
+/// A creation with the names of the other crowd, and the resource that it is for.
 fn creation(record: &Record) -> Option<(String, Creation)> {
     let rename = |text: &str| text.replace(OPERATED, PLAIN);
     let path = record.uri.split('?').next()?;
@@ -73,26 +74,24 @@ fn creation(record: &Record) -> Option<(String, Creation)> {
         _ => path,
     };
     let body = rename(&record.body.as_ref()?.to_string());
-    let registry = crowd::registry(&rename(&record.name), PLAIN)
-        .or_else(|| crowd::registry(&body, PLAIN))?
+    let resource = crowd::numbered(&rename(&record.name), PLAIN)
+        .or_else(|| crowd::numbered(&body, PLAIN))?
         .to_owned();
     let creation = Creation {
         path: rename(path),
         body: serde_json::from_str(&body).ok()?,
     };
-    Some((registry, creation))
+    Some((resource, creation))
 }
 
-/// Points owner references to the registry that exists, else the objects are collected at once.
-fn own(body: &mut Value, uid: &str) {
+/// Points owner references to the resource that exists, else the objects are collected at once.
+fn own(body: &mut Value, kind: &str, uid: &str) {
     let owners = body
         .pointer_mut("/metadata/ownerReferences")
         .and_then(Value::as_array_mut);
     for owner in owners.into_iter().flatten() {
         if let Some(owner) = owner.as_object_mut()
-            && owner
-                .get("kind")
-                .is_some_and(|kind| kind == "ModelRegistry")
+            && owner.get("kind").is_some_and(|of| of == kind)
         {
             owner.insert("uid".to_owned(), uid.into());
         }
@@ -107,7 +106,7 @@ mod tests {
     use crate::bench::count::tests::records;
 
     #[test]
-    fn creations_are_renamed_and_kept_in_order_by_registry() {
+    fn creations_are_renamed_and_kept_in_order_by_resource() {
         let mut log = records(
             "create /services bench-002 201
              create /secrets bench-002-kube-rbac-proxy 409
@@ -143,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_registry_is_replaced_as_an_owner() {
+    fn only_the_resource_is_replaced_as_an_owner() {
         let mut body = json!({"metadata": {"ownerReferences": [
             {"kind": "ModelRegistry", "uid": "old"}, {"kind": "Deployment", "uid": "other"},
         ]}});
-        own(&mut body, "new");
+        own(&mut body, "ModelRegistry", "new");
         let owners = &body["metadata"]["ownerReferences"];
         assert_eq!(
             (&owners[0]["uid"], &owners[1]["uid"]),

@@ -1,11 +1,10 @@
-//! Registries that are created at once, and when all of them have come how far.
+//! Resources that are created at once, and when all of them have come how far.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use api::modelregistry::v1beta1::ModelRegistry;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kube::api::{
     ApiResource, DynamicObject, PostParams, ResourceExt as _, WatchEvent, WatchParams,
@@ -15,8 +14,10 @@ use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// How many requests, or registries, are in flight at once: of the one who creates registries, of
-/// the operator and of the bare client.
+use super::subject::Subject;
+
+/// How many requests, or resources, are in flight at once: of the one who creates resources, of the
+/// operator and of the bare client.
 pub(crate) const CONCURRENCY: usize = 16;
 
 /// What names begin with where the operator works. As long as [`PLAIN`], and in no other name.
@@ -32,90 +33,76 @@ const LIMIT: Duration = Duration::from_mins(4);
 pub(crate) struct Seconds {
     /// All have a Deployment.
     pub(crate) deployments: f64,
-    /// All Deployments are available; with an operator: all registries say so.
+    /// All Deployments are available; with an operator: all resources say so.
     pub(crate) available: f64,
 }
 
-/// Registries of one namespace, numbered from 1.
+/// Resources that are numbered from 1.
 pub(crate) struct Crowd {
+    pub(crate) subject: Subject,
     prefix: &'static str,
     count: usize,
 }
 
 impl Crowd {
-    pub(crate) fn new(prefix: &'static str, count: usize) -> Self {
-        Self { prefix, count }
+    pub(crate) fn new(subject: Subject, prefix: &'static str, count: usize) -> Self {
+        Self {
+            subject,
+            prefix,
+            count,
+        }
     }
 
-    /// Where its registries are.
-    pub(crate) fn namespace(&self) -> String {
-        format!("{}registries", self.prefix)
+    /// Where a resource is.
+    pub(crate) fn namespace(&self, number: usize) -> String {
+        self.subject.namespace(self.prefix, &self.name(number))
     }
 
-    /// The name of a registry.
+    /// The name of a resource.
     pub(crate) fn name(&self, number: usize) -> String {
         format!("{}{number:03}", self.prefix)
     }
 
-    /// Makes what must be there first: the namespace, and a password for each registry.
+    /// Makes what must be there first: namespaces, and what resources refer to.
     pub(crate) async fn prepare(&self, client: &Client) -> Result<()> {
-        let namespace = self.namespace();
-        let object = |value: Value| serde_json::from_value::<DynamicObject>(value);
-        let own = object(json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace},
-        }))?;
-        cluster::apply(client, "", &own).await?;
-        self.each(|number| {
-            let secret = object(json!({
-                "apiVersion": "v1", "kind": "Secret",
-                "metadata": {"name": format!("{}-database", self.name(number))},
-                "stringData": {"database-password": "bench"},
-            }));
-            let namespace = &namespace;
-            async move {
-                cluster::apply(client, namespace, &secret?).await?;
-                Ok(())
+        let namespaces: BTreeSet<_> = (1..=self.count).map(|n| self.namespace(n)).collect();
+        let own = |name: &String| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        at_once(namespaces.iter(), |name| apply(client, "", own(name))).await?;
+        self.each(|number| async move {
+            match self.subject.input(&self.name(number)) {
+                Some(input) => apply(client, &self.namespace(number), input).await,
+                None => Ok(()),
             }
         })
         .await
     }
 
-    /// Creates a registry with a given Postgres and a proxy; returns its uid.
+    /// Creates a resource; returns its uid.
     pub(crate) async fn create(&self, client: &Client, number: usize) -> Result<String> {
         let made = self.post(client, number, false).await?;
         made.uid().context("a created object has a uid")
     }
 
-    /// Whether the registry would be created.
+    /// Whether the resource would be created.
     pub(crate) async fn try_create(&self, client: &Client, number: usize) -> Result<()> {
         self.post(client, number, true).await.map(drop)
     }
 
     async fn post(&self, client: &Client, number: usize, dry_run: bool) -> Result<DynamicObject> {
-        let name = self.name(number);
-        let registry = serde_json::from_value(json!({
-            "apiVersion": "modelregistry.opendatahub.io/v1beta1", "kind": "ModelRegistry",
-            "metadata": {"name": name},
-            "spec": {
-                "rest": {},
-                "kubeRBACProxy": {},
-                "postgres": {
-                    "host": "db.example.test", "port": 5432,
-                    "username": "registry", "database": "registry",
-                    "passwordSecret": {
-                        "name": format!("{name}-database"), "key": "database-password",
-                    },
-                },
-            },
+        let (name, resource) = (self.name(number), self.subject.resource());
+        let object = serde_json::from_value(json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": name}, "spec": self.subject.spec(&name),
         }))?;
         let params = PostParams {
             dry_run,
             ..PostParams::default()
         };
-        self.registries(client)
-            .create(&params, &registry)
+        let namespace = self.namespace(number);
+        Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource)
+            .create(&params, &object)
             .await
-            .with_context(|| format!("creating ModelRegistry {name}"))
+            .with_context(|| format!("creating {} {name}", resource.kind))
     }
 
     /// Does something for each number, some at once.
@@ -123,15 +110,11 @@ impl Crowd {
     where
         F: Future<Output = Result<()>>,
     {
-        stream::iter(1..=self.count)
-            .map(work)
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await
+        at_once(1..=self.count, work).await
     }
 
     /// Runs `work` for each number and says when all Deployments were there, and when all were
-    /// available, by their own word or by that of their registry.
+    /// available, by their own word or by that of their resource.
     pub(crate) async fn race<F>(
         &self,
         client: &Client,
@@ -142,13 +125,10 @@ impl Crowd {
         F: Future<Output = Result<()>>,
     {
         let started = Instant::now();
-        let deployments = Api::namespaced_with(
-            client.clone(),
-            &self.namespace(),
-            &ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment")),
-        );
+        let deployments = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
+        let deployments = Api::all_with(client.clone(), &deployments);
         let available = if operated {
-            self.registries(client)
+            Api::all_with(client.clone(), &self.subject.resource())
         } else {
             deployments.clone()
         };
@@ -163,7 +143,7 @@ impl Crowd {
         })
     }
 
-    /// When as many objects as there are registries are as wanted, in seconds since `started`.
+    /// When an object of the name of each resource is as wanted, in seconds since `started`.
     async fn all(
         &self,
         api: Api<DynamicObject>,
@@ -183,15 +163,16 @@ impl Crowd {
             match tokio::time::timeout(left, events.next()).await {
                 Ok(Some(event)) => {
                     if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event?
+                        && self.has(&object.name_any())
                         && wanted(&object)
                     {
                         done.insert(object.name_any());
                     }
                 }
                 Ok(None) | Err(_) => bail!(
-                    "{} of {} registries {what} after {} s",
+                    "{} of {} {what} after {} s",
                     done.len(),
-                    self.count,
+                    self.subject.counted(self.count),
                     started.elapsed().as_secs()
                 ),
             }
@@ -199,14 +180,32 @@ impl Crowd {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    fn registries(&self, client: &Client) -> Api<DynamicObject> {
-        let resource = ApiResource::erase::<ModelRegistry>(&());
-        Api::namespaced_with(client.clone(), &self.namespace(), &resource)
+    /// Whether one of its resources has this name.
+    fn has(&self, name: &str) -> bool {
+        numbered(name, self.prefix) == Some(name)
     }
 }
 
-/// The first name of a registry in a text.
-pub(crate) fn registry<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+/// Does something for each, some at once.
+async fn at_once<T, F>(each: impl Iterator<Item = T>, work: impl Fn(T) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    stream::iter(each)
+        .map(work)
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await
+}
+
+/// Applies an object into a namespace.
+pub(crate) async fn apply(client: &Client, namespace: &str, object: Value) -> Result<()> {
+    cluster::apply(client, namespace, &serde_json::from_value(object)?).await?;
+    Ok(())
+}
+
+/// The first name of a numbered resource in a text.
+pub(crate) fn numbered<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     text.match_indices(prefix).find_map(|(start, _)| {
         let end = start + prefix.len() + 3;
         let number = text.get(start + prefix.len()..end)?;
@@ -230,8 +229,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_is_found_in_what_is_derived_from_it() {
-        let find = |text| registry(text, OPERATED);
+    fn a_resource_is_found_in_what_is_derived_from_it() {
+        let find = |text| numbered(text, OPERATED);
         assert_eq!(find("registry-user-bench-007"), Some("bench-007"));
         assert_eq!(find("bench-registries/bench-012-users"), Some("bench-012"));
         assert_eq!(find("bench-registries"), None);
@@ -240,9 +239,13 @@ mod tests {
 
     #[test]
     fn a_crowd_counts_from_one_and_pads_its_names() {
-        let crowd = Crowd::new(PLAIN, 2);
+        let crowd = Crowd::new(Subject::Services, PLAIN, 2);
         assert_eq!(crowd.name(1), "plain-001");
-        assert_eq!(registry(&crowd.name(200), PLAIN), Some("plain-200"));
+        assert_eq!(crowd.namespace(1), "plain-001");
+        assert!(crowd.has("plain-001") && !crowd.has("plain-001-tls"));
+        assert_eq!(numbered(&crowd.name(200), PLAIN), Some("plain-200"));
         assert_eq!(OPERATED.len(), PLAIN.len());
+        let registries = Crowd::new(Subject::Registries, PLAIN, 2);
+        assert_eq!(registries.namespace(1), registries.namespace(2));
     }
 }

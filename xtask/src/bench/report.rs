@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::count::Count;
 use super::crowd::Seconds;
+use super::subject::Subject;
 use super::usage::Usage;
 
 /// Everything that one run measured.
@@ -13,10 +14,10 @@ use super::usage::Usage;
 pub(crate) struct Report {
     /// Where: without it no second means anything.
     pub(crate) machine: Machine,
-    /// Size of the stripped program, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) binary_bytes: Option<u64>,
-    /// One for each platform and number of registries.
+    /// Stripped programs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) programs: Vec<Program>,
+    /// One for each platform, kind and number of resources.
     pub(crate) cases: Vec<Case>,
     /// With everything switched on, one for each platform.
     pub(crate) complete: Vec<Complete>,
@@ -35,21 +36,32 @@ pub(crate) struct Machine {
     pub(crate) target: String,
 }
 
-/// Some registries, created at once.
+/// A stripped program.
+#[derive(Debug, Serialize)]
+pub(crate) struct Program {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its size, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Some resources, created at once.
 #[derive(Debug, Serialize)]
 pub(crate) struct Case {
     /// `kubernetes` or `openshift`, the stand-in.
     #[serde(serialize_with = "as_text")]
     pub(crate) platform: cluster::Platform,
+    /// Which.
+    pub(crate) subject: Subject,
     /// How many.
-    pub(crate) registries: usize,
-    /// From the start of the operator until it waited for registries.
+    pub(crate) count: usize,
+    /// From the start of the operator until it waited for resources.
     pub(crate) startup: Count,
     /// From then until it had nothing more to do.
     pub(crate) requests: Count,
     /// How long it took.
     pub(crate) seconds: Seconds,
-    /// Before the registries.
+    /// Before the resources.
     pub(crate) idle: Usage,
     /// With them, at rest.
     pub(crate) usage: Usage,
@@ -59,7 +71,7 @@ pub(crate) struct Case {
     /// A restart with nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) restart: Option<Restart>,
-    /// A start with one new registry.
+    /// A start with one new resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first: Option<First>,
 }
@@ -70,9 +82,11 @@ pub(crate) struct Complete {
     /// `kubernetes` or `openshift`, the stand-in.
     #[serde(serialize_with = "as_text")]
     pub(crate) platform: cluster::Platform,
-    /// With one registry.
+    /// Of which resources.
+    pub(crate) subject: Subject,
+    /// With one resource.
     pub(crate) usage: Usage,
-    /// With more of them, and a catalog.
+    /// With more of them, and a catalog or models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rest: Option<Rest>,
 }
@@ -81,19 +95,20 @@ pub(crate) struct Complete {
 #[derive(Debug, Serialize)]
 pub(crate) struct Rest {
     /// How many there were.
-    pub(crate) registries: usize,
-    /// Of both operators.
+    pub(crate) resources: usize,
+    /// Of the operator, and of the catalog's.
     pub(crate) requests: Count,
-    /// Of the operator of registries.
+    /// Of the operator.
     pub(crate) usage: Usage,
-    /// Of the catalog's.
-    pub(crate) catalog: Usage,
+    /// Of the catalog's operator, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) catalog: Option<Usage>,
 }
 
 /// What the bare client did.
 #[derive(Debug, Serialize)]
 pub(crate) struct Bare {
-    /// Objects that it created, registries not counted.
+    /// Objects that it created, resources not counted.
     pub(crate) objects: usize,
     /// How long it took.
     pub(crate) seconds: Seconds,
@@ -119,7 +134,7 @@ pub(crate) struct First {
     pub(crate) watches: Option<f64>,
     /// To the Lease.
     pub(crate) lease: Option<f64>,
-    /// To the first write for the registry.
+    /// To the first write for the resource.
     pub(crate) write: Option<f64>,
     /// To the first status.
     pub(crate) status: Option<f64>,
@@ -163,19 +178,19 @@ impl Report {
     /// Compares what was measured with what was aimed at.
     pub(crate) fn new(
         machine: Machine,
-        binary_bytes: Option<u64>,
+        programs: Vec<Program>,
         cases: Vec<Case>,
         complete: Vec<Complete>,
     ) -> Self {
         let mut targets: Vec<Target> = cases.iter().flat_map(Case::targets).collect();
         targets.extend(complete.iter().flat_map(Complete::targets));
-        targets.extend(
-            binary_bytes
-                .map(|bytes| Target::new("stripped program".to_owned(), mega(bytes), 12.0, "MB")),
-        );
+        targets.extend(programs.iter().map(|program| {
+            let name = format!("stripped {}", program.name);
+            Target::new(name, mega(program.bytes), 12.0, "MB")
+        }));
         Self {
             machine,
-            binary_bytes,
+            programs,
             cases,
             complete,
             targets,
@@ -185,26 +200,27 @@ impl Report {
 
 impl Case {
     fn targets(&self) -> Vec<Target> {
-        let (platform, registries) = (self.platform, self.registries);
-        let of = |what: &str| format!("{what}, {registries} on {platform}");
+        let count = self.count;
+        let who = format!("{} on {}", self.subject.counted(count), self.platform);
+        let of = |what: &str| format!("{what}, {who}");
         let mut targets = vec![Target::new(
             of("requests each"),
-            each(self.requests.work(), registries),
-            each(self.requests.allowed(registries), registries),
+            each(self.requests.work(), count),
+            each(self.requests.allowed(count), count),
             "",
         )];
         if let Some(bare) = &self.bare
-            && registries == 100
+            && count == 100
         {
             let ratio = self.seconds.deployments / bare.seconds.deployments;
             targets.push(Target::new(of("time, bare client = 1"), ratio, 1.3, "×"));
         }
-        if registries == 100 {
+        if count == 100 {
             let cpu = self.usage.cpu_seconds;
             targets.push(Target::new(of("processor"), cpu, 2.0, "s"));
         }
-        for (count, limit) in [(1, 14.0), (200, 40.0)] {
-            if registries == count {
+        for (limited, limit) in [(1, 14.0), (200, 40.0)] {
+            if count == limited {
                 let peak = mebi(self.usage.peak_kib);
                 targets.push(Target::new(of("peak memory"), peak, limit, "MiB"));
             }
@@ -228,14 +244,15 @@ impl Case {
 
 impl Complete {
     fn targets(&self) -> Vec<Target> {
-        let of = |what: &str, registries: usize| {
-            format!("{what}, {registries} with webhooks on {}", self.platform)
+        let of = |what: &str, count: usize| {
+            let counted = self.subject.counted(count);
+            format!("{what}, {counted} with webhooks on {}", self.platform)
         };
         let peak = mebi(self.usage.peak_kib);
         let mut targets = vec![Target::new(of("peak memory", 1), peak, 14.0, "MiB")];
         if let Some(rest) = &self.rest {
             let requests = each(rest.requests.work() + rest.requests.events, 1);
-            let name = of("requests in 60 s at rest", rest.registries);
+            let name = of("requests in 60 s at rest", rest.resources);
             targets.push(Target::new(name, requests, 0.0, ""));
         }
         targets
@@ -287,8 +304,9 @@ impl Target {
 
 impl Display for Case {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (requests, count) = (&self.requests, self.registries);
-        writeln!(f, "{count} on {}", self.platform)?;
+        let (requests, count) = (&self.requests, self.count);
+        let counted = self.subject.counted(count);
+        writeln!(f, "{counted} on {}", self.platform)?;
         line(
             f,
             "requests",
@@ -340,12 +358,18 @@ impl Display for Case {
 impl Display for Complete {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "with webhooks on {}", self.platform)?;
-        line(f, "1 registry", &self.usage.to_string())?;
+        line(f, &self.subject.counted(1), &self.usage.to_string())?;
         if let Some(rest) = &self.rest {
-            writeln!(f, "  {} registries and a catalog", rest.registries)?;
+            let beside = match self.subject {
+                Subject::Registries => "a catalog",
+                Subject::Services => "a model wired to each",
+            };
+            let counted = self.subject.counted(rest.resources);
+            writeln!(f, "  {counted} and {beside}")?;
             line(f, "60 s at rest", &spent(&rest.requests))?;
-            line(f, "registries", &rest.usage.to_string())?;
-            line(f, "catalog", &rest.catalog.to_string())?;
+            line(f, "operator", &rest.usage.to_string())?;
+            let catalog = rest.catalog.as_ref().map(ToString::to_string);
+            line(f, "catalog", &catalog.unwrap_or_default())?;
         }
         Ok(())
     }
@@ -457,7 +481,7 @@ mod tests {
     use super::*;
     use crate::bench::count::tests::records;
 
-    fn case(registries: usize) -> Case {
+    fn case(count: usize) -> Case {
         let usage = Usage {
             peak_kib: 15 * 1024,
             anonymous_kib: 1024,
@@ -470,7 +494,8 @@ mod tests {
         };
         Case {
             platform: cluster::Platform::Kubernetes,
-            registries,
+            subject: Subject::Registries,
+            count,
             startup: Count::default(),
             requests: Count::of(&records(
                 "create /services a 201
@@ -502,14 +527,22 @@ mod tests {
         let usage = case(1).usage;
         Complete {
             platform: cluster::Platform::OpenShift,
+            subject: Subject::Services,
             usage,
             rest: Some(Rest {
-                registries: 50,
+                resources: 50,
                 requests: Count::of(&records("create events.k8s.io/events e 201")),
                 usage,
-                catalog: usage,
+                catalog: None,
             }),
         }
+    }
+
+    fn programs() -> Vec<Program> {
+        vec![Program {
+            name: "an-operator",
+            bytes: 11_000_000,
+        }]
     }
 
     fn machine() -> Machine {
@@ -525,7 +558,7 @@ mod tests {
         let mut late = case(1);
         late.first.as_mut().unwrap().status = None;
         let cases = vec![late, case(100)];
-        let report = Report::new(machine(), Some(11_000_000), cases, vec![complete()]);
+        let report = Report::new(machine(), programs(), cases, vec![complete()]);
         let verdicts: Vec<(&str, bool)> = report
             .targets
             .iter()
@@ -534,19 +567,19 @@ mod tests {
         assert_eq!(
             verdicts,
             [
-                ("requests each, 1 on kubernetes", false),
-                ("peak memory, 1 on kubernetes", false),
-                ("start to first status, 1 on kubernetes", false),
-                ("requests each, 100 on kubernetes", true),
-                ("time, bare client = 1, 100 on kubernetes", false),
-                ("processor, 100 on kubernetes", true),
-                ("start to first status, 100 on kubernetes", true),
-                ("peak memory, 1 with webhooks on openshift", false),
+                ("requests each, 1 registry on kubernetes", false),
+                ("peak memory, 1 registry on kubernetes", false),
+                ("start to first status, 1 registry on kubernetes", false),
+                ("requests each, 100 registries on kubernetes", true),
+                ("time, bare client = 1, 100 registries on kubernetes", false),
+                ("processor, 100 registries on kubernetes", true),
+                ("start to first status, 100 registries on kubernetes", true),
+                ("peak memory, 1 service with webhooks on openshift", false),
                 (
-                    "requests in 60 s at rest, 50 with webhooks on openshift",
+                    "requests in 60 s at rest, 50 services with webhooks on openshift",
                     false
                 ),
-                ("stripped program", true),
+                ("stripped an-operator", true),
             ]
         );
         assert_eq!(
@@ -557,10 +590,10 @@ mod tests {
 
     #[test]
     fn the_text_names_figure_target_and_verdict() {
-        let text = Report::new(machine(), Some(11_000_000), vec![case(1)], Vec::new()).to_string();
+        let text = Report::new(machine(), programs(), vec![case(1)], Vec::new()).to_string();
         for line in [
-            "requests each, 1 on kubernetes               6.00       ≤ 5.00  missed\n",
-            "start to first status, 1 on kubernetes     0.15 s     ≤ 0.20 s  met\n",
+            "requests each, 1 registry on kubernetes               6.00       ≤ 5.00  missed\n",
+            "start to first status, 1 registry on kubernetes     0.15 s     ≤ 0.20 s  met\n",
             "bare client 1.00 s, × 1.40\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
@@ -568,8 +601,8 @@ mod tests {
         assert!(text.ends_with("2 of 4 targets missed\n"), "{text}");
         let text = complete().to_string();
         for line in [
-            "1 registry ",
-            "50 registries and a catalog\n",
+            "1 service ",
+            "50 services and a model wired to each\n",
             "0 requests; events 1",
         ] {
             assert!(text.contains(line), "{line}{text}");
@@ -578,13 +611,13 @@ mod tests {
 
     #[test]
     fn the_document_for_machines_has_every_part() {
-        let report = Report::new(machine(), None, vec![case(100)], vec![complete()]);
+        let report = Report::new(machine(), Vec::new(), vec![case(100)], vec![complete()]);
         let value = serde_json::to_value(&report).unwrap();
         assert_eq!(value["cases"][0]["platform"], "kubernetes");
         assert_eq!(value["cases"][0]["requests"]["verbs"]["patch status"], 3);
         assert_eq!(value["cases"][0]["bare"]["seconds"]["deployments"], 1.0);
         assert_eq!(value["targets"][1]["met"], false);
         assert!(value["cases"][0].get("restart").is_none());
-        assert_eq!(value["complete"][0]["rest"]["registries"], 50);
+        assert_eq!(value["complete"][0]["rest"]["resources"], 50);
     }
 }

@@ -1,5 +1,6 @@
 //! One cluster with an operator in it, and what an operator goes through.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,34 +15,26 @@ use kube::api::{DynamicObject, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::crowd::{Crowd, Seconds};
+use super::subject::Subject;
 use super::usage::{self, Usage, usage};
 use crate::operator::{Deployed, Operator, Running, kind};
 use crate::steps::run;
 
-/// What is measured.
-pub(crate) const OPERATOR: Operator = operator("default");
+/// What is measured of an operator's manifests.
+pub(crate) const DEFAULT: &str = "default";
 /// The same with admission and conversion.
-pub(crate) const WITH_WEBHOOKS: Operator = operator("overlays/webhook");
-/// The operator of the catalog, which is the same program.
-pub(crate) const CATALOG: Operator = operator("overlays/catalog");
-
-const fn operator(variant: &'static str) -> Operator {
-    Operator {
-        name: "model-registry-operator",
-        variant,
-        flags: &[
-            "--metrics-bind-address=127.0.0.1:0",
-            "--health-probe-bind-address=127.0.0.1:0",
-            "--max-concurrent-reconciles=16",
-        ],
-    }
-}
+pub(crate) const WITH_WEBHOOKS: &str = "overlays/webhook";
+/// The operator of the catalog, which is the same program as that of registries.
+pub(crate) const CATALOG: &str = "overlays/catalog";
 
 /// An operator is done when it asked for nothing this long.
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// How long it may take to lead, to be done, to stop.
 const LIMIT: Duration = Duration::from_mins(1);
+
+/// The built programs.
+pub(crate) type Programs = BTreeMap<Subject, PathBuf>;
 
 /// A cluster with an operator's manifests.
 pub(crate) struct Scenario {
@@ -51,6 +44,8 @@ pub(crate) struct Scenario {
     pub(crate) client: Client,
     /// The operator's own way in.
     kubeconfig: PathBuf,
+    /// What its operator is measured with.
+    pub(crate) subject: Subject,
     operator: Operator,
     deployed: Deployed,
     program: PathBuf,
@@ -70,22 +65,39 @@ impl Scenario {
     /// Starts a cluster of its own, so that no measure has the remains of another in it.
     pub(crate) async fn new(
         platform: Platform,
-        operator: Operator,
-        program: &Path,
+        subject: Subject,
+        variant: &'static str,
+        programs: &Programs,
     ) -> Result<Self> {
         let cluster = Cluster::start(&Options {
             platform,
             ..Options::default()
         })?;
-        Self::of(Arc::new(cluster), operator, program).await
+        for api in subject.apis() {
+            cluster.install(*api).await?;
+        }
+        let program = programs.get(&subject).context("the program was built")?;
+        Self::of(Arc::new(cluster), subject, variant, program).await
     }
 
-    /// Another operator in the same cluster.
-    pub(crate) async fn beside(&self, operator: Operator) -> Result<Self> {
-        Self::of(Arc::clone(&self.cluster), operator, &self.program).await
+    /// The same program in the same cluster, as another variant runs it.
+    pub(crate) async fn beside(&self, variant: &'static str) -> Result<Self> {
+        Self::of(
+            Arc::clone(&self.cluster),
+            self.subject,
+            variant,
+            &self.program,
+        )
+        .await
     }
 
-    async fn of(cluster: Arc<Cluster>, operator: Operator, program: &Path) -> Result<Self> {
+    async fn of(
+        cluster: Arc<Cluster>,
+        subject: Subject,
+        variant: &'static str,
+        program: &Path,
+    ) -> Result<Self> {
+        let operator = subject.operator(variant);
         let client = cluster.client()?;
         let port = free_port()?;
         let deployed = operator
@@ -101,6 +113,7 @@ impl Scenario {
             cluster,
             client,
             kubeconfig,
+            subject,
             operator,
             deployed,
             program: program.to_owned(),
@@ -163,7 +176,7 @@ impl Scenario {
         Ok(process)
     }
 
-    /// Creates the registries and waits until all are available.
+    /// Creates the resources and waits until all are available.
     pub(crate) async fn create(&self, process: &mut Process, crowd: &Crowd) -> Result<Seconds> {
         let race = crowd.race(&self.client, true, |number| async move {
             crowd.create(&self.client, number).await.map(drop)
