@@ -119,7 +119,7 @@ impl Part {
             Self::Start => vec![registries(1, start)],
             Self::Memory => [1, 200].map(|count| registries(count, nothing)).into(),
             Self::Trustyai => vec![
-                (Subject::Services, 1, start),
+                (Subject::Services, 1, nothing),
                 (Subject::Services, 100, bare.and(restart)),
             ],
             Self::Rest | Self::Size | Self::AsyncUpload | Self::HelmRender => Vec::new(),

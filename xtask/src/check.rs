@@ -124,12 +124,13 @@ fn deny(checks: &[&str]) -> Result<()> {
 }
 
 /// Tests that need an API server, of whatever version it is.
-const AGAINST_SERVERS: [&str; 10] = [
+const AGAINST_SERVERS: [&str; 11] = [
     "test",
     "--locked",
     "--no-fail-fast",
     "--package=runtime",
     "--package=model-registry-operator",
+    "--package=trustyai-operator",
     "--test=engine",
     "--test=server",
     "--test=takeover",

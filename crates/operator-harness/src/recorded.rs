@@ -4,6 +4,7 @@
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
 mod differences;
+mod live;
 mod normalise;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use runtime::offline::documents;
 use serde_json::Value;
 
 pub use differences::{Differences, Found};
+pub use live::{events, live, said};
 pub use normalise::{diff, object};
 
 /// The folder `part` of the recordings, which are in `COMPAT_DIR` or in `../shared/compat` beside

@@ -74,6 +74,20 @@ impl Kind {
         }
     }
 
+    /// Whether the API server itself serves it: without a definition, a conversion or a server
+    /// that could be missing or fail.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        let dotted = [
+            "admissionregistration.k8s.io",
+            "apiextensions.k8s.io",
+            "discovery.k8s.io",
+            "networking.k8s.io",
+            "rbac.authorization.k8s.io",
+        ];
+        !self.group.contains('.') || dotted.contains(&self.group)
+    }
+
     /// Whether an object that says this `apiVersion` and `kind` is of this kind.
     #[must_use]
     pub fn matches(&self, api_version: &str, kind: &str) -> bool {
@@ -298,6 +312,27 @@ mod tests {
         assert_eq!(DEPLOYMENT.resource(), "deployments.apps");
         assert!(DEPLOYMENT.matches("apps/v1", "Deployment"));
         assert!(!DEPLOYMENT.matches("v1", "Deployment"));
+    }
+
+    #[test]
+    fn kinds_of_the_api_server_are_told_from_those_of_definitions() {
+        assert!(
+            [
+                SECRET,
+                DEPLOYMENT,
+                ROLE,
+                INGRESS,
+                ENDPOINT_SLICE,
+                DEFINITION
+            ]
+            .iter()
+            .all(Kind::is_built_in)
+        );
+        assert!(
+            ![ROUTE, HTTP_ROUTE, SERVICE_MONITOR, INGRESS_CONFIG]
+                .iter()
+                .any(Kind::is_built_in)
+        );
     }
 
     #[test]

@@ -265,6 +265,15 @@ impl Plan {
         &self.retired
     }
 
+    /// Lets owners go before their objects of APIs that are not the API server's own: such an API may
+    /// fail for good, and would hold up the deletion in the foreground.
+    pub fn free_owners(&mut self) {
+        let objects = self.objects.iter_mut();
+        for object in objects.filter(|object| !object.kind.is_built_in()) {
+            unblock(&mut object.body);
+        }
+    }
+
     /// Objects, in order.
     #[must_use]
     pub fn objects(&self) -> &[Planned] {
@@ -329,6 +338,16 @@ fn wave_of(kind: Kind) -> u8 {
     }
 }
 
+/// Takes from owner references that their owners wait for this object.
+fn unblock(body: &mut Value) {
+    let owners = body.pointer_mut("/metadata/ownerReferences");
+    for owner in owners.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(owner) = owner.as_object_mut() {
+            owner.remove("blockOwnerDeletion");
+        }
+    }
+}
+
 /// Removes nulls: in an apply they would ask for a field to be owned and empty.
 fn strip_nulls(value: &mut Value) {
     match value {
@@ -368,6 +387,27 @@ mod tests {
             planned.body,
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a", "namespace": "ns"}})
         );
+    }
+
+    #[test]
+    fn only_what_the_api_server_itself_serves_blocks_its_owner() {
+        let blocks = |kind| {
+            let object: kube::core::DynamicObject = serde_json::from_value(json!({
+                "metadata": {"name": "a", "namespace": "ns", "ownerReferences": [{
+                    "apiVersion": "v1", "kind": "Owner", "name": "o", "uid": "u",
+                    "controller": true, "blockOwnerDeletion": true,
+                }]},
+            }))
+            .unwrap();
+            let mut plan = Plan::default();
+            plan.push(Planned::new(kind, &object).unwrap());
+            plan.free_owners();
+            let owner = &plan.objects()[0].body["metadata"]["ownerReferences"][0];
+            assert_eq!(owner["controller"], true);
+            owner.get("blockOwnerDeletion").is_some()
+        };
+        assert!(blocks(DEPLOYMENT) && blocks(ROLE) && blocks(SECRET));
+        assert!(!blocks(ROUTE));
     }
 
     #[test]

@@ -180,13 +180,17 @@ impl Rollout {
             .unwrap_or(1);
         let total = status.replicas.unwrap_or_default();
         let updated = status.updated_replicas.unwrap_or_default();
-        let pods = match status.unavailable_replicas.unwrap_or_default() {
+        let unavailable = status.unavailable_replicas.unwrap_or_default();
+        let pods = match unavailable {
             _ if updated < desired => Mix::Old,
             0 if total <= updated => Mix::Complete,
             _ => Mix::Updated,
         };
+        // Where all pods may be unavailable for an update, a Deployment without any calls itself
+        // available.
+        let any = unavailable == 0 || unavailable < total;
         Self {
-            available: available.is_some_and(|condition| condition.status == "True"),
+            available: any && available.is_some_and(|condition| condition.status == "True"),
             message: available.map(message).unwrap_or_default(),
             stage,
             pods,
@@ -241,8 +245,11 @@ impl Rollout {
             return Some(message.clone());
         }
         let postgres_stalled = live.postgres.as_ref().is_some_and(is_stalled);
-        let problem = pods::problem(&live.pods).or_else(|| {
-            // A volume that is being made leaves its pod unschedulable for a while.
+        // A volume that is being made leaves its pod unschedulable for a while.
+        let stalled = matches!(self.stage, Stage::Stalled(_));
+        let own = pods::problem(&live.pods);
+        let own = own.filter(|problem| stalled || !pods::awaits_volume(problem));
+        let problem = own.or_else(|| {
             let postgres = &live.postgres_pods;
             pods::problem(postgres)
                 .filter(|problem| postgres_stalled || !problem.contains("Unschedulable"))

@@ -3,8 +3,8 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use runtime::offline::Offline;
 
+use crate::service::TrustyAi;
 use crate::service::error::Error;
-use crate::service::{TrustyAi, validate};
 
 impl Offline for TrustyAi {
     fn definition() -> CustomResourceDefinition {
@@ -20,15 +20,17 @@ impl Offline for TrustyAi {
 
     fn warnings(
         &self,
-        resource: &Self::Resource,
-        seen: &Self::Observation,
+        _: &Self::Resource,
+        observed: &Self::Observation,
     ) -> Result<Vec<String>, Error> {
-        let validated = validate::validate(resource, seen, self.config())?;
+        let Ok(validated) = &observed.validated else {
+            return Ok(Vec::new());
+        };
         let database = validated.database.as_ref();
         let trouble = database.and_then(|database| {
             let problem = database.problem.as_ref()?;
             Some(format!("Secret {}: {problem}", database.secret))
         });
-        Ok(validated.warnings.into_iter().chain(trouble).collect())
+        Ok(validated.warnings.iter().cloned().chain(trouble).collect())
     }
 }

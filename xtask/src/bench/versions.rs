@@ -7,8 +7,9 @@ use kube::api::{DynamicObject, ListParams, ResourceExt as _};
 use kube::discovery::{Discovery, verbs};
 use kube::{Api, Client};
 
-/// Kinds that change by themselves: the Lease and events count apart, nodes report.
-const RESTLESS: [&str; 4] = ["Event", "Lease", "Node", "CSINode"];
+/// Kinds that change by themselves: the Lease and events count apart, nodes report, and volumes are
+/// bound when their controller comes to it.
+const RESTLESS: [&str; 5] = ["Event", "Lease", "Node", "CSINode", "PersistentVolume"];
 
 /// Resource version by `Kind namespace/name`.
 pub(crate) type Versions = BTreeMap<String, String>;

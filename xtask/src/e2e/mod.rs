@@ -13,7 +13,7 @@ use clap::Args;
 use cluster::{Cluster, Options, Platform, tools};
 
 use self::case::Case;
-use crate::operator::Operator;
+use crate::operator::{Operator, build};
 use crate::steps::root;
 
 /// Folders of tests, with what they need.
@@ -73,7 +73,8 @@ impl Suite {
     /// Runs tests one after the other, and says how many failed.
     fn run(&self, cases: &[Case]) -> Result<usize> {
         eprintln!("building {} …", self.operator.name);
-        let program = self.operator.build(false)?;
+        build(&[self.operator.name], false, None)?;
+        let program = self.operator.built(false, None);
         let cluster = Cluster::start(&Options {
             platform: self.platform,
             ..Options::default()

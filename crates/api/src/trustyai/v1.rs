@@ -143,4 +143,7 @@ pub struct TrustyAIServiceStatus {
     /// Address of the service: the external one where there is one, else the Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Hash of the certificate that the first pods started with. Another one replaces pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }

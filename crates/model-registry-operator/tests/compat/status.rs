@@ -4,31 +4,25 @@ use std::path::Path;
 
 use api::modelregistry::v1beta1::ModelRegistry;
 use model_registry_operator::registry::{Registry, status};
-use resources::kind::{DEPLOYMENT, INGRESS_CONFIG, ROUTE};
+use operator_harness::recorded;
+use resources::kind::INGRESS_CONFIG;
 use runtime::component::{Attempt, Component};
 use runtime::offline::{OfflineInputs, Platform};
 use runtime::outcome::{Outcome, Target};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// Where a status stands among the objects.
 pub(crate) const OBJECT: &str = "ModelRegistry NAME";
 
 /// What was recorded, in the form of [`ours`].
-pub(crate) fn recorded(folder: &Path) -> Value {
-    let resource = operator_harness::recorded::read(&folder.join("status.yaml")).remove(0);
-    let events = std::fs::read_to_string(folder.join("events.txt")).unwrap();
-    // `Normal ServiceCreated ModelRegistry/NAME [REPORTER] MESSAGE`; an edit of the spec by the
-    // operator itself makes a second one.
-    let event = events
-        .lines()
-        .next()
-        .filter(|line| *line != "(none)")
-        .map(|line| {
-            let (head, message) = line.split_once("] ").unwrap();
-            let words: Vec<_> = head.split(' ').collect();
-            json!({"type": words[0], "reason": words[1], "message": message})
-        });
-    comparable(&resource["status"], event)
+pub(crate) fn theirs(folder: &Path) -> Value {
+    let resource = recorded::read(&folder.join("status.yaml")).remove(0);
+    let text = std::fs::read_to_string(folder.join("events.txt")).unwrap();
+    // An edit of the spec by the operator itself makes a second one.
+    comparable(
+        &resource["status"],
+        recorded::events(&text).into_iter().next(),
+    )
 }
 
 /// What ours says of a case.
@@ -57,7 +51,7 @@ pub(crate) fn ours(
             namespace: object.namespace.clone(),
             name: object.name.clone(),
         });
-        documents.extend(live(object.kind, &object.body));
+        documents.extend(recorded::live(object.kind, &object.body));
     }
     let attempt = |outcome| Attempt::<Registry> {
         observation: Some(&seen),
@@ -74,86 +68,19 @@ pub(crate) fn ours(
         .next()
         .map(|note| {
             let type_ = if note.warning { "Warning" } else { "Normal" };
-            json!({"type": type_, "reason": note.reason, "message": note.message})
+            [type_.to_owned(), note.reason.to_owned(), note.message]
         });
     let quiet = Outcome::default();
     let status = status::status(registry, resource, &attempt(&quiet), &inputs(&documents));
     comparable(&serde_json::to_value(status).unwrap(), event)
 }
 
-/// What the cluster makes of an object when all goes well.
-fn live(kind: resources::Kind, body: &Value) -> Vec<Value> {
-    let mut object = body.clone();
-    match kind {
-        DEPLOYMENT => {
-            object["metadata"]["generation"] = json!(1);
-            object["status"] = json!({
-                "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
-                "conditions": [
-                    {"type": "Available", "status": "True"},
-                    {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
-                ],
-            });
-            let template = &body["spec"]["template"];
-            let containers = template["spec"]["containers"].as_array().unwrap().iter();
-            let statuses: Vec<_> = containers
-                .map(|c| json!({"name": c["name"], "ready": true, "image": "", "imageID": "", "restartCount": 0}))
-                .collect();
-            let name = &body["metadata"]["name"];
-            let namespace = &body["metadata"]["namespace"];
-            let pod = json!({
-                "apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": name, "namespace": namespace, "labels": template["metadata"]["labels"]},
-                "spec": template["spec"], "status": {"containerStatuses": statuses},
-            });
-            let mut labels = template["metadata"]["labels"].clone();
-            labels["kubernetes.io/service-name"] = name.clone();
-            let slice = json!({
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {"name": name, "namespace": namespace, "labels": labels},
-                "endpoints": [{"addresses": ["10.0.0.1"]}],
-            });
-            vec![object, pod, slice]
-        }
-        ROUTE => {
-            object["status"] =
-                json!({"ingress": [{"conditions": [{"type": "Admitted", "status": "True"}]}]});
-            vec![object]
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// A status and an event without times, conditions by type, and without what only ours has.
-fn comparable(status: &Value, event: Option<Value>) -> Value {
-    let theirs = ["Available", "Progressing", "KubeRBACProxyAvailable"];
-    let conditions: Map<String, Value> = status["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|condition| {
-            let type_ = condition["type"].as_str().filter(|type_| theirs.contains(type_))?;
-            let said = json!({
-                "status": condition["status"], "reason": condition["reason"], "message": condition["message"],
-            });
-            Some((type_.to_owned(), said))
-        })
-        .collect();
-    let defaults = status["specDefaults"]
-        .as_str()
-        .map(|text| serde_json::from_str::<Value>(text).unwrap());
-    let mut said = json!({"status": {"conditions": conditions}});
-    for (key, value) in [
-        ("hosts", status.get("hosts").cloned()),
-        ("hostsStr", status.get("hostsStr").cloned()),
-        ("specDefaults", defaults),
-    ] {
-        if let Some(value) = value {
-            said["status"][key] = value;
-        }
-    }
-    if let Some(event) = event {
-        said["event"] = event;
+fn comparable(status: &Value, event: Option<[String; 3]>) -> Value {
+    let conditions = ["Available", "Progressing", "KubeRBACProxyAvailable"];
+    let mut said = recorded::said(status, &conditions, &["hosts", "hostsStr"], event);
+    if let Some(text) = status["specDefaults"].as_str() {
+        said["status"]["specDefaults"] = serde_json::from_str(text).unwrap();
     }
     said
 }

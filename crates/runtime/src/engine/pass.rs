@@ -190,8 +190,10 @@ impl<C: Component> Engine<C> {
             return Ok(End::Retry);
         }
         let status = self.component.status(&resource, &attempt, &inputs);
-        self.write_status(key, &resource, &uid, &status).await?;
+        let written = self.write_status(key, &resource, &uid, &status).await;
+        // A status is refused for what else the resource says; people are told all the same.
         self.tell(&resource, &self.component.events(&resource, &attempt));
+        written?;
 
         if let Some(failure) = &failure {
             info!(namespace = key.namespace, name = key.name, reason = failure.reason(), error = %failure, "not planned");
@@ -300,8 +302,8 @@ impl<C: Component> Engine<C> {
             .cloned()
             .collect();
         self.tell(resource, self.component.farewell(resource).as_slice());
-        match self.set_finalizers(key, resource, &others).await {
-            Ok(_) => {}
+        match self.let_go(key, resource, &others).await {
+            Ok(()) => {}
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
@@ -331,6 +333,46 @@ impl<C: Component> Engine<C> {
             .await?;
         self.tell(resource, &self.component.events(resource, &attempt));
         Ok(End::Done(None))
+    }
+
+    /// Leaves the resource these finalizers.
+    ///
+    /// Kubernetes before 1.30 checks the whole object at every write. One that is stored and breaks a
+    /// rule that came later could then not go: with a spec that passes, it can, and so can the
+    /// garbage collector take its own finalizer from it.
+    async fn let_go(
+        &self,
+        key: &RootKey,
+        resource: &C::Resource,
+        finalizers: &[String],
+    ) -> Result<(), RequestError> {
+        let refused = match self.set_finalizers(key, resource, finalizers).await {
+            Err(error) if error.is_invalid() => error,
+            done => return done.map(drop),
+        };
+        let live = serde_json::to_value(resource)?;
+        let change = self
+            .component
+            .passing_spec()
+            .and_then(|passing| merge::diff(live.get("spec").unwrap_or(&Value::Null), &passing));
+        let Some(change) = change else {
+            return Err(refused);
+        };
+        warn!(
+            namespace = key.namespace,
+            name = key.name,
+            error = refused.sentence(),
+            "the spec breaks a rule, and is replaced so that the resource can go"
+        );
+        let patch = json!({
+            "metadata": {
+                "finalizers": finalizers,
+                "resourceVersion": resource.resource_version(),
+            },
+            "spec": change,
+        });
+        self.wrote_root(self.objects.merge(&self.address(key), None, &patch).await?);
+        Ok(())
     }
 
     /// Takes back what was set in objects of others. Whether all of it is.

@@ -47,7 +47,7 @@ impl Live {
             changed: changes_pods(attempt, inputs, namespace, name),
             port: None,
             was_starting: told
-                .is_none_or(|told| told.status == "False" && told.message == STARTING),
+                .is_none_or(|told| told.status == "False" && told.message.ends_with(STARTING)),
         }
     }
 }

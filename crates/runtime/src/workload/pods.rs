@@ -59,6 +59,12 @@ pub fn problem(pods: &[Pod]) -> Option<String> {
     })
 }
 
+/// Whether a [`problem`] is that a claim has no volume yet, in the scheduler's words.
+#[must_use]
+pub fn awaits_volume(problem: &str) -> bool {
+    problem.contains("Unschedulable") && problem.to_lowercase().contains("persistentvolumeclaim")
+}
+
 /// The first pod that is not ready, by what it says of itself.
 #[must_use]
 pub fn unready(pods: &[Pod]) -> Option<String> {

@@ -23,11 +23,12 @@ use resources::kind::{
 use resources::{Edit, Kind, Plan};
 use runtime::component::{Attempt, Component, Identity, Landmark, Note, Owner, Watched, Which};
 use runtime::inputs::Inputs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use config::Config;
 use error::Error;
 use observe::Observation;
+use validated::Validated;
 
 use crate::wiring::logger::INFERENCE_SERVICE;
 use crate::wiring::sink::Sink;
@@ -55,12 +56,6 @@ impl TrustyAi {
             config,
             landmarks: [settings, servers, controller, kserve],
         }
-    }
-
-    /// What the installation sets.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 }
 
@@ -103,9 +98,18 @@ const KINDS: &[Watched] = &[
     Watched::seen(ENDPOINT_SLICE, OURS).keeping(&["/endpoints", "/ports"]),
 ];
 
+/// What was read for a service, and what its objects are made of.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// What was read.
+    pub seen: Observation,
+    /// What the objects are made of, or everything that is wrong with the resource.
+    pub validated: Result<Validated, Vec<String>>,
+}
+
 impl Component for TrustyAi {
     type Resource = TrustyAIService;
-    type Observation = Observation;
+    type Observation = Observed;
     type Status = TrustyAIServiceStatus;
     type Error = Error;
 
@@ -144,13 +148,17 @@ impl Component for TrustyAi {
         &self,
         resource: &TrustyAIService,
         inputs: &I,
-    ) -> Result<Observation, Error> {
-        observe::observe(resource, &self.config, inputs).await
+    ) -> Result<Observed, Error> {
+        let seen = observe::observe(resource, &self.config, inputs).await?;
+        let validated = validate::validate(resource, &seen, &self.config);
+        Ok(Observed { seen, validated })
     }
 
-    fn plan(&self, resource: &TrustyAIService, seen: &Observation) -> Result<Plan, Error> {
-        let validated = validate::validate(resource, seen, &self.config)?;
-        Ok(plan::plan(&validated)?)
+    fn plan(&self, _: &TrustyAIService, observed: &Observed) -> Result<Plan, Error> {
+        match &observed.validated {
+            Ok(validated) => Ok(plan::plan(validated)?),
+            Err(problems) => Err(Error::Invalid(problems.clone())),
+        }
     }
 
     async fn undo<I: Inputs>(
@@ -168,15 +176,19 @@ impl Component for TrustyAi {
         attempt: &Attempt<'_, Self>,
         inputs: &I,
     ) -> TrustyAIServiceStatus {
-        status::status(self, resource, attempt, inputs)
+        status::status(resource, attempt, inputs)
     }
 
-    fn events(&self, resource: &TrustyAIService, attempt: &Attempt<'_, Self>) -> Vec<Note> {
-        status::events(self, resource, attempt)
+    fn events(&self, _: &TrustyAIService, attempt: &Attempt<'_, Self>) -> Vec<Note> {
+        status::events(attempt)
     }
 
-    fn due(&self, seen: &Observation) -> Option<Timestamp> {
-        seen.due()
+    fn passing_spec(&self) -> Option<Value> {
+        Some(json!({"storage": {"format": "DATABASE"}, "metrics": {"schedule": "5s"}}))
+    }
+
+    fn due(&self, observed: &Observed) -> Option<Timestamp> {
+        observed.seen.due()
     }
 }
 
@@ -200,8 +212,6 @@ fn owner(kind: Kind, meta: &ObjectMeta) -> Option<Owner> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -28,8 +28,6 @@ pub const TRUSTED_CA_LABEL: &str = "config.openshift.io/inject-trusted-cabundle"
 pub const MIGRATION: &str = "trustyai.opendatahub.io/db-migration";
 /// Annotation of a pod template: hash of what its pods read once.
 pub const INPUTS_HASH: &str = "trustyai.opendatahub.io/inputs-hash";
-/// Annotation of a Deployment: hash of the certificate that its pods were first made with.
-pub const CERTIFICATE_BASELINE: &str = "trustyai.opendatahub.io/certificate-baseline";
 /// Annotation of a pod template: hash of the certificate, once it is another one than the first.
 pub const CERTIFICATE_HASH: &str = "trustyai.opendatahub.io/certificate-hash";
 /// Annotation of a claim: what it was asked for with, and cannot change.

@@ -24,9 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::{Config, Settings};
 use super::error::Error;
-use super::names::{
-    AUTHORITIES, CERTIFICATE_BASELINE, INTERNAL, TLS, TRUSTED_CA, TRUSTED_CA_LABEL,
-};
+use super::names::{AUTHORITIES, CERTIFICATE_HASH, INTERNAL, TLS, TRUSTED_CA, TRUSTED_CA_LABEL};
 use crate::wiring;
 
 pub use certificate::{Certificate, SERVICE_CA, Trust};
@@ -91,20 +89,20 @@ impl Platform {
 pub struct LiveDeployment {
     /// Labels that it selects its pods by, which cannot change.
     pub selector: BTreeMap<String, String>,
-    /// Hash of the certificate that its pods were first made with.
-    pub baseline: Option<String>,
+    /// Hash of the certificate that its template names.
+    pub certificate: Option<String>,
 }
 
 impl LiveDeployment {
     fn of(deployment: &Value) -> Self {
         let selector = deployment.pointer("/spec/selector/matchLabels").cloned();
-        let baseline = deployment.pointer("/metadata/annotations");
-        let baseline = baseline.and_then(|all| all.get(CERTIFICATE_BASELINE)?.as_str());
+        let annotations = deployment.pointer("/spec/template/metadata/annotations");
+        let certificate = annotations.and_then(|all| all.get(CERTIFICATE_HASH)?.as_str());
         Self {
             selector: selector
                 .and_then(|labels| serde_json::from_value(labels).ok())
                 .unwrap_or_default(),
-            baseline: baseline.map(str::to_owned),
+            certificate: certificate.map(str::to_owned),
         }
     }
 }

@@ -8,6 +8,7 @@ mod storage;
 use api::trustyai::v1::{TrustyAIService, TrustyAIServiceStatus};
 use conditions::{ConditionType, READY, Status, Wanted, carry_over, condition_type, reason};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use resources::Kind;
 use resources::kind::{PERSISTENT_VOLUME_CLAIM, ROUTE, SERVICE_MONITOR};
@@ -16,15 +17,14 @@ use runtime::component::{Attempt, Note};
 use runtime::inputs::Inputs;
 use runtime::told::{Bad, PAUSED, RIGHTS_MISSING};
 use runtime::ways::{self, EXPOSED, Tls, Ways};
-use runtime::workload::{self, Live};
+use runtime::workload::{self, Availability, Live};
 use runtime::{Outcome, Target};
 use serde_json::Value;
 
-use super::TrustyAi;
 use super::names::TLS;
 use super::observe::Trust;
-use super::validate::validate;
 use super::validated::Validated;
+use super::{Observed, TrustyAi};
 use crate::wiring;
 
 /// Whether the Route leads in. Only there where there are Routes.
@@ -65,7 +65,6 @@ const FOREIGN: &str = "somebody else; delete it, or give the service another nam
 
 /// The status of `resource` after `attempt`.
 pub fn status<I: Inputs>(
-    service: &TrustyAi,
     resource: &TrustyAIService,
     attempt: &Attempt<'_, TrustyAi>,
     inputs: &I,
@@ -79,29 +78,34 @@ pub fn status<I: Inputs>(
         };
     }
     let (name, namespace) = (resource.name_any(), resource.namespace());
-    let validated = attempt
-        .observation
-        .and_then(|seen| validate(resource, seen, service.config()).ok());
+    let validated = validated(attempt);
     let told = workload::told(&previous.conditions);
     let live = Live::of(attempt, inputs, namespace.as_deref(), (&name, None), told);
     let running = workload::workload(&live);
     let route = inputs.child(ROUTE, namespace.as_deref(), &name);
+    let start = Start {
+        starts: running.availability == Availability::Starting,
+        previous: &previous,
+        generation,
+    };
 
     let mut parts = Vec::new();
-    if let Some((validated, seen)) = validated.as_ref().zip(attempt.observation) {
+    if let Some((validated, observed)) = validated.zip(attempt.observation) {
         parts.extend(storage::conditions(&storage::View {
             service: validated,
-            seen,
+            seen: &observed.seen,
             running: &running,
             told,
+            held: start.holds(storage::CLAIM),
         }));
-        parts.extend(route_available(validated, route.as_ref()));
+        let held = start.holds(ROUTE_AVAILABLE);
+        parts.extend(route_available(validated, route.as_ref(), held));
     }
     let bound = attempt
         .observation
-        .and_then(|seen| seen.claim.as_ref())
+        .and_then(|observed| observed.seen.claim.as_ref())
         .is_some_and(|claim| claim.bound);
-    let wiring = validated.as_ref().map(|validated| &validated.wiring);
+    let wiring = validated.map(|validated| &validated.wiring);
     let is_beside = |target: &Target| {
         ways::is_way(target, namespace.as_deref().unwrap_or_default(), &name)
             || wiring.is_some_and(|wiring| wiring.concerns(target))
@@ -135,19 +139,15 @@ pub fn status<I: Inputs>(
             .into_iter()
             .flat_map(|wiring| wiring.conditions(attempt.outcome)),
     );
-    wanted.extend(
-        validated
-            .as_ref()
-            .and_then(|service| exposed(service, attempt.outcome, inputs)),
-    );
+    wanted.extend(validated.and_then(|service| exposed(service, attempt.outcome, inputs)));
     wanted.extend(summary(down.as_ref(), is_up, attempt.failure.is_some()));
-    wanted.extend(spec_warnings(validated.as_ref(), attempt, bound));
+    wanted.extend(spec_warnings(validated, attempt, bound));
     wanted.extend(attempt.rights_missing());
     for condition in &mut wanted {
         condition.observed_generation.get_or_insert(generation);
     }
     let ready = down.is_none();
-    let counts = live.deployment.as_ref().map(pods);
+    let (replicas, ready_replicas) = live.deployment.as_ref().map_or((0, 0), pods);
     TrustyAIServiceStatus {
         conditions: carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
             !KNOWN.contains(&type_)
@@ -155,13 +155,52 @@ pub fn status<I: Inputs>(
         observed_generation: Some(generation),
         phase: Some(if ready { "Ready" } else { "Not Ready" }.to_owned()),
         ready: Some(if ready { "True" } else { "False" }.to_owned()),
-        replicas: Some(counts.map_or(0, |(all, _)| all)),
-        ready_replicas: Some(counts.map_or(0, |(_, ready)| ready)),
+        replicas: Some(start.count(replicas, previous.replicas)),
+        ready_replicas: Some(start.count(ready_replicas, previous.ready_replicas)),
         url: validated
-            .as_ref()
             .map(|validated| url(validated, route.as_ref()))
-            .or(previous.url),
+            .or(previous.url.clone()),
+        certificate: previous.certificate.clone().or_else(|| {
+            // Once pods run: they have started with it.
+            let up = running.availability == Availability::Up;
+            validated.filter(|_| up)?.baseline.clone()
+        }),
     }
+}
+
+/// Pods are on their way. What is there before them is told together with them: each step would cost
+/// a write of its own, and another soon after.
+struct Start<'a> {
+    starts: bool,
+    previous: &'a TrustyAIServiceStatus,
+    generation: i64,
+}
+
+impl Start<'_> {
+    /// Whether a condition stays False that was told so of this generation.
+    fn holds(&self, type_: ConditionType) -> bool {
+        let is_told = |told: &Condition| {
+            told.type_ == type_.as_str()
+                && told.status == "False"
+                && told.observed_generation == Some(self.generation)
+        };
+        self.starts && self.previous.conditions.iter().any(is_told)
+    }
+
+    /// Pods to tell of where there are `now` so many, and were `before`.
+    fn count(&self, now: i32, before: Option<i32>) -> i32 {
+        if self.starts {
+            now.min(before.unwrap_or_default())
+        } else {
+            now
+        }
+    }
+}
+
+/// What the objects are made of, where the pass came so far.
+fn validated<'a>(attempt: &Attempt<'a, TrustyAi>) -> Option<&'a Validated> {
+    let observed: &Observed = attempt.observation?;
+    observed.validated.as_ref().ok()
 }
 
 /// Whether the service cannot do without what failed: it can without a monitor, and with a claim that
@@ -283,8 +322,9 @@ fn summary(down: Option<&Bad>, is_up: bool, failed: bool) -> [Wanted; 4] {
     ]
 }
 
-/// Whether the Route leads in; `None` where there is none to be.
-fn route_available(service: &Validated, route: Option<&Value>) -> Option<Wanted> {
+/// Whether the Route leads in; `None` where there is none to be. Where it is `held`, it is not told
+/// of yet that it does.
+fn route_available(service: &Validated, route: Option<&Value>, held: bool) -> Option<Wanted> {
     if !(service.route && service.platform.openshift) {
         return None;
     }
@@ -303,9 +343,10 @@ fn route_available(service: &Validated, route: Option<&Value>) -> Option<Wanted>
         )
     };
     Some(match route.map(admission) {
-        None => not_found("it is being made"),
-        Some(Admission::Admitted) => found,
-        Some(Admission::Waiting) => not_found("no router has admitted it yet"),
+        Some(Admission::Admitted) if !held => found,
+        None | Some(Admission::Admitted | Admission::Waiting) => {
+            not_found("it is being made, or no router has admitted it yet")
+        }
         Some(Admission::Refused(message)) => not_found(&message),
     })
 }
@@ -383,11 +424,7 @@ fn url(service: &Validated, route: Option<&Value>) -> String {
 
 /// Events about `attempt`.
 #[must_use]
-pub fn events(
-    service: &TrustyAi,
-    resource: &TrustyAIService,
-    attempt: &Attempt<'_, TrustyAi>,
-) -> Vec<Note> {
+pub fn events(attempt: &Attempt<'_, TrustyAi>) -> Vec<Note> {
     let made = |kind: Kind, reason, message: &str| {
         let mut created = attempt.outcome.created.iter();
         created.any(|target| target.kind == kind).then(|| Note {
@@ -399,8 +436,8 @@ pub fn events(
     };
     let undone = attempt.undone(|_, _| true, FOREIGN);
     let warnings = attempt.warning(undone.map(|bad| bad.message), "WriteFailed");
-    let database = attempt.observation.and_then(|seen| {
-        let database = seen.database.as_ref()?;
+    let database = attempt.observation.and_then(|observed| {
+        let database = observed.seen.database.as_ref()?;
         let problem = database.problem.as_ref()?;
         Some(Note {
             warning: true,
@@ -409,10 +446,7 @@ pub fn events(
             message: format!("Secret {}: {problem}", database.secret),
         })
     });
-    let validated = attempt
-        .observation
-        .and_then(|seen| validate(resource, seen, service.config()).ok());
-    let wiring = validated
+    let wiring = validated(attempt)
         .into_iter()
         .flat_map(|validated| validated.wiring.events(attempt.outcome));
     [

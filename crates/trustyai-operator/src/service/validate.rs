@@ -14,7 +14,6 @@ use resources::names::HostLabel;
 use sha2::{Digest, Sha256};
 
 use super::config::Config;
-use super::error::Error;
 use super::monitoring;
 use super::names::{INSTANCE_LABEL, MIGRATION, Names, PART_OF};
 use super::observe::{Certificate, Observation};
@@ -25,12 +24,12 @@ use crate::wiring::{Asked, Authority, Wiring};
 /// Number of the newest inferences that a calculation looks at, where nobody says.
 const BATCH_SIZE: i64 = 5000;
 
-/// What the objects are made of, or everything that is wrong.
+/// What the objects are made of, or everything that is wrong: one message for each thing.
 pub fn validate(
     resource: &TrustyAIService,
     seen: &Observation,
     config: &Config,
-) -> Result<Validated, Error> {
+) -> Result<Validated, Vec<String>> {
     let (name, namespace) = (
         resource.name_any(),
         resource.namespace().unwrap_or_default(),
@@ -64,10 +63,10 @@ pub fn validate(
 
     let (Ok(names), Ok(place), Ok(storage), Ok(monitoring)) = (names, place, storage, monitoring)
     else {
-        return Err(Error::Invalid(problems));
+        return Err(problems);
     };
     if !problems.is_empty() {
-        return Err(Error::Invalid(problems));
+        return Err(problems);
     }
     warnings.extend(metrics_warnings(spec));
     annotation_warning(resource, &mut warnings);
@@ -102,7 +101,7 @@ pub fn validate(
         inputs_hash,
         has_trusted_ca: seen.trusted_ca.is_some(),
         selector,
-        baseline: baseline(seen),
+        baseline: baseline(resource, seen),
         monitoring,
         route: spec.service_route != Some(ServiceRoute::Disabled),
         expose,
@@ -146,13 +145,16 @@ pub fn selector(name: &str) -> BTreeMap<String, String> {
     ])
 }
 
-/// Hash of the certificate that the pods were first made with. It is that of the first one seen.
-fn baseline(seen: &Observation) -> Option<String> {
-    let known = seen
-        .deployment
-        .as_ref()
-        .and_then(|live| live.baseline.clone());
-    known.or_else(|| seen.certificate.digest())
+/// Hash of the certificate that the first pods started with. The status remembers it: in the
+/// Deployment it would cost three requests, as the certificate often comes after the Deployment.
+/// Where the status was lost, that is the certificate of now, unless pods were replaced for it.
+fn baseline(resource: &TrustyAIService, seen: &Observation) -> Option<String> {
+    let known = resource.status.as_ref();
+    let known = known.and_then(|status| status.certificate.clone());
+    let replaced = seen.deployment.as_ref();
+    let replaced = replaced.and_then(|live| live.certificate.as_ref());
+    let now = || seen.certificate.digest();
+    known.or_else(|| now().filter(|now| replaced != Some(now)))
 }
 
 /// Hash of the values that the pods read once, when they start. `None` when there are none.

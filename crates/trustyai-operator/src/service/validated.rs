@@ -61,7 +61,7 @@ pub struct Validated {
     pub has_trusted_ca: bool,
     /// Labels that the Deployment selects its pods by.
     pub selector: BTreeMap<String, String>,
-    /// Hash of the certificate that the Deployment's pods were first made with.
+    /// Hash of the certificate that the first pods started with.
     pub baseline: Option<String>,
     /// How Prometheus reads the metrics; `None` when it does not.
     pub monitoring: Option<ServiceMonitoring>,

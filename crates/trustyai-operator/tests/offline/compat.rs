@@ -1,11 +1,12 @@
-//! Comparison with what the Go operator was recorded to do: the same objects, but for the entries
-//! of `differences.yaml`.
+//! Comparison with what the Go operator was recorded to do: the same objects, status and events, but
+//! for the entries of `differences.yaml`.
 //!
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::told;
 use crate::world::admitted;
 use operator_harness::recorded::{self, Differences, read};
 use runtime::offline::Platform;
@@ -62,8 +63,10 @@ fn objects_equal_the_recorded_ones() {
                 continue;
             }
             compared += 1;
-            let theirs = keyed(case, read(&folder.join("objects.yaml")));
-            let ours = keyed(case, ours(platform, folder, Vec::new()));
+            let mut theirs = keyed(case, read(&folder.join("objects.yaml")));
+            theirs.insert(told::OBJECT.to_owned(), told::theirs(folder));
+            let mut ours = keyed(case, ours(platform, folder, Vec::new()));
+            ours.insert(told::OBJECT.to_owned(), told::ours(platform, folder));
             recorded::compare(&format!("{name}/{case}"), &theirs, &ours, &mut found);
         }
     }

@@ -10,5 +10,6 @@
 
 mod compat;
 mod plan;
+mod told;
 mod wiring;
 mod world;

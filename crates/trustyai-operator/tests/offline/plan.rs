@@ -4,8 +4,12 @@ use crate::world::{UID, work};
 use resources::kind::{
     CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, ROUTE, SECRET, SERVICE_MONITOR,
 };
+use runtime::component::Component;
 use runtime::offline::Platform;
+use runtime::offline::admission::admit;
 use serde_json::{Value, json};
+use trustyai_operator::service::TrustyAi;
+use trustyai_operator::service::config::Config;
 
 /// A service whose spec has these fields over a sound one; null takes a field away.
 fn service(fields: &Value) -> Value {
@@ -158,7 +162,7 @@ fn on_plain_kubernetes_the_operator_makes_the_certificates() {
         monitor["spec"]["endpoints"][0]["tlsConfig"]["ca"]["configMap"]["name"],
         "tas-ca"
     );
-    assert!(worked.seen.due().is_some());
+    assert!(worked.observed.seen.due().is_some());
 }
 
 #[test]
@@ -287,7 +291,7 @@ fn the_pods_wait_for_a_sound_secret_of_the_database() {
             plan.has(DEPLOYMENT, Some("ns1"), "tas"),
             "one that runs stays"
         );
-        let problem = worked.seen.database.unwrap().problem.unwrap();
+        let problem = worked.observed.seen.database.unwrap().problem.unwrap();
         assert!(problem.to_string().contains(words), "{problem}");
     }
 }
@@ -349,5 +353,17 @@ fn what_runs_and_means_something_else_is_warned_of() {
         assert!(worked.plan.is_ok());
         assert_eq!(worked.warnings.len(), 1, "{fields}: {:?}", worked.warnings);
         assert!(worked.warnings[0].contains(word), "{:?}", worked.warnings);
+    }
+}
+
+#[test]
+fn a_resource_that_goes_gets_a_spec_that_passes_in_both_versions() {
+    let component = TrustyAi::new(Config::from_lookup(|_| None));
+    let spec = component.passing_spec().unwrap();
+    for version in ["v1", "v1alpha1"] {
+        let resource = json!({"apiVersion": format!("trustyai.opendatahub.io/{version}"),
+            "kind": "TrustyAIService", "metadata": {"name": "a", "namespace": "ns"}, "spec": spec});
+        let admitted = admit(&api::trustyai(), &resource).unwrap();
+        assert!(admitted.unknown.is_empty(), "{:?}", admitted.unknown);
     }
 }

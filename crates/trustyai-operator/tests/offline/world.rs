@@ -4,20 +4,27 @@ use api::trustyai::v1::TrustyAIService;
 use operator_harness::environment;
 use resources::Plan;
 use resources::kind::SERVICE_MONITOR;
+use runtime::Capabilities;
 use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::Value;
 use trustyai_operator::service::config::Config;
 use trustyai_operator::service::error::Error;
-use trustyai_operator::service::observe::Observation;
-use trustyai_operator::service::{TrustyAi, validate};
+use trustyai_operator::service::{Observed, TrustyAi};
 
 /// A uid that every service here has.
 pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
 
+/// A service on a platform with Prometheus.
+pub(crate) struct World {
+    pub(crate) component: TrustyAi,
+    pub(crate) resource: TrustyAIService,
+    capabilities: Capabilities,
+}
+
 /// What was read for a service, and what it becomes.
 pub(crate) struct Worked {
-    pub(crate) seen: Observation,
+    pub(crate) observed: Observed,
     pub(crate) plan: Result<Plan, Error>,
     pub(crate) warnings: Vec<String>,
 }
@@ -43,30 +50,55 @@ pub(crate) fn admitted(
     resource: &Value,
     documents: &[Value],
 ) -> Result<Worked, Error> {
-    // The image of the recorded installation.
-    let component = TrustyAi::new(Config::from_lookup(environment(&[
-        ("POD_NAMESPACE", "operator"),
-        (
-            "RELATED_IMAGE_ODH_TRUSTYAI_SERVICE_PY_IMAGE",
-            "quay.io/opendatahub/trustyai-service:latest",
-        ),
-    ])));
-    let resource = service(resource)?;
-    let capabilities = platform
-        .capabilities(&component, &[])
-        .with([SERVICE_MONITOR]);
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let inputs = OfflineInputs::new(&component, &resource, documents, capabilities, now);
-    let seen = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(component.observe(&resource, &inputs))
-        .unwrap();
-    let plan = component.plan(&resource, &seen);
-    let validated = validate::validate(&resource, &seen, component.config());
-    Ok(Worked {
-        seen,
-        plan,
-        warnings: validated.map(|v| v.warnings).unwrap_or_default(),
-    })
+    Ok(World::of(platform, resource)?.work(documents))
+}
+
+impl World {
+    /// An error where the schema refuses the resource.
+    pub(crate) fn of(platform: Platform, resource: &Value) -> Result<Self, Error> {
+        // The image of the recorded installation.
+        let component = TrustyAi::new(Config::from_lookup(environment(&[
+            ("POD_NAMESPACE", "operator"),
+            (
+                "RELATED_IMAGE_ODH_TRUSTYAI_SERVICE_PY_IMAGE",
+                "quay.io/opendatahub/trustyai-service:latest",
+            ),
+        ])));
+        let capabilities = platform.capabilities(&component, &[]);
+        Ok(Self {
+            resource: service(resource)?,
+            capabilities: capabilities.with([SERVICE_MONITOR]),
+            component,
+        })
+    }
+
+    /// The cluster, as the component sees it.
+    pub(crate) fn inputs(&self, documents: &[Value]) -> OfflineInputs {
+        let capabilities = self.capabilities.clone();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        OfflineInputs::new(
+            &self.component,
+            &self.resource,
+            documents,
+            capabilities,
+            now,
+        )
+    }
+
+    /// What the service becomes, where `documents` are there already.
+    pub(crate) fn work(&self, documents: &[Value]) -> Worked {
+        let inputs = self.inputs(documents);
+        let observed = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(self.component.observe(&self.resource, &inputs))
+            .unwrap();
+        let plan = self.component.plan(&self.resource, &observed);
+        let warnings = observed.validated.as_ref().map(|v| v.warnings.clone());
+        Worked {
+            plan,
+            warnings: warnings.unwrap_or_default(),
+            observed,
+        }
+    }
 }

@@ -10,7 +10,7 @@ use operator_harness::edits::child as compared;
 use resources::kind::{PERSISTENT_VOLUME_CLAIM, SECRET};
 use resources::{Kind, Scope, merge};
 use serde_json::{Value, json};
-use trustyai_operator::service::names::{CERTIFICATE_BASELINE, CLAIM_FIXED};
+use trustyai_operator::service::names::CLAIM_FIXED;
 
 use crate::children::children;
 use crate::harness::{SOON, World, files, world};
@@ -20,7 +20,7 @@ const PROMISED: Duration = Duration::from_secs(2);
 /// How the operator's field managers begin.
 const MANAGER: &str = "trustyai-operator";
 /// Annotations in which the operator remembers what was there first.
-const REMEMBERED: [&str; 2] = [CERTIFICATE_BASELINE, CLAIM_FIXED];
+const REMEMBERED: [&str; 1] = [CLAIM_FIXED];
 
 /// A service with every child that the platform allows.
 async fn whole(platform: Platform, name: &str) -> (World, Vec<(Kind, DynamicObject)>) {

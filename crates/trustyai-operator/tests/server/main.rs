@@ -10,6 +10,7 @@
 
 mod admission;
 mod children;
+mod deletion;
 mod drift;
 mod edits;
 mod harness;

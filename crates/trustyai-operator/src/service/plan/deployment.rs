@@ -20,7 +20,7 @@ use resources::{Plan, PlanError, Planned};
 use super::environment::environment;
 use super::metadata::{called, labels};
 use super::proxy;
-use crate::service::names::{CERTIFICATE_BASELINE, CERTIFICATE_HASH, INPUTS_HASH, TRUSTED_CA};
+use crate::service::names::{CERTIFICATE_HASH, INPUTS_HASH, TRUSTED_CA};
 use crate::service::validated::Validated;
 
 /// Name of the service's container.
@@ -49,10 +49,8 @@ pub(super) fn deployment(service: &Validated, plan: &mut Plan) -> Result<(), Pla
         return Ok(());
     }
     let metadata = called(service, service.names.as_str());
-    let baseline = service.baseline.as_deref();
-    let remembered = baseline.map(|hash| (CERTIFICATE_BASELINE, hash));
     let deployment = Deployment {
-        metadata: annotated(metadata, pairs(remembered)),
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: Some(service.replicas),
             selector: matching(service.selector.clone()),

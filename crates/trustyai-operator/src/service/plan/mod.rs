@@ -30,5 +30,6 @@ pub fn plan(service: &Validated) -> Result<Plan, PlanError> {
     deployment::deployment(service, &mut plan)?;
     let own = |name: &str| metadata::called(service, name);
     service.wiring.plan(own, &mut plan)?;
+    plan.free_owners();
     Ok(plan)
 }

@@ -25,7 +25,13 @@ pub(super) struct View<'a> {
     pub(super) running: &'a Workload,
     /// `Available` so far.
     pub(super) told: Option<&'a Condition>,
+    /// [`CLAIM`] is False while the first pods are on their way, and stays so until they are there.
+    pub(super) held: bool,
 }
+
+/// What a user reads from the first pass to the last while everything goes its way.
+const ON_ITS_WAY: &str = "PersistentVolumeClaim not found: it, its volume or the pod that mounts it \
+                          is on its way; see their events if that takes long";
 
 /// All conditions about storage.
 pub(super) fn conditions(view: &View<'_>) -> Vec<Wanted> {
@@ -61,28 +67,20 @@ pub(super) fn conditions(view: &View<'_>) -> Vec<Wanted> {
 }
 
 fn claim(view: &View<'_>) -> Wanted {
-    let not_found = |why: &str| {
-        Wanted::new(
-            CLAIM,
-            Status::False,
-            reason!("PVCNotFound"),
-            format!("PersistentVolumeClaim not found: {why}"),
-        )
-    };
+    let not_found =
+        |message: &str| Wanted::new(CLAIM, Status::False, reason!("PVCNotFound"), message);
     match (&view.seen.claim, &view.service.claim) {
-        (Some(LiveClaim { bound: true, .. }), _) => Wanted::new(
+        (Some(LiveClaim { bound: true, .. }), _) if !view.held => Wanted::new(
             CLAIM,
             Status::True,
             reason!("PVCFound"),
             "PersistentVolumeClaim found",
         ),
-        (Some(_), _) => {
-            not_found("it is there and waits for its volume; see its events if that takes long")
-        }
-        (None, Some(_)) => not_found("it is being made"),
-        (None, None) => {
-            not_found("create the one that spec.storage.existingClaim names, or name another")
-        }
+        (Some(_), _) | (None, Some(_)) => not_found(ON_ITS_WAY),
+        (None, None) => not_found(
+            "PersistentVolumeClaim not found: create the one that spec.storage.existingClaim \
+             names, or name another",
+        ),
     }
 }
 

@@ -1,0 +1,106 @@
+//! The status and the events of a service whose objects all are as they should be.
+
+use std::path::Path;
+
+use operator_harness::recorded::{self, read};
+use resources::Plan;
+use runtime::component::{Attempt, Component};
+use runtime::offline::{OfflineInputs, Platform};
+use runtime::outcome::{Outcome, Target};
+use serde_json::{Value, json};
+use trustyai_operator::service::{TrustyAi, status};
+
+use crate::world::{Worked, World};
+
+/// Where both stand among the objects.
+pub(crate) const OBJECT: &str = "TrustyAIService trustyai-service";
+
+/// Conditions of the Go operator.
+const CONDITIONS: [&str; 8] = [
+    "InferenceServicesPresent",
+    "PVCAvailable",
+    "DBAvailable",
+    "RouteAvailable",
+    "Available",
+    "Ready",
+    "ProvisioningSucceeded",
+    "Degraded",
+];
+
+/// What was recorded, in the form of [`ours`].
+pub(crate) fn theirs(folder: &Path) -> Value {
+    let resource = read(&folder.join("status.yaml")).remove(0);
+    let events = std::fs::read_to_string(folder.join("events.txt")).unwrap();
+    said(&resource["status"], recorded::events(&events))
+}
+
+/// What ours says of a case: in a first pass that makes the objects, and in one where all of them are
+/// there, which wires the models.
+pub(crate) fn ours(platform: Platform, folder: &Path) -> Value {
+    let mut documents = read(&folder.join("cr.yaml"));
+    let resource = documents.pop().unwrap();
+    for (place, document) in documents.iter_mut().enumerate() {
+        document["metadata"]["uid"] = place.to_string().into();
+    }
+    documents.push(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "trustyai-service-operator-config", "namespace": "operator"},
+        "data": {"kServeServerless": "enabled"},
+    }));
+    let Ok(world) = World::of(platform, &resource) else {
+        return said(&Value::Null, Vec::new());
+    };
+    let first = world.work(&documents);
+    let mut made = Outcome::default();
+    for object in first.plan.iter().flat_map(Plan::objects) {
+        made.created.push(Target {
+            kind: object.kind,
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+        });
+        documents.extend(recorded::live(object.kind, &object.body));
+    }
+    let second = world.work(&documents);
+    let mut wired = Outcome::default();
+    if let Ok(plan) = &second.plan {
+        let shares = plan
+            .shares()
+            .iter()
+            .map(|s| (s.kind, &s.namespace, &s.name));
+        let edits = plan.edits().iter().map(|e| (e.kind, &e.namespace, &e.name));
+        wired
+            .updated
+            .extend(shares.chain(edits).map(|(kind, namespace, name)| Target {
+                kind,
+                namespace: namespace.clone(),
+                name: name.clone(),
+            }));
+    }
+    let passes = [attempt(&first, &made), attempt(&second, &wired)];
+    let notes = passes
+        .iter()
+        .flat_map(|pass| world.component.events(&world.resource, pass));
+    let events = notes.map(|note| {
+        let type_ = if note.warning { "Warning" } else { "Normal" };
+        [type_.to_owned(), note.reason.to_owned(), note.message]
+    });
+    let inputs: OfflineInputs = world.inputs(&documents);
+    let status = status::status(&world.resource, &passes[1], &inputs);
+    said(&serde_json::to_value(status).unwrap(), events.collect())
+}
+
+fn attempt<'a>(worked: &'a Worked, outcome: &'a Outcome) -> Attempt<'a, TrustyAi> {
+    Attempt {
+        observation: Some(&worked.observed),
+        plan: worked.plan.as_ref().ok(),
+        failure: worked.plan.as_ref().err(),
+        outcome,
+        paused: false,
+        missing_rules: &[],
+        now: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn said(status: &Value, events: Vec<[String; 3]>) -> Value {
+    recorded::said(status, &CONDITIONS, &["phase", "ready"], events)
+}
