@@ -85,6 +85,13 @@ async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
         d.data["status"]["readyReplicas"] == 1
     });
     let before = before.await.metadata.generation.unwrap_or_default();
+    // As the Go operator leaves it once the database is migrated.
+    let migrated = Patch::Merge(json!({"status": {"version": "3.14.0"}}));
+    world
+        .api(MLFLOW)
+        .patch_status("mlflow", &PatchParams::default(), &migrated)
+        .await
+        .expect("a status");
     let go = json!({"metadata": {"annotations": null}});
     world.edit(MLFLOW, "mlflow", go).await;
     world.ready("mlflow").await;
