@@ -7,7 +7,7 @@ use runtime::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::plan::body;
-use crate::world::{UID, mlflow, operator, work};
+use crate::world::{UID, migrated, mlflow, operator, work};
 
 /// The status of generation 2, where the Deployment says this of its rollout.
 fn told(rollout: Value) -> MLflowStatus {
@@ -20,6 +20,7 @@ fn told(rollout: Value) -> MLflowStatus {
     let mut resource = document;
     resource["metadata"]["uid"] = UID.into();
     resource["metadata"]["generation"] = 2.into();
+    resource["status"] = migrated();
     let resource: MLflow = serde_json::from_value(resource).unwrap();
     let capabilities = Platform::Kubernetes.capabilities(&operator, &[]);
     let now = jiff::Timestamp::UNIX_EPOCH;

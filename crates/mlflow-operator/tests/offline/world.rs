@@ -47,6 +47,13 @@ pub(crate) fn mlflow(fields: &Value) -> Value {
         "metadata": {"name": "mlflow"}, "spec": spec})
 }
 
+/// Status of a resource whose database is migrated.
+pub(crate) fn migrated() -> Value {
+    json!({"version": MLFLOW_VERSION, "conditions": [{"type": "Migration", "status": "True",
+        "reason": "MigrationSucceeded", "message": "", "observedGeneration": 0,
+        "lastTransitionTime": "2026-01-02T03:04:05Z"}]})
+}
+
 /// What `resource` becomes once its database is migrated, where `documents` are there already and these kinds are served beside
 /// those of the platform. An error where the schema refuses it, or it cannot be read for.
 pub(crate) fn work(
@@ -60,9 +67,7 @@ pub(crate) fn work(
     let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
     let mut admitted = admitted?.object;
     admitted["metadata"]["uid"] = UID.into();
-    admitted["status"] = json!({"version": MLFLOW_VERSION, "conditions": [{"type": "Migration",
-        "status": "True", "reason": "MigrationSucceeded", "message": "", "observedGeneration": 0,
-        "lastTransitionTime": "2026-01-02T03:04:05Z"}]});
+    admitted["status"] = migrated();
     if let Some(annotations) = admitted.pointer_mut("/metadata/annotations") {
         // Taken back once it is served.
         annotations.as_object_mut().unwrap().remove(FORCE_MIGRATE);
