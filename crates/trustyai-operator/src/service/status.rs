@@ -84,7 +84,7 @@ pub fn status<I: Inputs>(
     let running = workload::workload(&live);
     let route = inputs.child(ROUTE, namespace.as_deref(), &name);
     let start = Start {
-        starts: running.availability == Availability::Starting,
+        starts: running.down(told) == Some(workload::STARTING),
         previous: &previous,
         generation,
     };
