@@ -19,7 +19,6 @@ fn generated() -> Result<Vec<(String, String)>> {
     for rights in rights::all() {
         files.extend(rights.manifests(HEADER)?);
     }
-    files.extend(mlflow_operator::rbac::rights().manifests(HEADER)?);
     Ok(files)
 }
 

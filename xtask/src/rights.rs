@@ -39,12 +39,13 @@ impl From<Rights> for Account {
 }
 
 /// What each operator may be given.
-pub(crate) fn all() -> [Rights; 4] {
+pub(crate) fn all() -> [Rights; 5] {
     [
         model_registry_operator::rbac::rights(),
         catalog::rbac::rights(),
         aihub::rbac::rights(),
         trustyai_operator::rbac::rights(),
+        mlflow_operator::rbac::rights(),
     ]
 }
 

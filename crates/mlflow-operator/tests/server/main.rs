@@ -8,6 +8,7 @@
 )]
 #![cfg(test)]
 
+mod children;
 mod edits;
 mod harness;
 mod lifecycle;
