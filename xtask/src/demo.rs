@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cluster::{Platform, tools};
 use futures::future::try_join_all;
+use kube::Client;
 use kube::api::{DynamicObject, ResourceExt as _};
 use kube::discovery::pinned_kind;
-use kube::{Api, Client};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +28,10 @@ const SHOWS: &[Show] = &[
     Show {
         operator: operator("trustyai-operator"),
         samples: &["samples/trustyai/pvc"],
+    },
+    Show {
+        operator: operator("mlflow-operator"),
+        samples: &["samples/mlflow/mlflow_v1_mlflow_minimal.yaml"],
     },
 ];
 
@@ -50,7 +54,7 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 struct Show {
     operator: Operator,
-    /// Folders for kustomize, from the root of the workspace.
+    /// Folders for kustomize, or files, from the root of the workspace.
     samples: &'static [&'static str],
 }
 
@@ -80,7 +84,8 @@ pub(crate) struct Demo {
 #[derive(Clone, Serialize, Debug, PartialEq)]
 struct Line {
     kind: String,
-    namespace: String,
+    /// Absent for a kind that is in none.
+    namespace: Option<String>,
     name: String,
     available: bool,
     url: Option<String>,
@@ -206,7 +211,7 @@ async fn try_sample(
 ) -> Result<Vec<Line>> {
     let started = Instant::now();
     let mut applied = Vec::new();
-    for object in kustomize(kubectl, sample)? {
+    for object in objects(kubectl, sample)? {
         applied.push(cluster::apply(client, NAMESPACE, &object).await?);
     }
     let mut lines = Vec::new();
@@ -222,6 +227,15 @@ async fn try_sample(
     Ok(lines)
 }
 
+/// What a sample consists of.
+fn objects(kubectl: &Path, sample: &Path) -> Result<Vec<DynamicObject>> {
+    if sample.is_dir() {
+        return kustomize(kubectl, sample);
+    }
+    let text = std::fs::read_to_string(sample).with_context(|| sample.display().to_string())?;
+    Ok(cluster::objects(&text)?)
+}
+
 async fn wait(
     client: &Client,
     running: &mut Running,
@@ -234,8 +248,8 @@ async fn wait(
         .context("an applied object has a type")?;
     let gvk = kube::core::GroupVersionKind::try_from(&types)?;
     let (resource, _) = pinned_kind(client, &gvk).await?;
-    let namespace = object.namespace().unwrap_or_default();
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource);
+    let namespace = object.namespace();
+    let api = cluster::api_of(client, namespace.as_deref(), resource);
     let mut said = String::new();
     loop {
         running.check()?;
@@ -292,10 +306,12 @@ fn condition(object: &DynamicObject, name: &str) -> (bool, String) {
     })
 }
 
-/// Where a resource is reached, as its status says.
+/// Where a resource is reached, as its status says: from outside, or else from within the cluster.
 fn url(object: &DynamicObject) -> Option<String> {
-    let url = object.data.pointer("/status/url").and_then(Value::as_str)?;
-    Some(url.to_owned())
+    let at = |pointer| object.data.pointer(pointer).and_then(Value::as_str);
+    at("/status/url")
+        .or_else(|| at("/status/address/url"))
+        .map(str::to_owned)
 }
 
 fn table(lines: &[Line]) -> String {
@@ -305,7 +321,7 @@ fn table(lines: &[Line]) -> String {
         [
             line.kind.clone(),
             line.name.clone(),
-            line.namespace.clone(),
+            line.namespace.clone().unwrap_or_else(|| "-".to_owned()),
             if line.available {
                 "True".to_owned()
             } else {
@@ -342,9 +358,9 @@ mod tests {
 
     #[test]
     fn the_table_lines_up() {
-        let line = |name: &str, available| Line {
+        let line = |name: &str, available: bool| Line {
             kind: "ModelRegistry".to_owned(),
-            namespace: "demo".to_owned(),
+            namespace: available.then(|| "demo".to_owned()),
             name: name.to_owned(),
             available,
             url: available.then(|| "https://a".to_owned()),
@@ -355,7 +371,7 @@ mod tests {
             table(&[line("a", true), line("longer", false)]),
             "KIND           NAME    NAMESPACE  AVAILABLE  URL        SECONDS\n\
              ModelRegistry  a       demo       True       https://a  2.0\n\
-             ModelRegistry  longer  demo       False: no  -          2.0\n"
+             ModelRegistry  longer  -          False: no  -          2.0\n"
         );
     }
 
@@ -372,5 +388,9 @@ mod tests {
         assert_eq!(condition(&object, "Available"), (true, "m".to_owned()));
         assert_eq!(condition(&object, "Ready"), (false, String::new()));
         assert_eq!(url(&object).as_deref(), Some("https://public"));
+        let within = serde_json::json!({"metadata": {"name": "a"},
+            "status": {"url": null, "address": {"url": "https://a.b.svc"}}});
+        let within = serde_json::from_value(within).unwrap();
+        assert_eq!(url(&within).as_deref(), Some("https://a.b.svc"));
     }
 }
