@@ -109,7 +109,10 @@ async fn an_api_that_comes_and_goes_is_followed_and_nothing_is_asked_at_rest() {
         .expect("removed");
     until(&mut capabilities, REFERENCE_GRANT, false).await;
     assert!(capabilities.borrow().has(DEPLOYMENT));
-    let followed = asked(installed).await;
+    // The API server misses the end of a definition now and then, until it looks at all of them
+    // after five minutes. Watches are renewed before that.
+    let mut followed = asked(installed).await;
+    followed.retain(|line| !line.starts_with("watch "));
     assert!(
         followed
             .iter()
