@@ -65,6 +65,10 @@ const ADDITIONS: &[Addition] = &[
         reason: "another name of metrics, from the operator's first design",
     },
     Addition {
+        path: "v1.status.certificate",
+        reason: "a first certificate starts pods once, another one replaces them",
+    },
+    Addition {
         path: "v1.status.conditions[].lastUpdateTime",
         reason: "part of conditions in the operator's first design",
     },
@@ -147,6 +151,10 @@ const ADDITIONS: &[Addition] = &[
     Addition {
         path: "v1alpha1.spec.trustyaiMetrics",
         reason: "another name of metrics, from the operator's first design",
+    },
+    Addition {
+        path: "v1alpha1.status.certificate",
+        reason: "a first certificate starts pods once, another one replaces them",
     },
     Addition {
         path: "v1alpha1.status.conditions[].lastUpdateTime",
