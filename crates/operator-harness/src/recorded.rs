@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use runtime::offline::documents;
+use runtime::offline::{Platform, documents};
 use serde_json::Value;
 
 pub use differences::{Differences, Found};
@@ -64,13 +64,43 @@ pub fn read(path: &Path) -> Vec<Value> {
     documents::read(&text, &source).expect("documents")
 }
 
-/// Adds every place in which the two sides differ. Objects are compared by their keys.
-pub fn compare(
-    case: &str,
-    theirs: &BTreeMap<String, Value>,
-    ours: &BTreeMap<String, Value>,
-    found: &mut BTreeSet<Found>,
+/// Objects by kind and name.
+pub type Objects = BTreeMap<String, Value>;
+
+/// Compares the cases of `recordings` on both platforms, of which there have to be more than
+/// `least`, but for the entries of `differences.yaml` in the folder `package`. `both` gives what was
+/// recorded and what is made of a case, or why it is not compared.
+pub fn assert_equal(
+    (package, recordings): (&Path, &Path),
+    least: usize,
+    both: impl Fn(Platform, &Path) -> Result<(Objects, Objects), &'static str>,
 ) {
+    let differences = Differences::read(&package.join("differences.yaml"));
+    let mut found = BTreeSet::new();
+    let mut compared = 0;
+    for (name, platform) in [
+        ("plain", Platform::Kubernetes),
+        ("openshift", Platform::OpenShift),
+    ] {
+        for folder in &cases(&recordings.join(name)) {
+            let case = format!("{name}/{}", self::name(folder));
+            match both(platform, folder) {
+                Ok((theirs, ours)) => {
+                    compared += 1;
+                    compare(&case, &theirs, &ours, &mut found);
+                }
+                Err(reason) => println!("{case}: not compared, {reason}"),
+            }
+        }
+    }
+    println!("{compared} cases compared");
+    assert!(compared > least, "only {compared} cases were found");
+    let report = differences.check(&found);
+    assert!(report.is_empty(), "{report}");
+}
+
+/// Adds every place in which the two sides differ. Objects are compared by their keys.
+pub fn compare(case: &str, theirs: &Objects, ours: &Objects, found: &mut BTreeSet<Found>) {
     let objects: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
     for object in objects {
         diff(

@@ -3,11 +3,11 @@
 //!
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mlflow_operator::server::error::Error;
-use operator_harness::recorded::{self, Differences, read};
+use operator_harness::recorded::{self, read};
 use resources::kind::{HTTP_ROUTE, SERVICE_MONITOR};
 use runtime::offline::Platform;
 use serde_json::Value;
@@ -64,37 +64,22 @@ fn keyed(objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 #[test]
 fn objects_equal_the_recorded_ones() {
-    let differences = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
-    let differences = Differences::read(&differences);
     let Some(root) = recorded::folder("mlflow") else {
         return;
     };
-    let mut found = BTreeSet::new();
-    let mut compared = 0;
-    for (name, platform) in [
-        ("plain", Platform::Kubernetes),
-        ("openshift", Platform::OpenShift),
-    ] {
-        for folder in &recorded::cases(&root.join(name)) {
-            let case = recorded::name(folder);
-            // Nothing was made where the schema refused the resource, or the platform had not spoken.
-            if folder.join("rejected.txt").exists()
-                || !folder.join("objects.yaml").exists()
-                || case == "module-missing"
-            {
-                println!("{name}/{case}: not compared, nothing was made");
-                continue;
-            }
-            compared += 1;
-            let theirs = keyed(read(&folder.join("objects.yaml")));
-            let ours = keyed(ours(platform, folder, Vec::new()));
-            recorded::compare(&format!("{name}/{case}"), &theirs, &ours, &mut found);
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    recorded::assert_equal((package, &root), 50, |platform, folder| {
+        let case = recorded::name(folder);
+        // Nothing was made where the schema refused the resource, or the platform had not spoken.
+        if folder.join("rejected.txt").exists()
+            || !folder.join("objects.yaml").exists()
+            || case == "module-missing"
+        {
+            return Err("nothing was made");
         }
-    }
-    println!("{compared} cases compared");
-    assert!(compared > 50, "only {compared} cases were found");
-    let report = differences.check(&found);
-    assert!(report.is_empty(), "{report}");
+        let theirs = keyed(read(&folder.join("objects.yaml")));
+        Ok((theirs, keyed(ours(platform, folder, Vec::new()))))
+    });
 }
 
 #[test]

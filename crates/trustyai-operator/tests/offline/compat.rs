@@ -3,12 +3,12 @@
 //!
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::told;
 use crate::world::admitted;
-use operator_harness::recorded::{self, Differences, read};
+use operator_harness::recorded::{self, read};
 use runtime::offline::Platform;
 use serde_json::Value;
 use trustyai_operator::service::error::Error;
@@ -45,35 +45,21 @@ fn keyed(case: &str, objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 #[test]
 fn objects_equal_the_recorded_ones() {
-    let differences = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.yaml");
-    let differences = Differences::read(&differences);
     let Some(root) = recorded::folder("trustyai") else {
         return;
     };
-    let mut found = BTreeSet::new();
-    let mut compared = 0;
-    for (name, platform) in [
-        ("plain", Platform::Kubernetes),
-        ("openshift", Platform::OpenShift),
-    ] {
-        for folder in &recorded::cases(&root.join(name)) {
-            let case = recorded::name(folder);
-            if folder.join("rejected.txt").exists() || !folder.join("objects.yaml").exists() {
-                println!("{name}/{case}: not compared, nothing was made");
-                continue;
-            }
-            compared += 1;
-            let mut theirs = keyed(case, read(&folder.join("objects.yaml")));
-            theirs.insert(told::OBJECT.to_owned(), told::theirs(folder));
-            let mut ours = keyed(case, ours(platform, folder, Vec::new()));
-            ours.insert(told::OBJECT.to_owned(), told::ours(platform, folder));
-            recorded::compare(&format!("{name}/{case}"), &theirs, &ours, &mut found);
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    recorded::assert_equal((package, &root), 30, |platform, folder| {
+        let case = recorded::name(folder);
+        if folder.join("rejected.txt").exists() || !folder.join("objects.yaml").exists() {
+            return Err("nothing was made");
         }
-    }
-    println!("{compared} cases compared");
-    assert!(compared > 30, "only {compared} cases were found");
-    let report = differences.check(&found);
-    assert!(report.is_empty(), "{report}");
+        let mut theirs = keyed(case, read(&folder.join("objects.yaml")));
+        theirs.insert(told::OBJECT.to_owned(), told::theirs(folder));
+        let mut ours = keyed(case, ours(platform, folder, Vec::new()));
+        ours.insert(told::OBJECT.to_owned(), told::ours(platform, folder));
+        Ok((theirs, ours))
+    });
 }
 
 #[test]
