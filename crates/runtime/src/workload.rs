@@ -187,8 +187,9 @@ impl Rollout {
             _ => Mix::Updated,
         };
         // Where all pods may be unavailable for an update, a Deployment without any calls itself
-        // available.
-        let any = unavailable == 0 || unavailable < total;
+        // available. `replicas` is no help: it counts a pod of a new template later than
+        // `unavailableReplicas` does.
+        let any = unavailable == 0 || status.available_replicas.is_some_and(|count| count > 0);
         Self {
             available: any && available.is_some_and(|condition| condition.status == "True"),
             message: available.map(message).unwrap_or_default(),

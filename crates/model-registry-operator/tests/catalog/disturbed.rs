@@ -172,7 +172,8 @@ async fn edits_reach_the_pods_while_old_ones_serve(world: &World) {
     let available = &held_up["conditions"][1];
     assert_eq!(
         (&available["type"], &available["status"]),
-        (&json!("Available"), &json!("True"))
+        (&json!("Available"), &json!("True")),
+        "{held_up}"
     );
     edit(
         world,

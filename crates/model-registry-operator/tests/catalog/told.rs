@@ -60,7 +60,8 @@ fn deployment(generation: i64, observed: i64, pods: [i32; 3], progress: &str) ->
         "spec": {"replicas": 1, "selector": {}, "template": {}},
         "status": {
             "observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
-            "unavailableReplicas": unavailable, "conditions": [
+            "unavailableReplicas": unavailable, "availableReplicas": replicas - unavailable,
+            "conditions": [
                 {"type": "Available", "status": if replicas > unavailable { "True" } else { "False" }},
                 {"type": "Progressing", "status": "True", "reason": progress},
             ],

@@ -150,7 +150,8 @@ fn deployment(generation: i64, observed: i64, counts: [i32; 3], conditions: Valu
         "spec": {"replicas": 1, "selector": {}, "template": {}},
         "status": {
             "observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
-            "unavailableReplicas": unavailable, "conditions": conditions,
+            "unavailableReplicas": unavailable, "availableReplicas": replicas - unavailable,
+            "conditions": conditions,
         },
     })
 }

@@ -66,6 +66,9 @@ fn a_rolling_update_is_no_outage_and_no_stale_true() {
     let mut world = World::new(mysql()).with_all([up(), slice(true), serving(8080)]);
     assert_eq!(get(&world.pass(), "Available").status, "True");
     world.resource.metadata.generation = Some(5);
+    // The new pod is counted among those that are not available, and not yet among all.
+    let mut late = deployment(2, 2, [1, 0, 1], json!([minimum("True"), rolling()]));
+    late["status"]["availableReplicas"] = json!(1);
     for (deployment, generation) in [
         // The controller has not looked at it: what was told is of the edit before.
         (
@@ -77,6 +80,7 @@ fn a_rolling_update_is_no_outage_and_no_stale_true() {
             deployment(2, 2, [1, 0, 0], json!([minimum("True"), rolled_out()])),
             5,
         ),
+        (late, 5),
         // The old pod is available, the new one is not.
         (
             deployment(2, 2, [2, 1, 1], json!([minimum("True"), rolling()])),
