@@ -60,6 +60,10 @@ const KNOWN: [&str; 18] = [
     RIGHTS_MISSING.as_str(),
 ];
 
+/// What a user reads of the Route while everything goes its way.
+const ROUTE_ON_ITS_WAY: &str =
+    "Route not found: it is being made, no router has admitted it yet, or its pods are starting";
+
 /// Whose an object of a taken name is, and what to do.
 const FOREIGN: &str = "somebody else; delete it, or give the service another name";
 
@@ -90,6 +94,7 @@ pub fn status<I: Inputs>(
     };
 
     let mut parts = Vec::new();
+    let mut entrance = None;
     if let Some((validated, observed)) = validated.zip(attempt.observation) {
         parts.extend(storage::conditions(&storage::View {
             service: validated,
@@ -100,6 +105,8 @@ pub fn status<I: Inputs>(
         }));
         let held = start.holds(ROUTE_AVAILABLE);
         parts.extend(route_available(validated, route.as_ref(), held));
+        // Told with the condition that says so.
+        entrance = route.as_ref().filter(|_| !held).and_then(admitted_host);
     }
     let bound = attempt
         .observation
@@ -116,13 +123,15 @@ pub fn status<I: Inputs>(
             FOREIGN,
         )
         .or_else(|| {
-            let failed = parts.iter().find(|part| part.status == Status::False);
-            failed
-                .filter(|part| part.type_ != storage::MIGRATION)
-                .map(|part| Bad {
-                    reason: part.reason,
-                    message: part.message.clone(),
-                })
+            let failed = parts.iter().find(|part| {
+                part.status == Status::False
+                    && part.type_ != storage::MIGRATION
+                    && !(start.starts && is_on_its_way(part))
+            });
+            failed.map(|part| Bad {
+                reason: part.reason,
+                message: part.message.clone(),
+            })
         })
         .or_else(|| {
             running.down(told).map(|message| Bad {
@@ -158,7 +167,7 @@ pub fn status<I: Inputs>(
         replicas: Some(start.count(replicas, previous.replicas)),
         ready_replicas: Some(start.count(ready_replicas, previous.ready_replicas)),
         url: validated
-            .map(|validated| url(validated, route.as_ref()))
+            .map(|validated| url(validated, entrance))
             .or(previous.url.clone()),
         certificate: previous.certificate.clone().or_else(|| {
             // Once pods run: they have started with it.
@@ -195,6 +204,12 @@ impl Start<'_> {
             now
         }
     }
+}
+
+/// Whether nothing is wrong with a part that is not there yet. While pods start, they are what is
+/// waited for.
+fn is_on_its_way(part: &Wanted) -> bool {
+    [storage::ON_ITS_WAY, ROUTE_ON_ITS_WAY].contains(&part.message.as_str())
 }
 
 /// What the objects are made of, where the pass came so far.
@@ -334,20 +349,16 @@ fn route_available(service: &Validated, route: Option<&Value>, held: bool) -> Op
         reason!("RouteFound"),
         "Route found",
     );
-    let not_found = |why: &str| {
-        Wanted::new(
-            ROUTE_AVAILABLE,
-            Status::False,
-            reason!("RouteNotFound"),
-            format!("Route not found: {why}"),
-        )
+    let not_found = |message: String| {
+        let reason = reason!("RouteNotFound");
+        Wanted::new(ROUTE_AVAILABLE, Status::False, reason, message)
     };
     Some(match route.map(admission) {
         Some(Admission::Admitted) if !held => found,
         None | Some(Admission::Admitted | Admission::Waiting) => {
-            not_found("it is being made, or no router has admitted it yet")
+            not_found(ROUTE_ON_ITS_WAY.to_owned())
         }
-        Some(Admission::Refused(message)) => not_found(&message),
+        Some(Admission::Refused(why)) => not_found(format!("Route not found: {why}")),
     })
 }
 
@@ -359,27 +370,39 @@ enum Admission {
 
 /// What routers say. One that lets it in is enough.
 fn admission(route: &Value) -> Admission {
-    let ingresses = route.pointer("/status/ingress").and_then(Value::as_array);
-    let conditions: Vec<&Value> = ingresses
-        .into_iter()
-        .flatten()
-        .filter_map(|ingress| ingress.get("conditions")?.as_array())
-        .flatten()
-        .filter(|condition| condition.get("type").and_then(Value::as_str) == Some("Admitted"))
-        .collect();
-    let is = |condition: &&&Value, status: &str| {
-        condition.get("status").and_then(Value::as_str) == Some(status)
-    };
-    if conditions.iter().any(|condition| is(&condition, "True")) {
+    let told: Vec<_> = answers(route).map(|(_, condition)| condition).collect();
+    if told.iter().any(|condition| is(condition, "True")) {
         return Admission::Admitted;
     }
-    match conditions.iter().find(|condition| is(condition, "False")) {
+    match told.iter().find(|condition| is(condition, "False")) {
         None => Admission::Waiting,
         Some(refused) => {
             let message = refused.get("message").and_then(Value::as_str);
             Admission::Refused(message.unwrap_or("a router refused it").to_owned())
         }
     }
+}
+
+/// The host under which the first router lets in that does.
+fn admitted_host(route: &Value) -> Option<&str> {
+    let mut answers = answers(route);
+    let (router, _) = answers.find(|(_, condition)| is(condition, "True"))?;
+    router.get("host")?.as_str()
+}
+
+/// Each router of a Route, with what it says of letting it in.
+fn answers(route: &Value) -> impl Iterator<Item = (&Value, &Value)> {
+    let routers = route.pointer("/status/ingress").and_then(Value::as_array);
+    routers.into_iter().flatten().flat_map(|router| {
+        let conditions = router.get("conditions").and_then(Value::as_array);
+        let conditions = conditions.into_iter().flatten();
+        let told = conditions.filter(|told| told.get("type").is_some_and(|t| t == "Admitted"));
+        told.map(move |told| (router, told))
+    })
+}
+
+fn is(condition: &Value, status: &str) -> bool {
+    condition.get("status").is_some_and(|told| told == status)
 }
 
 /// Whether the ways in are there that the resource asks for, beside the Route.
@@ -404,9 +427,9 @@ fn exposed<I: Inputs>(service: &Validated, outcome: &Outcome, inputs: &I) -> Opt
     Some(ways.exposed(outcome, &child))
 }
 
-/// The address from outside where there is one, else that of the proxy's Service.
-fn url(service: &Validated, route: Option<&Value>) -> String {
-    let host = route.and_then(|route| route.pointer("/status/ingress/0/host")?.as_str());
+/// The address from outside where there is one, else that of the proxy's Service. `host` is that of
+/// the Route.
+fn url(service: &Validated, host: Option<&str>) -> String {
     if let Some(host) = host.filter(|_| service.route) {
         return format!("https://{host}");
     }

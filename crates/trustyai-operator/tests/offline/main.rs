@@ -10,6 +10,7 @@
 
 mod compat;
 mod plan;
+mod start;
 mod told;
 mod wiring;
 mod world;

@@ -21,6 +21,7 @@ mod models;
 mod optional_apis;
 mod rotation;
 mod samples;
+mod start;
 mod status;
 mod storage;
 mod takeover;

@@ -30,7 +30,7 @@ pub(super) struct View<'a> {
 }
 
 /// What a user reads from the first pass to the last while everything goes its way.
-const ON_ITS_WAY: &str = "PersistentVolumeClaim not found: it, its volume or the pod that mounts it \
+pub(super) const ON_ITS_WAY: &str = "PersistentVolumeClaim not found: it, its volume or the pod that mounts it \
                           is on its way; see their events if that takes long";
 
 /// All conditions about storage.
