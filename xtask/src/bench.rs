@@ -28,7 +28,7 @@ use self::report::{Bare, Case, Complete, First, Machine, Program, Report, Restar
 use self::scenario::{DEFAULT, Programs, Scenario};
 use self::subject::Subject;
 use self::versions::{changed, versions};
-use crate::operator::{BuildTarget, build};
+use crate::operator::{BuildTarget, build, built};
 use crate::steps::{cargo, root, run as run_command};
 
 /// So often a start is measured; the figure is the middle one.
@@ -260,20 +260,13 @@ fn run_bench(package: &str, bench: &str, json: bool, env: &[(&str, &Path)]) -> R
 
 /// The upload job measures itself: it is compared with servers, not with a cluster.
 fn upload(json: bool) -> Result<()> {
-    eprintln!("building async-upload …");
-    run_command(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        "async-upload",
-    ]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let program = target.join("release/async-upload");
+    const PACKAGE: &str = "async-upload";
+    let target = BuildTarget::find();
+    eprintln!("building {PACKAGE} for {target} …");
+    build(&[PACKAGE], true, target.option())?;
+    let program = built(PACKAGE, true, target.option());
     let env = [("ASYNC_UPLOAD_PROGRAM", program.as_path())];
-    run_bench("async-upload", "transfer", json, &env)
+    run_bench(PACKAGE, "transfer", json, &env)
 }
 
 /// Runs this program again, optimised: a slow bare client would be no floor. Returns only if it

@@ -38,11 +38,7 @@ pub(crate) struct Running {
 impl Operator {
     /// Where [`build`] has put the program.
     pub(crate) fn built(&self, release: bool, target: Option<&str>) -> PathBuf {
-        let mut built = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root().join("target"), PathBuf::from);
-        built.extend(target);
-        built.push(if release { "release" } else { "debug" });
-        built.join(self.name)
+        built(self.name, release, target)
     }
 
     /// Applies everything of `config/NAME/VARIANT` but the Deployment, which is returned.
@@ -163,6 +159,15 @@ pub(crate) fn build(packages: &[&str], release: bool, target: Option<&str>) -> R
         command.args(["--target", target]);
     }
     run(&mut command)
+}
+
+/// Where [`build`] has put the program of a package.
+pub(crate) fn built(package: &str, release: bool, target: Option<&str>) -> PathBuf {
+    let mut built =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    built.extend(target);
+    built.push(if release { "release" } else { "debug" });
+    built.join(package)
 }
 
 impl Operator {

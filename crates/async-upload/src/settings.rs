@@ -51,9 +51,9 @@ pub struct Transfer {
     pub retries: u32,
     /// Whether finished layers are remembered in the destination, so that a retry continues.
     pub checkpoint: bool,
-    /// Whether notes in the destination are believed, which whoever may write there can make. Where
-    /// the model is signed they are not: then what they name is compared with the source.
-    pub notes_hold: bool,
+    /// Whether the model is signed. Then each file is hashed, and notes in the destination are not
+    /// believed, which whoever may write there can make: what they name is compared with the source.
+    pub signed: bool,
     /// What a retry of the same Job has in common with it: names the checkpoint.
     pub job_id: String,
     /// A directory for files whose size the source does not tell. Without it they are read twice.

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Patience};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::meter::Meter;
 use crate::settings::{Destination, MEMORY_BUDGET_MIN, S3, Transfer};
-use crate::source::{self, Listing};
+use crate::source::{self, File, Listing};
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,8 +70,19 @@ pub struct FileDigest {
     pub path: String,
     /// In bytes.
     pub size: u64,
-    /// SHA-256 of the content, in lower-case hex.
-    pub sha256: String,
+    /// SHA-256 of the content, in lower-case hex. `None` where it was not needed: only a
+    /// [signature](Transfer::signed) needs all of them.
+    pub sha256: Option<String>,
+}
+
+impl FileDigest {
+    pub(crate) fn of(file: &File, sha256: Option<String>) -> Self {
+        Self {
+            path: file.path.clone(),
+            size: file.size,
+            sha256,
+        }
+    }
 }
 
 /// A small file that becomes part of the model after its content is known: the signature.
@@ -175,7 +186,7 @@ pub async fn look<'a>(
         },
         memory: Memory::new(transfer.memory_budget.max(MEMORY_BUDGET_MIN)),
         meter: Meter::new(progress.clone()),
-        notes_hold: transfer.notes_hold,
+        signed: transfer.signed,
     };
     context.meter.phase(Phase::List);
     let list = async {

@@ -171,7 +171,7 @@ async fn what_is_signed_is_not_what_a_note_says() {
 
         let expected = [("models/w.bin".to_owned(), weights)];
         let mut transfer = to_image(source, &name("v2"), None);
-        transfer.notes_hold = false;
+        transfer.signed = true;
         let outcome = run(&transfer).await.unwrap();
         assert!(contents(&name("v2")) == expected);
         // The layer is there under its own digest, so it was read and not sent.
@@ -179,7 +179,7 @@ async fn what_is_signed_is_not_what_a_note_says() {
 
         // The same where notes are believed shows that the forgery is one.
         let mut transfer = transfer.clone();
-        transfer.notes_hold = true;
+        transfer.signed = false;
         // Only the forged image.
         let url = format!(
             "http://{}/v2/{repository}/manifests/{}",
@@ -205,7 +205,7 @@ async fn signed_layers_that_are_there_are_read_and_not_sent() {
     let (source, expected) = model(dir.path());
     let name = |tag: &str| format!("{}/again/model:{tag}", registry.address);
     let mut transfer = to_image(source, &name("v1"), None);
-    transfer.notes_hold = false;
+    transfer.signed = true;
     run(&transfer).await.unwrap();
     let destination = match &mut transfer.destination {
         async_upload::settings::Destination::Oci(destination) => destination,

@@ -82,7 +82,7 @@ fn model(dir: &Path) -> Vec<FileDigest> {
         files.push(FileDigest {
             path: path.to_owned(),
             size: content.len() as u64,
-            sha256: oci::hex(&Sha256::digest(content)),
+            sha256: Some(oci::hex(&Sha256::digest(content))),
         });
     }
     files

@@ -95,7 +95,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Loaded, Error> {
             memory_budget: run.memory_budget,
             retries: RETRIES,
             checkpoint: run.checkpoint,
-            notes_hold: signing.is_none(),
+            signed: signing.is_some(),
             job_id,
             spool: run
                 .storage_path

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::checkpoint::Checkpoint;
-use super::reuse::{FILES, KEY, Known};
+use super::reuse::{KEY, Known};
 use super::turns::{Turn, Turns};
 use super::{Context, base};
 use crate::failure::Failure;
@@ -40,8 +40,6 @@ const QUEUE: usize = 4;
 /// A layer of at most so many blocks is in memory before it is sent, so it goes in one request that
 /// begins with its digest, and only if nobody has sent it before.
 const HELD: usize = 16;
-/// Notes on the files of a layer beyond this many are left out: manifests have a limit.
-const NOTED_FILES: usize = 2000;
 
 /// A layer that is in the registry.
 #[derive(Debug)]
@@ -68,8 +66,8 @@ pub(super) struct Sender<'a> {
 struct Packed {
     /// `sha256:…` of the layer.
     digest: String,
-    /// SHA-256 of each file.
-    files: Vec<String>,
+    /// The files, with their hashes as far as they were made.
+    files: Vec<FileDigest>,
 }
 
 /// How many layers are on their way at once, and how many blocks of memory each has. `longest` is how
@@ -118,7 +116,7 @@ impl Sender<'_> {
     async fn layer(&self, files: Arc<[File]>, share: usize) -> Result<Sent, Failure> {
         let key = layer::key(&files);
         let hint = key.as_deref().and_then(|key| self.known.get(key));
-        if let (true, Some(hint)) = (self.context.notes_hold, hint)
+        if let (false, Some(hint)) = (self.context.signed, hint)
             && let Some(sent) = self.noted(hint, &files).await?
         {
             if let Some(checkpoint) = self.notes_of(key.as_deref()) {
@@ -126,7 +124,7 @@ impl Sender<'_> {
             }
             return Ok(sent);
         }
-        let hint = hint.filter(|_| !self.context.notes_hold);
+        let hint = hint.filter(|_| self.context.signed);
         let length = layer::length(&files)?;
         let memory = self.context.memory.share(share).await;
         let turn = Turns::turn(self.turns.filter(|_| key.is_some()), length);
@@ -137,23 +135,14 @@ impl Sender<'_> {
             let packed = self.streamed(&files, &memory, length, hint, &turn).await?;
             (packed, Some(turn))
         };
-        let digests: Vec<FileDigest> = files
-            .iter()
-            .zip(packed.files)
-            .map(|(file, sha256)| FileDigest {
-                path: file.path.clone(),
-                size: file.size,
-                sha256,
-            })
-            .collect();
         let mut descriptor = Descriptor::new(media::LAYER, packed.digest, length);
-        annotate(&mut descriptor, &digests, key.as_deref());
+        annotate(&mut descriptor, &packed.files, key.as_deref());
         let sent = Sent {
             layer: ModelLayer {
                 descriptor,
-                title: title(&digests),
+                title: title(&packed.files),
             },
-            files: digests,
+            files: packed.files,
         };
         if let Some(checkpoint) = self.notes_of(key.as_deref()) {
             match turn {
@@ -171,13 +160,15 @@ impl Sender<'_> {
 
     /// The layer that a note names, if the registry has it.
     async fn noted(&self, hint: &Descriptor, files: &[File]) -> Result<Option<Sent>, Failure> {
-        let Some(files) = noted(hint, files) else {
-            return Ok(None);
-        };
         if !self.there(&hint.digest, hint.size, Some(hint)).await? {
             return Ok(None);
         }
         self.skipped(files.iter().map(|file| file.size));
+        // What the note's name is made of includes the hashes that the source knows.
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| FileDigest::of(file, file.sha256.clone()))
+            .collect();
         Ok(Some(Sent {
             layer: ModelLayer {
                 title: title(&files),
@@ -368,10 +359,12 @@ impl Sender<'_> {
                 Err(Failure::passing("the registry stopped listening"))
             }
         };
+        // A layer of one file notes the hash of it.
+        let hashed = self.context.signed || files.len() == 1;
         let mut digests = Vec::new();
         for file in files.iter() {
             give(layer::header(&file.path, file.size)?, 0).await?;
-            let content = Hashing::start();
+            let content = (hashed || file.sha256.is_some()).then(Hashing::start);
             let mut left = file.size;
             while left > 0 {
                 let data = match ahead.next().await {
@@ -386,11 +379,17 @@ impl Sender<'_> {
                 };
                 let size = data.len() as u64;
                 left = left.saturating_sub(size);
-                content.add(data.clone());
+                if let Some(content) = &content {
+                    content.add(data.clone());
+                }
                 give(data, size).await?;
             }
             give(layer::padding(file.size), 0).await?;
-            digests.push(verified(file, content.finish().await?)?);
+            let sha256 = match content {
+                Some(content) => Some(verified(file, content.finish().await?)?),
+                None => None,
+            };
+            digests.push(FileDigest::of(file, sha256));
         }
         give(layer::END, 0).await?;
         Ok(Packed {
@@ -438,10 +437,9 @@ pub(super) fn annotate(descriptor: &mut Descriptor, files: &[FileDigest], key: O
     };
     note("org.opencontainers.image.title", title(files));
     if let [file] = files {
-        note(
-            "olot.layer.content.digest",
-            format!("sha256:{}", file.sha256),
-        );
+        if let Some(sha256) = &file.sha256 {
+            note("olot.layer.content.digest", format!("sha256:{sha256}"));
+        }
         note("olot.layer.content.type", "file".to_owned());
         note(
             "olot.layer.content.inlayerpath",
@@ -449,31 +447,9 @@ pub(super) fn annotate(descriptor: &mut Descriptor, files: &[FileDigest], key: O
         );
         note("olot.layer.content.name", basename(&file.path).to_owned());
     }
-    if let (Some(key), true) = (key, files.len() <= NOTED_FILES) {
-        let digests: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
+    if let Some(key) = key {
         note(KEY, key.to_owned());
-        note(FILES, digests.join(" "));
     }
-}
-
-/// The files of a layer that was made before, with the digests that it notes.
-fn noted(descriptor: &Descriptor, files: &[File]) -> Option<Vec<FileDigest>> {
-    let digests: Vec<&str> = descriptor.annotation(FILES)?.split(' ').collect();
-    if digests.len() != files.len() {
-        return None;
-    }
-    files
-        .iter()
-        .zip(digests)
-        .map(|(file, sha256)| {
-            let right = file.sha256.as_deref().is_none_or(|known| known == sha256);
-            right.then(|| FileDigest {
-                path: file.path.clone(),
-                size: file.size,
-                sha256: sha256.to_owned(),
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

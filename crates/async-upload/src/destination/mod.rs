@@ -21,6 +21,7 @@ pub struct Context {
     pub memory: Memory,
     /// How far it is.
     pub meter: Meter,
-    /// Whether notes in the destination are believed; see [`Transfer`](crate::settings::Transfer).
-    pub notes_hold: bool,
+    /// Whether each file's hash is needed, and no note believed; see
+    /// [`Transfer`](crate::settings::Transfer).
+    pub signed: bool,
 }

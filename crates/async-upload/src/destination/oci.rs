@@ -305,7 +305,7 @@ impl Staged {
         let file = FileDigest {
             path: crate::source::relative(&extra.path)?,
             size,
-            sha256: crate::oci::hex(&Sha256::digest(&content)),
+            sha256: Some(crate::oci::hex(&Sha256::digest(&content))),
         };
         let mut tar = layer::header(&file.path, size)?.to_vec();
         tar.extend_from_slice(&content);

@@ -10,8 +10,6 @@ use crate::oci::{Descriptor, Manifest, Repository, image};
 
 /// The annotation that names what a layer was made of, as [`crate::pipeline::layer::key`] does.
 pub(super) const KEY: &str = "modelops.upload.key";
-/// The annotation with the SHA-256 of each file of a layer, in order, separated by spaces.
-pub(super) const FILES: &str = "modelops.upload.files";
 /// How many other images are looked at.
 const IMAGES: usize = 10;
 /// How many are asked for at once.

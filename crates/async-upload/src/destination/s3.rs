@@ -147,26 +147,22 @@ impl Sender<'_> {
     async fn file(&self, file: &File) -> Result<FileDigest, Failure> {
         let made_of = layer::key(std::slice::from_ref(file));
         let key = key(self.place, &file.path);
-        let sha256 = match self.there(&key, file, made_of.as_deref()).await? {
-            Some(sha256) => sha256,
-            None => self.send(file, &key, made_of.as_deref()).await?,
-        };
-        Ok(FileDigest {
-            path: file.path.clone(),
-            size: file.size,
-            sha256,
-        })
+        if let Some(found) = self.there(&key, file, made_of.as_deref()).await? {
+            return Ok(found);
+        }
+        let sha256 = self.send(file, &key, made_of.as_deref()).await?;
+        Ok(FileDigest::of(file, Some(sha256)))
     }
 
-    /// The hash of an object that was made of the same. One in parts does not carry it: then the
-    /// source is read for it, and nothing is sent. Where notes are not believed, it is read anyway and
-    /// the bucket must say that it has this content. One that encrypts does not say it.
+    /// An object that was made of the same, with its hash as far as it is known. Where notes are not
+    /// believed, the source is read for it, and the bucket must say that it has this content. One that
+    /// encrypts does not say it.
     async fn there(
         &self,
         key: &str,
         file: &File,
         made_of: Option<&str>,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<FileDigest>, Failure> {
         let Some(made_of) = made_of else {
             return Ok(None);
         };
@@ -180,26 +176,18 @@ impl Sender<'_> {
             return Ok(None);
         }
         let noted = header(SHA256);
-        let known = if self.context.notes_hold {
-            noted.or(file.sha256.as_deref()).map(str::to_owned)
-        } else {
-            None
-        };
-        let sha256 = if let Some(sha256) = known {
-            sha256
-        } else {
+        let sha256 = if self.context.signed {
             let (sha256, etag) = self.read(file).await?;
             let there = header(ETAG.as_str()).unwrap_or_default();
-            if !self.context.notes_hold && there.trim_matches('"') != etag {
+            if there.trim_matches('"') != etag || noted.is_some_and(|noted| noted != sha256) {
                 return Ok(None);
             }
-            sha256
+            Some(sha256)
+        } else {
+            noted.map(str::to_owned)
         };
-        if noted.is_some_and(|noted| noted != sha256) {
-            return Ok(None);
-        }
         self.context.meter.skipped(file.size);
-        Ok(Some(sha256))
+        Ok(Some(FileDigest::of(file, sha256)))
     }
 
     /// Looks at an object. `None` if there is none, or if nobody may see it.
@@ -218,6 +206,25 @@ impl Sender<'_> {
             }
         };
         self.context.patience.retry(&what, ask).await
+    }
+
+    /// Whether an object is what these parts make. A bucket that encrypts may give it another `ETag`;
+    /// then its note tells, where notes are believed.
+    async fn is_joined(
+        &self,
+        key: &str,
+        size: u64,
+        etag: Option<&str>,
+        made_of: Option<&str>,
+    ) -> Result<bool, Failure> {
+        let Some(response) = self.head(key).await? else {
+            return Ok(false);
+        };
+        let header = |name: &str| response.headers().get(name).and_then(|it| it.to_str().ok());
+        let there = header(ETAG.as_str()).map(|it| it.trim_matches('"'));
+        let same = etag.is_some() && there == etag;
+        let noted = !self.context.signed && made_of.is_some() && header(KEY) == made_of;
+        Ok(header(CONTENT_LENGTH.as_str()) == Some(&size.to_string()) && (same || noted))
     }
 
     /// That an object carries the note of what it is made of. One that an earlier run has begun may
@@ -319,7 +326,7 @@ impl Sender<'_> {
                 if part.length > 0 {
                     upload.send(self, part).await?;
                 }
-                counted.kept(upload.finish(self).await?);
+                counted.kept(upload.finish(self, file.size, made_of).await?);
                 begun.take();
                 self.is_made_of(key, made_of).await?;
             }

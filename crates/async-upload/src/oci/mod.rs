@@ -95,3 +95,16 @@ pub fn hex(bytes: &[u8]) -> String {
         hex
     })
 }
+
+/// The bytes that are written as hex. `None` if it is none, or of another length.
+#[must_use]
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -4,6 +4,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
+use crate::oci::from_hex;
 use crate::transfer::FileDigest;
 
 /// Where the signature is in the model.
@@ -37,14 +38,13 @@ pub(super) fn statement(files: &[FileDigest]) -> Result<Statement, Failure> {
     let mut all = Sha256::new();
     let mut resources = Vec::with_capacity(files.len());
     for file in files {
-        let digest = from_hex(&file.sha256).ok_or_else(|| {
-            let cause = format!("`{}` is no digest of {}", file.sha256, file.path);
+        let sha256 = file.sha256.as_deref();
+        let digest: [u8; 32] = sha256.and_then(from_hex).ok_or_else(|| {
+            let cause = format!("{sha256:?} is no digest of {}", file.path);
             Failure::lasting(cause, "Report this as a defect")
         })?;
         all.update(digest);
-        resources.push(json!({
-            "name": file.path, "algorithm": "sha256", "digest": file.sha256,
-        }));
+        resources.push(json!({"name": file.path, "algorithm": "sha256", "digest": sha256}));
     }
     let digest = crate::oci::hex(&all.finalize());
     let statement = json!({
@@ -75,17 +75,6 @@ fn covered(path: &str) -> bool {
     })
 }
 
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -96,7 +85,7 @@ mod tests {
         FileDigest {
             path: path.to_owned(),
             size: content.len() as u64,
-            sha256: crate::oci::hex(&Sha256::digest(content)),
+            sha256: Some(crate::oci::hex(&Sha256::digest(content))),
         }
     }
 
@@ -129,8 +118,10 @@ mod tests {
 
     #[test]
     fn a_digest_that_is_none_is_refused() {
-        let mut wrong = file("a", "a");
-        wrong.sha256 = "xyz".to_owned();
-        assert!(statement(&[wrong]).is_err());
+        for sha256 in [None, Some("xyz".to_owned())] {
+            let mut wrong = file("a", "a");
+            wrong.sha256 = sha256;
+            assert!(statement(&[wrong]).is_err());
+        }
     }
 }

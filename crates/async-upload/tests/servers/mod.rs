@@ -195,7 +195,7 @@ pub fn to_image(source: Source, reference: &str, base: Option<&str>) -> Transfer
         memory_budget: 64 << 20,
         retries: 5,
         checkpoint: true,
-        notes_hold: true,
+        signed: false,
         job_id: "job".to_owned(),
         spool: None,
     }

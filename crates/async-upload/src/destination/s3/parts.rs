@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use md5::{Digest as _, Md5};
-use reqwest::Body;
 use reqwest::header::{CONTENT_LENGTH, ETAG};
+use reqwest::{Body, StatusCode};
 use rusty_s3::actions::{CreateMultipartUpload, ListParts, S3Action as _};
 use tokio::task::JoinSet;
 
@@ -15,7 +15,7 @@ use super::super::turns::{Turn, Turns};
 use super::{KEY, PART_LIMIT, Sender};
 use crate::failure::Failure;
 use crate::http;
-use crate::oci::hex;
+use crate::oci::{from_hex, hex};
 use crate::s3::{not_xml, text};
 
 /// How many parts of one file are being stored while the next is read.
@@ -306,8 +306,13 @@ impl Upload {
         }
     }
 
-    /// Makes the parts an object. Gives how many bytes of it were there before.
-    pub(super) async fn finish(&mut self, sender: &Sender<'_>) -> Result<u64, Failure> {
+    /// Makes the parts an object of `size` bytes. Gives how many of them were there before.
+    pub(super) async fn finish(
+        &mut self,
+        sender: &Sender<'_>,
+        size: u64,
+        made_of: Option<&str>,
+    ) -> Result<u64, Failure> {
         while !self.sending.is_empty() {
             self.join().await?;
         }
@@ -324,18 +329,45 @@ impl Upload {
             let request = bucket.request(&bucket.sender, &action);
             let body = action.body();
             let request = request.timeout(PART_LIMIT).body(body);
-            let answer = text(http::send(request).await?).await?;
+            let answer = request.send().await.map_err(http::broken)?;
+            if answer.status() == StatusCode::NOT_FOUND {
+                return Ok(false);
+            }
+            if !answer.status().is_success() {
+                return Err(http::refused(answer).await);
+            }
             // A failure can come with status 200, after the server has begun to answer.
-            if answer.contains("<Error>") {
+            if text(answer).await?.contains("<Error>") {
                 return Err(Failure::passing(format!(
                     "the server could not join the parts of {key:?}"
                 )));
             }
-            Ok(())
+            Ok(true)
         };
         let what = format!("finishing {key:?}");
-        sender.context.patience.retry(&what, complete).await?;
+        let told = sender.context.patience.retry(&what, complete).await?;
+        // An upload ends when its parts are joined: the answer that said so may have been lost.
+        let etag = self.etag();
+        if !told
+            && !sender
+                .is_joined(key, size, etag.as_deref(), made_of)
+                .await?
+        {
+            return Err(Failure::passing(format!(
+                "somebody has ended the upload of {key:?}"
+            )));
+        }
         Ok(self.kept)
+    }
+
+    /// The `ETag` that the object will have, if those of the parts are what they are without
+    /// encryption.
+    fn etag(&self) -> Option<String> {
+        let parts = self.stored.iter();
+        let parts: Option<Vec<_>> = parts
+            .map(|(_, etag)| from_hex(etag.trim_matches('"')))
+            .collect();
+        Some(etag(&parts?, true))
     }
 }
 
