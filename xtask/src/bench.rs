@@ -29,7 +29,7 @@ use self::scenario::{DEFAULT, Programs, Scenario};
 use self::subject::Subject;
 use self::versions::{changed, versions};
 use crate::operator::{BuildTarget, build, built};
-use crate::steps::{cargo, root, run as run_command};
+use crate::steps::{cargo, run as run_command};
 
 /// So often a start is measured; the figure is the middle one.
 const STARTS: usize = 3;
