@@ -13,7 +13,6 @@
 #[path = "compat/status.rs"]
 mod status;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api::modelregistry::v1beta1::ModelRegistry;
@@ -23,9 +22,9 @@ use model_registry_operator::registry::{
     config::{Config, PROXY_IMAGE},
     error::Error,
 };
-use operator_harness::recorded::{self, read};
+use operator_harness::recorded::{self, Objects, read};
+use operator_harness::{Pass, bodies};
 use resources::kind::INGRESS_CONFIG;
-use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::{Value, json};
 
@@ -77,8 +76,7 @@ fn ours_beside(
     folder: &Path,
     live: Vec<Value>,
 ) -> (Vec<Value>, Value) {
-    let mut documents = read(&folder.join("cr.yaml"));
-    let cr = documents.pop().unwrap();
+    let (cr, mut documents) = recorded::resource(folder);
     documents.extend(live);
     if platform == Platform::OpenShift {
         documents.push(json!({
@@ -93,46 +91,28 @@ fn ours_beside(
         config: config(case),
     };
     let capabilities = platform.capabilities(&registry, &[INGRESS_CONFIG]);
-    let inputs = OfflineInputs::new(
-        &registry,
-        &resource,
-        &documents,
-        capabilities,
-        jiff::Timestamp::UNIX_EPOCH,
-    );
-    let observation = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(registry.observe(&resource, &inputs))
-        .unwrap();
-    let objects = match registry.plan(&resource, &observation) {
-        Ok(plan) => plan
-            .objects()
-            .iter()
-            .map(|object| object.body.clone())
-            .collect(),
+    let inputs = |documents: &[Value]| {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        OfflineInputs::new(&registry, &resource, documents, capabilities.clone(), now)
+    };
+    let pass = Pass::over(&registry, &resource, inputs(&documents)).unwrap();
+    let objects = match &pass.plan {
+        Ok(plan) => bodies(plan),
         Err(Error::Validate(_)) => Vec::new(),
         Err(error) => panic!("{case}: {error}"),
     };
-    let said = status::ours(&registry, &resource, documents, platform);
+    let events = pass.events(&registry, &resource, &pass.made());
+    documents.extend(pass.live());
+    let later = Pass::over(&registry, &resource, inputs(&documents)).unwrap();
+    let said = status::comparable(&json!(later.status(&registry, &resource)), events);
     (objects, said)
 }
 
 /// Objects by kind and name, the registry's name as `NAME`.
-fn keyed(case: &str, objects: Vec<Value>) -> BTreeMap<String, Value> {
-    objects
-        .into_iter()
-        .map(|object| {
-            let text = |pointer: &str| {
-                object
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let name = text("/metadata/name").replacen(case, "NAME", 1);
-            let key = format!("{} {name}", text("/kind"));
-            (key, recorded::object(object, &[GENERATED_USER]))
-        })
+fn keyed(case: &str, objects: Vec<Value>) -> Objects {
+    let keyed = recorded::keyed(objects, &[GENERATED_USER]).into_iter();
+    keyed
+        .map(|(key, object)| (key.replacen(case, "NAME", 1), object))
         .collect()
 }
 
@@ -171,24 +151,14 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
         let case = recorded::name(&folder);
         let live = read(&folder.join("objects.yaml"));
         let taken = keyed(case, ours_beside(platform, case, &folder, live.clone()).0);
-        for (object, theirs) in keyed(case, live) {
-            let Some(ours) = taken.get(&object) else {
-                // Shared, and made by the Go operator: it stays as it is.
-                assert_eq!(object, "ReferenceGrant allow-gateway-httproutes");
-                continue;
-            };
-            if object == "Deployment NAME-postgres" {
-                assert_eq!(ours["spec"], theirs["spec"]);
-            }
-            let kept = [
-                "/spec/selector",
-                "/spec/podSelector",
-                "/roleRef",
-                "/spec/accessModes",
-                "/type",
-            ];
-            recorded::assert_kept(&object, &theirs, ours, &kept);
-        }
+        let theirs = keyed(case, live);
+        let selectors = ["/spec/selector", "/spec/podSelector"];
+        recorded::assert_taken_over(&theirs, &taken, &selectors, &[]);
+        let spec = |objects: &Objects| {
+            let postgres = objects.get("Deployment NAME-postgres");
+            postgres.map(|deployment| deployment["spec"].clone())
+        };
+        assert_eq!(spec(&taken), spec(&theirs));
     }
 }
 

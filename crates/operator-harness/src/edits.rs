@@ -1,6 +1,8 @@
 //! Edits of a resource on a cluster, and what its children say then: every edit reaches them, and
 //! taking it back leaves no trace.
 
+mod tables;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use resources::Kind;
 use serde_json::{Map, Value, json};
+
+pub use tables::{container, gateways, ingress, operand, pod};
 
 /// What happens by an event happens within this time, on a busy machine too.
 const SOON: Duration = Duration::from_mins(1);

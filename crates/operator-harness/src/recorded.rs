@@ -6,6 +6,7 @@
 mod differences;
 mod live;
 mod normalise;
+mod sent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub use differences::{Differences, Found};
 pub use live::{events, live, said};
 pub use normalise::{diff, object};
+pub use sent::sent;
 
 /// The folder `part` of the recordings, which are in `COMPAT_DIR` or in `../shared/compat` beside
 /// the workspace. Without it, that is said once, past the capture of the test harness, which keeps
@@ -64,8 +66,26 @@ pub fn read(path: &Path) -> Vec<Value> {
     documents::read(&text, &source).expect("documents")
 }
 
+/// The resource of a case, and what it refers to.
+pub fn resource(folder: &Path) -> (Value, Vec<Value>) {
+    let mut documents = read(&folder.join("cr.yaml"));
+    let resource = documents.pop().expect("a resource");
+    (resource, documents)
+}
+
 /// Objects by kind and name.
 pub type Objects = BTreeMap<String, Value>;
+
+/// `objects` by `KIND NAME`, as [`object`] makes them comparable.
+pub fn keyed(objects: impl IntoIterator<Item = Value>, fixed: &[&str]) -> Objects {
+    let key = |object: &Value| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let kind = text("/kind").expect("a kind");
+        format!("{kind} {}", text("/metadata/name").expect("a name"))
+    };
+    let objects = objects.into_iter();
+    objects.map(|one| (key(&one), object(one, fixed))).collect()
+}
 
 /// Compares the cases of `recordings` on both platforms, of which there have to be more than
 /// `least`, but for the entries of `differences.yaml` in the folder `package`. `both` gives what was
@@ -119,14 +139,27 @@ pub fn compare(case: &str, theirs: &Objects, ours: &Objects, found: &mut BTreeSe
     }
 }
 
-/// Panics where one of the two has another value than the other at one of `pointers`: what the API
-/// server lets nobody change, taking over must not change either.
-pub fn assert_kept(object: &str, theirs: &Value, ours: &Value, pointers: &[&str]) {
-    for pointer in pointers {
-        assert_eq!(
-            ours.pointer(pointer),
-            theirs.pointer(pointer),
-            "{object}{pointer}"
-        );
+/// Panics where taking over from `theirs` to `ours` changes what the API server lets nobody change, or
+/// the value at one of `pointers`; or where an object goes that is not one of `gone`, or one of those
+/// stays.
+pub fn assert_taken_over(theirs: &Objects, ours: &Objects, pointers: &[&str], gone: &[&str]) {
+    for (object, theirs) in theirs {
+        let Some(ours) = ours.get(object) else {
+            assert!(gone.contains(&object.as_str()), "{object} is not made");
+            continue;
+        };
+        assert!(!gone.contains(&object.as_str()), "{object} is made");
+        let mut pointers = pointers.to_vec();
+        pointers.extend(["/roleRef", "/spec/accessModes", "/type"]);
+        if object.starts_with("Deployment ") {
+            pointers.push("/spec/selector");
+        }
+        for pointer in pointers {
+            assert_eq!(
+                ours.pointer(pointer),
+                theirs.pointer(pointer),
+                "{object}{pointer}"
+            );
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use api::mlflow::v1::MLflow;
 use jiff::Timestamp;
-use mlflow_operator::access::{self, Access, Observation, WORKSPACE_LABEL, error::Error};
+use mlflow_operator::access::{self, Access, WORKSPACE_LABEL, error::Error};
 use mlflow_operator::module::{self, MLFLOW_OPERATOR, gate::gate};
-use operator_harness::kinds_have_their_verbs;
+use operator_harness::{Pass, kinds_have_their_verbs};
 use resources::Plan;
 use resources::kind::AUTH;
 use runtime::Capabilities;
-use runtime::component::{Component, Failure, Next};
+use runtime::component::{Failure, Next};
 use runtime::offline::OfflineInputs;
 use runtime::rbac::READ;
 use serde_json::{Value, json};
@@ -42,16 +42,7 @@ pub(crate) fn plan(documents: &[Value]) -> Result<Plan, Error> {
     let (access, mlflow) = (installed(), mlflow());
     let cluster = Capabilities::of([AUTH]);
     let inputs = OfflineInputs::new(&access, &mlflow, documents, cluster, Timestamp::UNIX_EPOCH);
-    let seen: Observation = at_once(access.observe(&mlflow, &inputs))?;
-    access.plan(&mlflow, &seen)
-}
-
-/// Nothing is waited for among documents.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime")
-        .block_on(future)
+    Pass::over(&access, &mlflow, inputs)?.plan
 }
 
 #[test]
@@ -61,7 +52,7 @@ fn the_module_is_read_among_others() {
         let now = Timestamp::UNIX_EPOCH;
         let cluster = Capabilities::of([MLFLOW_OPERATOR]);
         let inputs = OfflineInputs::new(&access, &mlflow, documents, cluster, now);
-        at_once(module::read(&inputs)).unwrap()
+        futures::executor::block_on(module::read(&inputs)).unwrap()
     };
     assert_eq!(read(&[]), None);
     let said = json!({"apiVersion": "components.platform.opendatahub.io/v1alpha1",

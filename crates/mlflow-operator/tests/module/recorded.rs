@@ -1,9 +1,10 @@
 //! Comparison with what the Go operator was recorded to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use conditions::{Status, Wanted, condition_type};
 use mlflow_operator::module::gate::gate;
+use operator_harness::bodies;
 use operator_harness::recorded::{self, read};
 use serde_json::{Value, json};
 
@@ -14,21 +15,17 @@ fn access_to_a_namespace_equals_the_recorded_one() {
     let Some(folder) = recorded::folder("mlflow/openshift/namespace-rbac") else {
         return;
     };
-    let keyed = |objects: Vec<Value>| -> BTreeMap<String, Value> {
-        let bindings = objects
-            .into_iter()
-            .filter(|object| object["kind"] == "RoleBinding");
-        let key = |object: &Value| object["metadata"]["name"].as_str().map(str::to_owned);
-        let keyed = bindings.map(|object| (key(&object).unwrap(), recorded::object(object, &[])));
-        keyed.collect()
+    let bindings = |mut objects: Vec<Value>| {
+        objects.retain(|object| object["kind"] == "RoleBinding");
+        recorded::keyed(objects, &[])
     };
     let groups = json!({"allowedGroups": ["system:authenticated"], "adminGroups": ["odh-admins"]});
     let planned = plan(&[namespace("ws-a", "mlflow"), auth(&groups)]).unwrap();
-    let ours = planned.objects().iter().map(|o| o.body.clone()).collect();
-    let theirs = keyed(read(&folder.join("objects.yaml")));
+    let ours = bindings(bodies(&planned));
+    let theirs = bindings(read(&folder.join("objects.yaml")));
     assert_eq!(theirs.len(), 2);
     let mut found = BTreeSet::new();
-    recorded::compare("namespace-rbac", &theirs, &keyed(ours), &mut found);
+    recorded::compare("namespace-rbac", &theirs, &ours, &mut found);
     let found: Vec<String> = found
         .iter()
         .map(|found| format!("{} {}{}", found.object, found.path, found.values))

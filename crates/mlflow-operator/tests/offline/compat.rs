@@ -3,11 +3,11 @@
 //!
 //! The recordings are not part of the project. Where they are missing, one line says so.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use mlflow_operator::server::error::Error;
-use operator_harness::recorded::{self, read};
+use operator_harness::bodies;
+use operator_harness::recorded::{self, Objects, read};
 use resources::kind::{HTTP_ROUTE, SERVICE_MONITOR};
 use runtime::offline::Platform;
 use serde_json::Value;
@@ -17,8 +17,7 @@ use crate::world::{operator, work};
 /// What is made of the case; no objects when the resource is refused.
 fn ours(platform: Platform, folder: &Path, live: Vec<Value>) -> Vec<Value> {
     let case = recorded::name(folder);
-    let mut documents = read(&folder.join("cr.yaml"));
-    let resource = documents.pop().unwrap();
+    let (resource, mut documents) = recorded::resource(folder);
     documents.extend(live);
     let more = match case {
         "servicemonitor" => &[SERVICE_MONITOR][..],
@@ -37,7 +36,6 @@ fn ours(platform: Platform, folder: &Path, live: Vec<Value>) -> Vec<Value> {
     }
     let operator = operator(&variables);
     let worked = work(&operator, platform, more, &resource, &documents);
-    let bodies = |plan: &resources::Plan| plan.objects().iter().map(|o| o.body.clone()).collect();
     match worked.and_then(|worked| worked.plan) {
         Ok(plan) => bodies(&plan),
         Err(Error::Invalid(_) | Error::CaBundle { .. }) => Vec::new(),
@@ -47,19 +45,18 @@ fn ours(platform: Platform, folder: &Path, live: Vec<Value>) -> Vec<Value> {
 
 /// Objects by kind and name. What a migration makes is compared by tests of its own, and people's
 /// access too.
-fn keyed(objects: Vec<Value>) -> BTreeMap<String, Value> {
-    let keyed = objects.into_iter().filter_map(|mut object| {
+fn keyed(mut objects: Vec<Value>) -> Objects {
+    objects.retain(|object| {
+        let job = object["kind"] == "Job" || object["metadata"]["name"] == "mlflow-migration";
+        !job && object["kind"] != "RoleBinding"
+    });
+    for object in &mut objects {
         // Everybody draws a picture of their own.
         if let Some(picture) = object.pointer_mut("/spec/applicationMenu/imageURL") {
             *picture = "<normalised>".into();
         }
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        let (kind, name) = (text("/kind")?, text("/metadata/name")?);
-        let elsewhere = matches!(kind, "Job" | "RoleBinding") || name == "mlflow-migration";
-        let key = format!("{kind} {name}");
-        (!elsewhere).then(|| (key, recorded::object(object.clone(), &[])))
-    });
-    keyed.collect()
+    }
+    recorded::keyed(objects, &[])
 }
 
 #[test]
@@ -95,15 +92,6 @@ fn taking_over_changes_nothing_that_cannot_change() {
         let folder = root.join("openshift").join(case);
         let live = read(&folder.join("objects.yaml"));
         let taken = keyed(ours(Platform::OpenShift, &folder, live.clone()));
-        for (object, theirs) in keyed(live) {
-            let Some(ours) = taken.get(&object) else {
-                panic!("{case}: {object} is not made any more");
-            };
-            let mut kept = vec!["/roleRef", "/spec/accessModes"];
-            if object.starts_with("Deployment") {
-                kept.push("/spec/selector");
-            }
-            recorded::assert_kept(&object, &theirs, ours, &kept);
-        }
+        recorded::assert_taken_over(&keyed(live), &taken, &[], &[]);
     }
 }

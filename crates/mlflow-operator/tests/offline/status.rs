@@ -1,9 +1,8 @@
 //! What is told of a server whose Deployment is in this state.
 
 use api::mlflow::v1::{MLflow, MLflowStatus};
-use runtime::component::{Attempt, Component as _};
+use operator_harness::Pass;
 use runtime::offline::{OfflineInputs, Platform};
-use runtime::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::plan::body;
@@ -25,23 +24,9 @@ fn told(rollout: Value) -> MLflowStatus {
     let capabilities = Platform::Kubernetes.capabilities(&operator, &[]);
     let now = jiff::Timestamp::UNIX_EPOCH;
     let inputs = OfflineInputs::new(&operator, &resource, &[deployment], capabilities, now);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let seen = runtime
-        .block_on(operator.observe(&resource, &inputs))
-        .unwrap();
-    let plan = operator.plan(&resource, &seen).unwrap();
-    let attempt = Attempt {
-        observation: Some(&seen),
-        plan: Some(&plan),
-        failure: None,
-        outcome: &Outcome::default(),
-        paused: false,
-        missing_rules: &[],
-        now,
-    };
-    operator.status(&resource, &attempt, &inputs)
+    let pass = Pass::over(&operator, &resource, inputs).unwrap();
+    assert!(pass.plan.is_ok(), "{:?}", pass.plan);
+    pass.status(&operator, &resource)
 }
 
 fn condition<'a>(status: &'a MLflowStatus, type_: &str) -> (&'a str, &'a str, &'a str) {

@@ -5,9 +5,8 @@ use mlflow_operator::config::{Config, MLFLOW_VERSION};
 use mlflow_operator::server::error::Error;
 use mlflow_operator::server::validated::Validated;
 use mlflow_operator::server::{Installation, Server, validate};
-use operator_harness::environment;
+use operator_harness::{Pass, environment};
 use resources::Plan;
-use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::{Value, json};
 
@@ -54,8 +53,9 @@ pub(crate) fn migrated() -> Value {
         "lastTransitionTime": "2026-01-02T03:04:05Z"}]})
 }
 
-/// What `resource` becomes once its database is migrated, where `documents` are there already and these kinds are served beside
-/// those of the platform. An error where the schema refuses it, or it cannot be read for.
+/// What `resource` becomes once its database is migrated, where `documents` are there already and
+/// these kinds are served beside those of the platform. An error where the schema refuses it, or it
+/// cannot be read for.
 pub(crate) fn work(
     operator: &Server,
     platform: Platform,
@@ -77,13 +77,10 @@ pub(crate) fn work(
     let capabilities = capabilities.with(more.iter().copied());
     let now = jiff::Timestamp::UNIX_EPOCH;
     let inputs = OfflineInputs::new(operator, &resource, documents, capabilities, now);
-    let seen = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(operator.observe(&resource, &inputs))?;
+    let pass = Pass::over(operator, &resource, inputs)?;
     Ok(Worked {
-        server: validate::validate(&resource, &seen, &operator.installation),
-        plan: operator.plan(&resource, &seen),
+        server: validate::validate(&resource, &pass.seen, &operator.installation),
+        plan: pass.plan,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use helm_render::{Capabilities, Chart, Release, read_values};
+use operator_harness::bodies;
 use resources::kind::SERVICE_MONITOR;
 use runtime::offline::Platform;
 use serde_json::Value;
@@ -18,25 +19,17 @@ pub(crate) const HOST: &str = "mlflow.opendatahub.svc";
 /// What the operator makes of an MLflow with these fields over a sound spec, where `documents` are
 /// there already and the cluster has ServiceMonitors.
 pub(crate) fn operators(fields: &Value, documents: &[Value]) -> Vec<Value> {
-    let work = || {
-        let (operator, resource) = (world::operator(&[]), world::mlflow(fields));
-        let served = [SERVICE_MONITOR];
-        world::work(
-            &operator,
-            Platform::Kubernetes,
-            &served,
-            &resource,
-            documents,
-        )
-    };
-    // It has a runtime of its own, which a thread with another one does not allow.
-    let worked = std::thread::scope(|scope| scope.spawn(work).join());
-    let plan = worked.expect("a thread").expect("a sound resource").plan;
-    let plan = plan.expect("a plan");
-    plan.objects()
-        .iter()
-        .map(|object| object.body.clone())
-        .collect()
+    let (operator, resource) = (world::operator(&[]), world::mlflow(fields));
+    let served = [SERVICE_MONITOR];
+    let worked = world::work(
+        &operator,
+        Platform::Kubernetes,
+        &served,
+        &resource,
+        documents,
+    );
+    let plan = worked.expect("a sound resource").plan;
+    bodies(&plan.expect("a plan"))
 }
 
 /// The objects with a file of `charts/mlflow/samples`, as Helm installs them.

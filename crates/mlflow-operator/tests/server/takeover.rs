@@ -10,7 +10,7 @@ use resources::kind::{
     CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM, SERVICE, SERVICE_ACCOUNT, SERVICE_MONITOR,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::world;
 
@@ -28,28 +28,6 @@ const KINDS: [Kind; 10] = [
     CONSOLE_LINK,
 ];
 
-/// As the Go operator applied it: without what the server put in.
-fn applied(object: &Value, uid: &str) -> Value {
-    let text = object.to_string().replace("<normalised>", uid);
-    let mut object: Value = serde_json::from_str(&text).expect("JSON");
-    let meta = object["metadata"].as_object_mut().expect("metadata");
-    for key in [
-        "creationTimestamp",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-        "uid",
-    ] {
-        meta.remove(key);
-    }
-    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        for key in ["clusterIP", "clusterIPs", "volumeName"] {
-            spec.remove(key);
-        }
-    }
-    object
-}
-
 #[tokio::test]
 async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
     let Some(root) = recorded::folder("mlflow") else {
@@ -58,7 +36,7 @@ async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
     let world = world(Platform::OpenShift).await;
     let folder = root.join("openshift/sqlite");
     // Nobody works until everything is there.
-    let mut resource = read(&folder.join("cr.yaml")).pop().expect("the resource");
+    let (mut resource, _) = recorded::resource(&folder);
     resource["metadata"]["annotations"] = json!({"mlflow.opendatahub.io/reconcile": "paused"});
     world.apply(&resource).await;
     let owner = world.api(MLFLOW).get("mlflow").await.expect("the resource");
@@ -75,7 +53,7 @@ async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
             continue;
         };
         let params = PatchParams::apply("mlflow-operator").force();
-        let patch = Patch::Apply(applied(object, &uid));
+        let patch = Patch::Apply(recorded::sent(object, &uid));
         let made = world.api(kind).patch(name, &params, &patch).await;
         let made: DynamicObject = made.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
         taken.push((kind, name, made.metadata.uid));

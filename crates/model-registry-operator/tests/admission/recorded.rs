@@ -27,11 +27,6 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("wh-v1alpha1-istio", "istio stays as it is written"),
 ];
 
-/// The last document: those before it are what the resource refers to.
-fn resource(path: &Path) -> Value {
-    recorded::read(path).pop().expect("a resource")
-}
-
 fn view(path: &Path) -> Option<Value> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(serde_saphyr::from_str(&text).expect("YAML"))
@@ -103,7 +98,7 @@ fn what_is_stored_and_refused_is_as_recorded() {
             continue;
         }
         compared += 1;
-        let ours = stored(&case, resource(&folder.join("cr.yaml")));
+        let ours = stored(&case, recorded::resource(&folder).0);
         if let Ok(rejected) = std::fs::read_to_string(folder.join("rejected.txt")) {
             let refused = ours.expect_err("refused");
             let sentence = rejected

@@ -6,17 +6,14 @@ use api::aihub::v1alpha1::{AIHub, AIHubStatus};
 use api::module::ModuleCondition;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use model_registry_operator::aihub::{
-    CATALOG, Hub, TEMPLATE, config::Config, error::Error, observe::Observation,
-};
+use model_registry_operator::aihub::{CATALOG, Hub, TEMPLATE, config::Config, error::Error};
 use model_registry_operator::cli::{Cli, Command};
+use operator_harness::{Pass, environment};
 use resources::Plan;
 use resources::kind::{
     CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, NAMESPACE, VALIDATING_WEBHOOKS,
 };
-use runtime::component::{Attempt, Component};
 use runtime::offline::{OfflineInputs, Platform, documents};
-use runtime::outcome::Outcome;
 use serde_json::{Value, json};
 
 fn hub(spec: &Value) -> AIHub {
@@ -37,33 +34,19 @@ fn plan_on(
     spec: &Value,
     text: &str,
 ) -> Result<Plan, Error> {
-    let lookup = |name: &str| {
-        let found = env.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
     let component = Hub {
-        config: Config::from_lookup(lookup).unwrap(),
+        config: Config::from_lookup(environment(env)).unwrap(),
     };
     let resource = hub(spec);
-    let (seen, _) = observe(platform, &component, &resource, text);
-    component.plan(&resource, &seen)
+    pass(platform, &component, &resource, text).plan
 }
 
-fn observe(
-    platform: Platform,
-    component: &Hub,
-    resource: &AIHub,
-    text: &str,
-) -> (Observation, OfflineInputs) {
+fn pass(platform: Platform, component: &Hub, resource: &AIHub, text: &str) -> Pass<Hub> {
     let documents = documents::read(text, "test").unwrap();
     let capabilities = platform.capabilities(component, &[]);
     let now = Timestamp::UNIX_EPOCH;
     let inputs = OfflineInputs::new(component, resource, &documents, capabilities, now);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let seen = runtime.block_on(component.observe(resource, &inputs));
-    (seen.unwrap(), inputs)
+    Pass::over(component, resource, inputs).unwrap()
 }
 
 fn spec() -> Value {
@@ -272,18 +255,9 @@ fn told(resource: &mut AIHub, documents: &str) -> AIHubStatus {
     let component = Hub {
         config: Config::default(),
     };
-    let (seen, inputs) = observe(Platform::OpenShift, &component, resource, documents);
-    let planned = component.plan(resource, &seen).unwrap();
-    let attempt = Attempt {
-        observation: Some(&seen),
-        plan: Some(&planned),
-        failure: None,
-        outcome: &Outcome::default(),
-        paused: false,
-        missing_rules: &[],
-        now: Timestamp::UNIX_EPOCH,
-    };
-    let status = component.status(resource, &attempt, &inputs);
+    let pass = pass(Platform::OpenShift, &component, resource, documents);
+    assert!(pass.plan.is_ok(), "{:?}", pass.plan);
+    let status = pass.status(&component, resource);
     resource.status = Some(status.clone());
     status
 }

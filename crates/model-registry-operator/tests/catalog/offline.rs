@@ -3,10 +3,9 @@
 use api::catalog::v1alpha1::Catalog as Resource;
 use jiff::Timestamp;
 use model_registry_operator::catalog::{Catalog, config::Config, error::Error};
-use operator_harness::environment;
+use operator_harness::{Pass, environment};
 use resources::Plan;
 use resources::kind::{AUTH, INGRESS_CONFIG};
-use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform, documents};
 use serde_json::{Value, json};
 
@@ -45,9 +44,5 @@ pub(crate) fn plan(
         capabilities,
         Timestamp::UNIX_EPOCH,
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let seen = runtime.block_on(catalog.observe(resource, &inputs))?;
-    catalog.plan(resource, &seen)
+    Pass::over(catalog, resource, inputs)?.plan
 }

@@ -2,10 +2,11 @@
 //! `catalog_differences.yaml`. The recordings are not part of the project: where they are missing,
 //! one line says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use operator_harness::recorded::{self, Differences, read};
+use operator_harness::bodies;
+use operator_harness::recorded::{self, Differences, Objects, read};
 use runtime::offline::Platform;
 use serde_json::{Value, json};
 
@@ -22,8 +23,7 @@ fn recordings() -> Option<PathBuf> {
 }
 
 fn ours(case: &str, folder: &Path, platform: Platform, live: Vec<Value>) -> Vec<Value> {
-    let mut documents = read(&folder.join("cr.yaml"));
-    let mut resource = documents.pop().unwrap();
+    let (mut resource, mut documents) = recorded::resource(folder);
     resource["metadata"]["uid"] = "00000000-0000-4000-8000-000000000001".into();
     documents.extend(live);
     if platform == Platform::OpenShift {
@@ -41,12 +41,7 @@ fn ours(case: &str, folder: &Path, platform: Platform, live: Vec<Value>) -> Vec<
         &[]
     };
     let resource = serde_json::from_value(resource).unwrap();
-    plan(&component(env), &resource, &documents, platform)
-        .unwrap()
-        .objects()
-        .iter()
-        .map(|object| object.body.clone())
-        .collect()
+    bodies(&plan(&component(env), &resource, &documents, platform).unwrap())
 }
 
 fn is_file(key: &str) -> bool {
@@ -54,19 +49,13 @@ fn is_file(key: &str) -> bool {
 }
 
 /// Objects by kind and name, with the API server's defaults.
-fn keyed(objects: Vec<Value>) -> BTreeMap<String, Value> {
-    let one = |mut object: Value| {
-        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let key = format!("{} {name}", object["kind"].as_str().unwrap());
-        // The files are compared by what they say.
-        if let Some(data) = object["data"].as_object_mut() {
-            for text in data.iter_mut().filter(|(key, _)| is_file(key)) {
-                *text.1 = serde_saphyr::from_str(text.1.as_str().unwrap()).unwrap();
-            }
-        }
-        (key, recorded::object(object, &[]))
-    };
-    objects.into_iter().map(one).collect()
+fn keyed(mut objects: Vec<Value>) -> Objects {
+    // The files are compared by what they say.
+    let data = objects.iter_mut().filter_map(|o| o["data"].as_object_mut());
+    for (_, text) in data.flatten().filter(|(key, _)| is_file(key)) {
+        *text = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
+    }
+    recorded::keyed(objects, &[])
 }
 
 #[test]
@@ -91,21 +80,16 @@ fn taking_over_restarts_no_database_and_changes_no_selector() {
         let folder = root.join(case);
         let live = read(&folder.join("objects.yaml"));
         let taken = keyed(ours(case, &folder, platform, live.clone()));
-        for (object, theirs) in keyed(live) {
-            let Some(ours) = taken.get(&object) else {
-                let kept = [
-                    "ConfigMap model-catalog-sources",
-                    "ConfigMap mcp-catalog-sources",
-                    "ConfigMap agent-catalog-sources",
-                ];
-                assert!(kept.contains(&object.as_str()), "{object}");
-                continue;
-            };
-            if object == "Deployment model-catalog-postgres" {
-                assert_eq!(ours["spec"], theirs["spec"]);
-            }
-            let kept = ["/spec/selector", "/spec/podSelector", "/roleRef", "/type"];
-            recorded::assert_kept(&object, &theirs, ours, &kept);
-        }
+        let theirs = keyed(live);
+        let selectors = ["/spec/selector", "/spec/podSelector"];
+        // What is the user's is left as it is.
+        let gone = [
+            "ConfigMap model-catalog-sources",
+            "ConfigMap mcp-catalog-sources",
+            "ConfigMap agent-catalog-sources",
+        ];
+        recorded::assert_taken_over(&theirs, &taken, &selectors, &gone);
+        let postgres = "Deployment model-catalog-postgres";
+        assert_eq!(taken[postgres]["spec"], theirs[postgres]["spec"]);
     }
 }

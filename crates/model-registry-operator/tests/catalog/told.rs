@@ -3,11 +3,10 @@
 use api::catalog::v1alpha1::Catalog as Resource;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use model_registry_operator::catalog::{Catalog, observe::Observation};
+use model_registry_operator::catalog::Catalog;
+use operator_harness::Pass;
 use resources::kind::{AUTH, INGRESS_CONFIG};
-use runtime::component::{Attempt, Component};
 use runtime::offline::{OfflineInputs, Platform};
-use runtime::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::offline::{component, resource};
@@ -18,22 +17,9 @@ fn pass(resource: &mut Resource, documents: &[Value]) -> Vec<Condition> {
     let now = Timestamp::UNIX_EPOCH;
     let capabilities = Platform::Kubernetes.capabilities(&catalog, &[INGRESS_CONFIG, AUTH]);
     let inputs = OfflineInputs::new(&catalog, resource, documents, capabilities, now);
-    let observed: Result<Observation, _> = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(catalog.observe(resource, &inputs));
-    let observed = observed.unwrap();
-    let planned = catalog.plan(resource, &observed).unwrap();
-    let attempt = Attempt {
-        observation: Some(&observed),
-        plan: Some(&planned),
-        failure: None,
-        outcome: &Outcome::default(),
-        paused: false,
-        missing_rules: &[],
-        now,
-    };
-    let status = catalog.status(resource, &attempt, &inputs);
+    let pass = Pass::over(&catalog, resource, inputs).unwrap();
+    assert!(pass.plan.is_ok(), "{:?}", pass.plan);
+    let status = pass.status(&catalog, resource);
     let conditions = status.conditions.clone();
     resource.status = Some(status);
     conditions

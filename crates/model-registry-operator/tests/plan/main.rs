@@ -21,6 +21,7 @@ mod spec;
 mod support;
 mod ways;
 
+use operator_harness::bodies;
 use resources::kind::{BACKEND_TLS_POLICY, CERTIFICATE, HTTP_ROUTE};
 use runtime::offline::documents;
 use serde_json::{Value, json};
@@ -30,34 +31,30 @@ use support::{Case, mysql, secret};
 /// The plan as documents. What is random has a placeholder.
 fn printed(case: &Case) -> String {
     let plan = case.plan();
-    let bodies = plan
-        .objects()
-        .iter()
-        .map(|object| object.body.clone())
-        .map(|mut body| {
-            let secret = body["kind"] == "Secret";
-            let authority = body["metadata"]["name"].as_str().unwrap().ends_with("-ca");
-            if secret || authority {
-                for (key, value) in body["data"].as_object_mut().unwrap() {
-                    if key != "username" {
-                        *value = "<made>".into();
-                    }
+    let bodies = bodies(&plan).into_iter().map(|mut body| {
+        let secret = body["kind"] == "Secret";
+        let authority = body["metadata"]["name"].as_str().unwrap().ends_with("-ca");
+        if secret || authority {
+            for (key, value) in body["data"].as_object_mut().unwrap() {
+                if key != "username" {
+                    *value = "<made>".into();
                 }
             }
-            // Follows from the password.
-            for pointer in [
-                "/spec/template/metadata/annotations/modelregistry.opendatahub.io~1inputs-hash",
-                "/metadata/annotations/modelregistry.opendatahub.io~1credentials-baseline",
-            ] {
-                if let Some(hash) = body
-                    .pointer_mut(pointer)
-                    .filter(|_| case.spec["postgres"]["generateDeployment"] == true)
-                {
-                    *hash = "<hash>".into();
-                }
+        }
+        // Follows from the password.
+        for pointer in [
+            "/spec/template/metadata/annotations/modelregistry.opendatahub.io~1inputs-hash",
+            "/metadata/annotations/modelregistry.opendatahub.io~1credentials-baseline",
+        ] {
+            if let Some(hash) = body
+                .pointer_mut(pointer)
+                .filter(|_| case.spec["postgres"]["generateDeployment"] == true)
+            {
+                *hash = "<hash>".into();
             }
-            documents::write(&body).unwrap()
-        });
+        }
+        documents::write(&body).unwrap()
+    });
     bodies.collect::<Vec<_>>().join("---\n")
 }
 

@@ -11,7 +11,7 @@ mod tables;
 use cluster::{Platform, eventually};
 use kube::ResourceExt as _;
 use operator_harness::SOON;
-use operator_harness::edits::{self, Row, Want, at, difference, row, unmet};
+use operator_harness::edits::{self, Row, Want, container, difference, unmet};
 use resources::kind;
 use serde_json::{Value, json};
 
@@ -19,19 +19,14 @@ use children::children;
 
 use crate::harness::{MODEL_REGISTRY, World, behind_proxy, postgres, world};
 
-/// The pods of the registry.
-fn pod(pointer: &str, value: impl Into<Value>) -> Want {
-    at("Deployment N", &format!("/spec/template{pointer}"), value)
-}
-
 /// The server's container.
 fn server(pointer: &str, value: impl Into<Value>) -> Want {
-    pod(&format!("/spec/containers/rest-container{pointer}"), value)
+    container("rest-container", pointer, value)
 }
 
 /// The proxy's container.
 fn proxy(pointer: &str, value: impl Into<Value>) -> Want {
-    pod(&format!("/spec/containers/kube-rbac-proxy{pointer}"), value)
+    container("kube-rbac-proxy", pointer, value)
 }
 
 /// The address of the database.

@@ -13,6 +13,7 @@ use model_registry_operator::registry::config::Config;
 use model_registry_operator::registry::error::Error;
 use model_registry_operator::registry::observe::{MESH, Observation};
 use model_registry_operator::registry::validate::{ValidateError, Validated, validate};
+use operator_harness::{Pass, environment};
 use resources::Plan;
 use resources::kind::INGRESS_CONFIG;
 use runtime::component::Component;
@@ -105,14 +106,8 @@ impl Case {
     }
 
     pub(crate) fn registry(&self) -> Registry {
-        let lookup = |name: &str| {
-            self.environment
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
         Registry {
-            config: Config::from_lookup(lookup).unwrap(),
+            config: Config::from_lookup(environment(&self.environment)).unwrap(),
         }
     }
 
@@ -124,11 +119,7 @@ impl Case {
         let capabilities = capabilities.with(mesh);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let inputs = OfflineInputs::new(&registry, &resource, &self.documents, capabilities, now);
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(registry.observe(&resource, &inputs))
-            .unwrap()
+        Pass::over(&registry, &resource, inputs).unwrap().seen
     }
 
     pub(crate) fn try_plan(&self) -> Result<Plan, Error> {

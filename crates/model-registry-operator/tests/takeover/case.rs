@@ -25,8 +25,6 @@ pub(crate) const LAST_APPLIED: &str = "banzaicloud.com/last-applied";
 pub(crate) const THEIRS: (&str, &str) = ("example.test/theirs", "kept");
 /// Transition time of every condition that the Go operator wrote.
 pub(crate) const LONG_AGO: &str = "2025-01-01T00:00:00Z";
-/// What a recording has in place of a value that differs from run to run.
-const NORMALISED: &str = "<normalised>";
 
 const KINDS: &[Kind] = &[
     kind::SECRET,
@@ -74,12 +72,8 @@ impl Case {
     }
 
     fn read(folder: &Path) -> Self {
-        let read = |file: &str| -> Vec<Value> {
-            let text = std::fs::read_to_string(folder.join(file)).expect("a file");
-            serde_saphyr::from_multiple::<Value>(&text).expect("YAML")
-        };
-        let mut needed = read("cr.yaml");
-        needed.pop();
+        let read = |file: &str| recorded::read(&folder.join(file));
+        let (_, needed) = recorded::resource(folder);
         Self {
             name: recorded::name(folder).to_owned(),
             needed,
@@ -310,9 +304,8 @@ async fn supply(client: &Client, case: &Case) {
 /// The user's resource with the Go operator's finalizer and status.
 async fn registry(client: &Client, case: &Case) -> DynamicObject {
     let api = api_of(client, Some(case.namespace()), MODEL_REGISTRY);
-    let mut object: DynamicObject =
-        serde_json::from_value(without_normalised(&case.registry).expect("a registry"))
-            .expect("an object");
+    let sent = recorded::sent(&case.registry, "");
+    let mut object: DynamicObject = serde_json::from_value(sent).expect("an object");
     let meta = &object.metadata;
     object.metadata = ObjectMeta {
         name: meta.name.clone(),
@@ -346,40 +339,15 @@ async fn registry(client: &Client, case: &Case) -> DynamicObject {
 
 /// What the Go operator sent.
 fn body(made: &Value, owner: &str) -> Value {
-    let mut body = without_normalised(made).expect("an object");
+    let mut body = recorded::sent(made, owner);
     body["metadata"]["annotations"][LAST_APPLIED] = "UEsDBBQACAAIAAAAAAAAAA==".into();
-    if let Some(annotations) = body["metadata"]["annotations"].as_object_mut() {
-        annotations.retain(|key, _| {
-            !key.starts_with("pv.kubernetes.io/") && key != "deployment.kubernetes.io/revision"
-        });
-    }
     if let Some(meta) = body["metadata"].as_object_mut() {
         meta.remove("finalizers");
-    }
-    for reference in body["metadata"]["ownerReferences"]
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
-        reference["uid"] = owner.into();
     }
     if body["kind"] == "Secret" {
         body["data"]["password"] = "cGFzc3dvcmQ=".into();
     }
     body
-}
-
-fn without_normalised(value: &Value) -> Option<Value> {
-    match value {
-        Value::String(text) if text == NORMALISED => None,
-        Value::Object(map) => Some(
-            map.iter()
-                .filter_map(|(k, v)| Some((k.clone(), without_normalised(v)?)))
-                .collect(),
-        ),
-        Value::Array(list) => Some(list.iter().filter_map(without_normalised).collect()),
-        other => Some(other.clone()),
-    }
 }
 
 async fn create(client: &Client, body: &Value) {

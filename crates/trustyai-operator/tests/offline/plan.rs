@@ -1,6 +1,7 @@
 //! Whole plans, as they are sent.
 
 use crate::world::{UID, work};
+use operator_harness::bodies;
 use resources::kind::{
     CONFIG_MAP, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, ROUTE, SECRET, SERVICE_MONITOR,
 };
@@ -42,7 +43,7 @@ fn database(fields: &Value) -> Value {
 fn objects(resource: &Value, documents: &[Value]) -> Vec<Value> {
     let worked = work(Platform::OpenShift, resource, documents);
     let plan = worked.plan.unwrap();
-    plan.objects().iter().map(|o| o.body.clone()).collect()
+    bodies(&plan)
 }
 
 fn object(resource: &Value, documents: &[Value], kind: &str) -> Value {
@@ -162,7 +163,7 @@ fn on_plain_kubernetes_the_operator_makes_the_certificates() {
         monitor["spec"]["endpoints"][0]["tlsConfig"]["ca"]["configMap"]["name"],
         "tas-ca"
     );
-    assert!(worked.observed.seen.due().is_some());
+    assert!(worked.seen.seen.due().is_some());
 }
 
 #[test]
@@ -233,7 +234,8 @@ fn what_is_fixed_in_a_claim_stays_and_its_size_never_shrinks() {
     assert_eq!(claim["metadata"].get("ownerReferences"), None, "it is kept");
     let deployment = &plan.get(DEPLOYMENT, "tas").unwrap().body;
     assert_eq!(deployment["spec"]["replicas"], 1);
-    assert_eq!(worked.warnings.len(), 3, "{:?}", worked.warnings);
+    let warnings = worked.seen.validated.unwrap().warnings;
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
 }
 
 #[test]
@@ -291,7 +293,7 @@ fn the_pods_wait_for_a_sound_secret_of_the_database() {
             plan.has(DEPLOYMENT, Some("ns1"), "tas"),
             "one that runs stays"
         );
-        let problem = worked.observed.seen.database.unwrap().problem.unwrap();
+        let problem = worked.seen.seen.database.unwrap().problem.unwrap();
         assert!(problem.to_string().contains(words), "{problem}");
     }
 }
@@ -351,8 +353,9 @@ fn what_runs_and_means_something_else_is_warned_of() {
     ] {
         let worked = work(Platform::OpenShift, &service(&fields), &[]);
         assert!(worked.plan.is_ok());
-        assert_eq!(worked.warnings.len(), 1, "{fields}: {:?}", worked.warnings);
-        assert!(worked.warnings[0].contains(word), "{:?}", worked.warnings);
+        let warnings = worked.seen.validated.unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{fields}: {warnings:?}");
+        assert!(warnings[0].contains(word), "{warnings:?}");
     }
 }
 

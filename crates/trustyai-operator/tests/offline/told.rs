@@ -3,14 +3,11 @@
 use std::path::Path;
 
 use operator_harness::recorded::{self, read};
-use resources::Plan;
-use runtime::component::{Attempt, Component};
-use runtime::offline::{OfflineInputs, Platform};
+use runtime::offline::Platform;
 use runtime::outcome::{Outcome, Target};
 use serde_json::{Value, json};
-use trustyai_operator::service::{TrustyAi, status};
 
-use crate::world::{Worked, World};
+use crate::world::World;
 
 /// Where both stand among the objects.
 pub(crate) const OBJECT: &str = "TrustyAIService trustyai-service";
@@ -37,8 +34,7 @@ pub(crate) fn theirs(folder: &Path) -> Value {
 /// What ours says of a case: in a first pass that makes the objects, and in one where all of them are
 /// there, which wires the models.
 pub(crate) fn ours(platform: Platform, folder: &Path) -> Value {
-    let mut documents = read(&folder.join("cr.yaml"));
-    let resource = documents.pop().unwrap();
+    let (resource, mut documents) = recorded::resource(folder);
     for (place, document) in documents.iter_mut().enumerate() {
         document["metadata"]["uid"] = place.to_string().into();
     }
@@ -51,15 +47,7 @@ pub(crate) fn ours(platform: Platform, folder: &Path) -> Value {
         return said(&Value::Null, Vec::new());
     };
     let first = world.work(&documents);
-    let mut made = Outcome::default();
-    for object in first.plan.iter().flat_map(Plan::objects) {
-        made.created.push(Target {
-            kind: object.kind,
-            namespace: object.namespace.clone(),
-            name: object.name.clone(),
-        });
-        documents.extend(recorded::live(object.kind, &object.body));
-    }
+    documents.extend(first.live());
     let second = world.work(&documents);
     let mut wired = Outcome::default();
     if let Ok(plan) = &second.plan {
@@ -76,29 +64,12 @@ pub(crate) fn ours(platform: Platform, folder: &Path) -> Value {
                 name: name.clone(),
             }));
     }
-    let passes = [attempt(&first, &made), attempt(&second, &wired)];
-    let notes = passes
+    let passes = [(&first, first.made()), (&second, wired)];
+    let events = passes
         .iter()
-        .flat_map(|pass| world.component.events(&world.resource, pass));
-    let events = notes.map(|note| {
-        let type_ = if note.warning { "Warning" } else { "Normal" };
-        [type_.to_owned(), note.reason.to_owned(), note.message]
-    });
-    let inputs: OfflineInputs = world.inputs(&documents);
-    let status = status::status(&world.resource, &passes[1], &inputs);
-    said(&serde_json::to_value(status).unwrap(), events.collect())
-}
-
-fn attempt<'a>(worked: &'a Worked, outcome: &'a Outcome) -> Attempt<'a, TrustyAi> {
-    Attempt {
-        observation: Some(&worked.observed),
-        plan: worked.plan.as_ref().ok(),
-        failure: worked.plan.as_ref().err(),
-        outcome,
-        paused: false,
-        missing_rules: &[],
-        now: jiff::Timestamp::UNIX_EPOCH,
-    }
+        .flat_map(|(pass, wrote)| pass.events(&world.component, &world.resource, wrote));
+    let status = second.status(&world.component, &world.resource);
+    said(&json!(status), events.collect())
 }
 
 fn said(status: &Value, events: Vec<[String; 3]>) -> Value {

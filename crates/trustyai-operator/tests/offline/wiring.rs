@@ -11,8 +11,7 @@ use crate::world::admitted;
 
 /// The documents of a case, with a service that answers, and its resource.
 fn documents(folder: &Path) -> (Vec<Value>, Value) {
-    let mut documents = read(&folder.join("cr.yaml"));
-    let resource = documents.pop().unwrap();
+    let (resource, mut documents) = recorded::resource(folder);
     for (place, document) in documents.iter_mut().enumerate() {
         document["metadata"]["uid"] = place.to_string().into();
     }

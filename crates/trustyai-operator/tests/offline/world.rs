@@ -1,16 +1,14 @@
 //! A service and what is around it, without a cluster.
 
 use api::trustyai::v1::TrustyAIService;
-use operator_harness::environment;
-use resources::Plan;
+use operator_harness::{Pass, environment};
 use resources::kind::SERVICE_MONITOR;
 use runtime::Capabilities;
-use runtime::component::Component;
 use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::Value;
+use trustyai_operator::service::TrustyAi;
 use trustyai_operator::service::config::Config;
 use trustyai_operator::service::error::Error;
-use trustyai_operator::service::{Observed, TrustyAi};
 
 /// A uid that every service here has.
 pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
@@ -20,13 +18,6 @@ pub(crate) struct World {
     pub(crate) component: TrustyAi,
     pub(crate) resource: TrustyAIService,
     capabilities: Capabilities,
-}
-
-/// What was read for a service, and what it becomes.
-pub(crate) struct Worked {
-    pub(crate) observed: Observed,
-    pub(crate) plan: Result<Plan, Error>,
-    pub(crate) warnings: Vec<String>,
 }
 
 /// The resource as it is stored, if its schema admits it.
@@ -40,7 +31,7 @@ fn service(resource: &Value) -> Result<TrustyAIService, Error> {
 }
 
 /// What `resource` becomes on a platform with Prometheus, where `documents` are there already.
-pub(crate) fn work(platform: Platform, resource: &Value, documents: &[Value]) -> Worked {
+pub(crate) fn work(platform: Platform, resource: &Value, documents: &[Value]) -> Pass<TrustyAi> {
     admitted(platform, resource, documents).unwrap()
 }
 
@@ -49,7 +40,7 @@ pub(crate) fn admitted(
     platform: Platform,
     resource: &Value,
     documents: &[Value],
-) -> Result<Worked, Error> {
+) -> Result<Pass<TrustyAi>, Error> {
     Ok(World::of(platform, resource)?.work(documents))
 }
 
@@ -72,8 +63,7 @@ impl World {
         })
     }
 
-    /// The cluster, as the component sees it.
-    pub(crate) fn inputs(&self, documents: &[Value]) -> OfflineInputs {
+    fn inputs(&self, documents: &[Value]) -> OfflineInputs {
         let capabilities = self.capabilities.clone();
         let now = jiff::Timestamp::UNIX_EPOCH;
         OfflineInputs::new(
@@ -86,19 +76,7 @@ impl World {
     }
 
     /// What the service becomes, where `documents` are there already.
-    pub(crate) fn work(&self, documents: &[Value]) -> Worked {
-        let inputs = self.inputs(documents);
-        let observed = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(self.component.observe(&self.resource, &inputs))
-            .unwrap();
-        let plan = self.component.plan(&self.resource, &observed);
-        let warnings = observed.validated.as_ref().map(|v| v.warnings.clone());
-        Worked {
-            plan,
-            warnings: warnings.unwrap_or_default(),
-            observed,
-        }
+    pub(crate) fn work(&self, documents: &[Value]) -> Pass<TrustyAi> {
+        Pass::over(&self.component, &self.resource, self.inputs(documents)).unwrap()
     }
 }

@@ -30,39 +30,11 @@ const KINDS: &[Kind] = &[
     SERVICE_MONITOR,
 ];
 
-/// The recorded text with the names of this run, without what the server alone decides.
+/// What the Go operator sent, with the names of this run.
 fn sent(world: &World, case: &str, object: &Value, owner: &str) -> Value {
-    let text = object.to_string();
+    let text = recorded::sent(object, owner).to_string();
     let text = text.replace(&format!("tas-{case}"), &world.namespace);
-    let mut object: Value = serde_json::from_str(&text).expect("JSON");
-    for field in [
-        "creationTimestamp",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-        "uid",
-    ] {
-        object["metadata"]
-            .as_object_mut()
-            .expect("metadata")
-            .remove(field);
-    }
-    for reference in object["metadata"]["ownerReferences"]
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
-        reference["uid"] = owner.into();
-    }
-    if let Some(spec) = object["spec"].as_object_mut() {
-        for field in ["clusterIP", "clusterIPs", "volumeName"] {
-            spec.remove(field);
-        }
-    }
-    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
-        annotations.retain(|key, _| !key.starts_with("pv.kubernetes.io/") && key != REVISION);
-    }
-    object
+    serde_json::from_str(&text).expect("JSON")
 }
 
 async fn create(world: &World, kind: Kind, object: &Value) -> DynamicObject {
@@ -84,8 +56,7 @@ async fn objects_of_the_go_operator_are_taken_over_with_one_rolling_update() {
     for case in ["pvc", "db-mariadb", "migration"] {
         let folder = root.join("openshift").join(case);
         let world = world(Platform::OpenShift, "takeover").await;
-        let mut documents = read(&folder.join("cr.yaml"));
-        let mut resource = documents.pop().expect("a resource");
+        let (mut resource, mut documents) = recorded::resource(&folder);
         for document in &mut documents {
             document["metadata"]
                 .as_object_mut()

@@ -7,6 +7,7 @@ mod of_workload;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use operator_harness::environment;
 use resources::kind::{CLUSTER_ROLE_BINDING, DEPLOYMENT, INGRESS_CONFIG, NETWORK_POLICY, SERVICE};
 use resources::{Kind, Plan};
 use runtime::component::Component;
@@ -15,8 +16,6 @@ use runtime::outcome::{Failed, Outcome, Target};
 use serde_json::{Value, json};
 
 use super::super::config::Config;
-use super::super::error::Error;
-use super::super::observe::Observation;
 use super::*;
 
 const NAME: &str = "r";
@@ -62,13 +61,7 @@ impl World {
     }
 
     fn env(mut self, variables: &[(&str, &str)]) -> Self {
-        let lookup = |name: &str| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        };
-        self.registry.config = Config::from_lookup(lookup).unwrap();
+        self.registry.config = Config::from_lookup(environment(variables)).unwrap();
         self
     }
 
@@ -102,10 +95,7 @@ impl World {
             capabilities,
             self.now,
         );
-        let observed: Result<Observation, Error> = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(self.registry.observe(&self.resource, &inputs));
+        let observed = futures::executor::block_on(self.registry.observe(&self.resource, &inputs));
         let planned = observed
             .as_ref()
             .ok()

@@ -1,8 +1,9 @@
 //! What each field of a database becomes.
 
+use operator_harness::edits::{Row, Want, at, pod, row};
 use serde_json::{Value, json};
 
-use super::{Row, Want, address, at, pod, row, server};
+use super::{address, server};
 
 /// One field that names a key whose content becomes a file.
 fn file(

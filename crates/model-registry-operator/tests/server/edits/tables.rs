@@ -1,8 +1,12 @@
 //! What each field becomes, but those of databases.
 
+use operator_harness::edits::{self, Row, Want, at, container, pod, row};
 use serde_json::{Value, json};
 
-use super::{Row, Want, at, pod, proxy as sidecar, row, server};
+use super::{proxy as sidecar, server};
+
+/// The address that a Service tells of.
+const EXTERNAL: &str = "/metadata/annotations/routing.opendatahub.io~1external-address-rest";
 
 fn resources() -> Value {
     json!({"requests": {"cpu": "7m", "memory": "77Mi"}, "limits": {"cpu": "70m", "memory": "777Mi"}})
@@ -10,7 +14,7 @@ fn resources() -> Value {
 
 /// The metadata store's container.
 fn store(pointer: &str, value: impl Into<Value>) -> Want {
-    pod(&format!("/spec/containers/grpc-container{pointer}"), value)
+    container("grpc-container", pointer, value)
 }
 
 /// Base: a Postgres, no proxy, plain Kubernetes.
@@ -87,147 +91,32 @@ pub(super) fn rest() -> Vec<Row> {
 
 /// Base: a Postgres, no proxy, plain Kubernetes.
 pub(super) fn operand() -> Vec<Row> {
-    let tolerations = json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]);
-    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
-        "weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}]}});
-    vec![
-        row(
-            &["operand.replicas"],
-            json!({"operand": {"replicas": 3}}),
-            vec![at("Deployment N", "/spec/replicas", 3)],
-        ),
-        row(
-            &["operand.nodeSelector"],
-            json!({"operand": {"nodeSelector": {"type": "kwok"}}}),
-            vec![pod("/spec/nodeSelector", json!({"type": "kwok"}))],
-        ),
-        row(
-            &["operand.tolerations"],
-            json!({"operand": {"tolerations": tolerations}}),
-            vec![pod("/spec/tolerations", tolerations)],
-        ),
-        row(
-            &["operand.affinity"],
-            json!({"operand": {"affinity": affinity}}),
-            vec![pod("/spec/affinity", affinity)],
-        ),
-        row(
-            &["operand.imagePullSecrets"],
-            json!({"operand": {"imagePullSecrets": [{"name": "pull"}]}}),
-            vec![pod("/spec/imagePullSecrets/pull/name", "pull")],
-        ),
-        row(
-            &["operand.labels"],
-            json!({"operand": {"labels": {"team": "t", "app": "never"}}}),
-            vec![
-                pod("/metadata/labels/team", "t"),
-                pod("/metadata/labels/app", "N"),
-            ],
-        ),
-        row(
-            &["operand.annotations"],
-            json!({"operand": {"annotations": {"example.test/a": "b"}}}),
-            vec![pod("/metadata/annotations/example.test~1a", "b")],
-        ),
-        row(
-            &["operand.env"],
-            json!({"operand": {"env": [{"name": "A", "value": "b"}, {"name": "PGPASSWORD", "value": "never"}]}}),
-            vec![
-                server("/env/A/value", "b"),
-                server("/env/PGPASSWORD/value", Value::Null),
-            ],
-        ),
-        row(
-            &["operand.podDisruptionBudget.minAvailable"],
-            json!({"operand": {"podDisruptionBudget": {"minAvailable": 1}}}),
-            vec![
-                at("PodDisruptionBudget N", "/spec/minAvailable", 1),
-                at("PodDisruptionBudget N", "/spec/maxUnavailable", Value::Null),
-                at(
-                    "PodDisruptionBudget N",
-                    "/spec/selector/matchLabels/app",
-                    "N",
-                ),
-            ],
-        ),
-        row(
-            &["operand.podDisruptionBudget.maxUnavailable"],
-            json!({"operand": {"podDisruptionBudget": {"maxUnavailable": "50%"}}}),
-            vec![at("PodDisruptionBudget N", "/spec/maxUnavailable", "50%")],
-        ),
-    ]
+    let mut rows = edits::operand("rest-container", ("PGPASSWORD", Value::Null));
+    rows.push(row(
+        &["operand.replicas"],
+        json!({"operand": {"replicas": 3}}),
+        vec![at("Deployment N", "/spec/replicas", 3)],
+    ));
+    rows
 }
 
 /// Base: a Postgres and the proxy, plain Kubernetes.
 pub(super) fn ingress() -> Vec<Row> {
-    const EXTERNAL: &str = "/metadata/annotations/routing.opendatahub.io~1external-address-rest";
-    let ways = |ingress: Value| json!({"expose": {"hosts": ["a.example.test", "b.example.test"], "ingress": ingress}});
-    vec![
-        row(
-            &["expose.hosts"],
-            ways(json!({})),
-            vec![
-                at("Ingress N", "/spec/rules/0/host", "a.example.test"),
-                at("Ingress N", "/spec/rules/1/host", "b.example.test"),
-                at(
-                    "Ingress N",
-                    "/spec/rules/1/http/paths/0/backend/service",
-                    json!({"name": "N", "port": {"name": "https-api"}}),
-                ),
-                at("Ingress N", "/spec/tls", Value::Null),
-                at("Ingress N", "/owned", true),
-                at("Service N", EXTERNAL, "a.example.test:80"),
-            ],
-        ),
-        row(
-            &["expose.ingress.className"],
-            ways(json!({"className": "nginx"})),
-            vec![at("Ingress N", "/spec/ingressClassName", "nginx")],
-        ),
-        row(
-            &["expose.ingress.annotations"],
-            ways(json!({"annotations": {"example.test/a": "b"}})),
-            vec![at(
-                "Ingress N",
-                "/metadata/annotations/example.test~1a",
-                "b",
-            )],
-        ),
-        row(
-            &["expose.ingress.tlsSecretName"],
-            ways(json!({"tlsSecretName": "other"})),
-            vec![
-                at(
-                    "Ingress N",
-                    "/spec/tls/0",
-                    json!({"hosts": ["a.example.test", "b.example.test"], "secretName": "other"}),
-                ),
-                at("Service N", EXTERNAL, "a.example.test:443"),
-            ],
-        ),
-    ]
+    edits::ingress("N", "https-api", |port| {
+        vec![at("Service N", EXTERNAL, format!("a.example.test:{port}"))]
+    })
 }
 
 /// Base: a Postgres and the proxy, OpenShift, which has Gateway API.
 pub(super) fn gateways() -> Vec<Row> {
-    vec![row(
-        &["expose.gateways"],
-        json!({"expose": {"hosts": ["a.example.test"], "gateways": [{"name": "public", "sectionName": "https"}]}}),
-        vec![
-            at("HTTPRoute N", "/spec/hostnames", json!(["a.example.test"])),
-            at(
-                "HTTPRoute N",
-                "/spec/parentRefs/public/sectionName",
-                "https",
-            ),
-            at("HTTPRoute N", "/spec/rules/0/backendRefs/N/port", 8443),
-            at(
-                "NetworkPolicy N-https-route",
-                "/spec/ingress/0/from",
-                Value::Null,
-            ),
-        ],
-    )]
+    vec![edits::gateways(vec![
+        at("HTTPRoute N", "/spec/rules/0/backendRefs/N/port", 8443),
+        at(
+            "NetworkPolicy N-https-route",
+            "/spec/ingress/0/from",
+            Value::Null,
+        ),
+    ])]
 }
 
 /// What both proxies share.
@@ -397,8 +286,7 @@ pub(super) fn oauth_proxy() -> Vec<Row> {
         ],
     );
     // Only an image of its own makes it run as what it was.
-    let oauth =
-        |pointer: &str, value: &str| pod(&format!("/spec/containers/oauth-proxy{pointer}"), value);
+    let oauth = |pointer: &str, value: &str| container("oauth-proxy", pointer, value);
     rows.push(row(
         &["oauthProxy.image"],
         json!({"oauthProxy": {"image": "registry.test/oauth-proxy:1"}}),
@@ -421,7 +309,6 @@ fn any_proxy_route(
     name: &'static str,
     [service_route, domain, route_port]: [&'static [&'static str]; 3],
 ) -> Vec<Row> {
-    const EXTERNAL: &str = "/metadata/annotations/routing.opendatahub.io~1external-address-rest";
     vec![
         row(
             service_route,

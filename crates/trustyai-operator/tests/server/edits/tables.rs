@@ -1,19 +1,11 @@
 //! What each field becomes.
 
-use operator_harness::edits::{Row, Want, at, row};
+use operator_harness::edits::{self, Row, Want, at, container, row};
 use serde_json::{Value, json};
-
-/// The pods.
-fn pod(pointer: &str, value: impl Into<Value>) -> Want {
-    at("Deployment N", &format!("/spec/template{pointer}"), value)
-}
 
 /// The service's container.
 fn server(pointer: &str, value: impl Into<Value>) -> Want {
-    pod(
-        &format!("/spec/containers/trustyai-service{pointer}"),
-        value,
-    )
+    container("trustyai-service", pointer, value)
 }
 
 /// A variable of the service.
@@ -88,139 +80,28 @@ pub(super) fn files() -> Vec<Row> {
 
 /// Base: files.
 pub(super) fn operand() -> Vec<Row> {
-    let tolerations = json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]);
-    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
-        "weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}]}});
-    let set = |field: &str, value: Value| json!({"operand": {field: value}});
-    vec![
-        row(
-            &["operand.replicas"],
-            set("replicas", json!(0)),
-            vec![at("Deployment N", "/spec/replicas", 0)],
-        ),
-        row(
-            &["operand.nodeSelector"],
-            set("nodeSelector", json!({"type": "kwok"})),
-            vec![pod("/spec/nodeSelector", json!({"type": "kwok"}))],
-        ),
-        row(
-            &["operand.tolerations"],
-            set("tolerations", tolerations.clone()),
-            vec![pod("/spec/tolerations", tolerations)],
-        ),
-        row(
-            &["operand.affinity"],
-            set("affinity", affinity.clone()),
-            vec![pod("/spec/affinity", affinity)],
-        ),
-        row(
-            &["operand.imagePullSecrets"],
-            set("imagePullSecrets", json!([{"name": "pull"}])),
-            vec![pod("/spec/imagePullSecrets/pull/name", "pull")],
-        ),
-        row(
-            &["operand.labels"],
-            set("labels", json!({"team": "t", "app": "never"})),
-            vec![
-                pod("/metadata/labels/team", "t"),
-                pod("/metadata/labels/app", "N"),
-            ],
-        ),
-        row(
-            &["operand.annotations"],
-            set("annotations", json!({"example.test/a": "b"})),
-            vec![pod("/metadata/annotations/example.test~1a", "b")],
-        ),
-        row(
-            &["operand.env"],
-            set(
-                "env",
-                json!([{"name": "A", "value": "b"}, {"name": "SERVICE_BATCH_SIZE", "value": "never"}]),
-            ),
-            vec![variable("A", "b"), variable("SERVICE_BATCH_SIZE", "5000")],
-        ),
-        row(
-            &["operand.podDisruptionBudget.minAvailable"],
-            set("podDisruptionBudget", json!({"minAvailable": 1})),
-            vec![
-                at("PodDisruptionBudget N", "/spec/minAvailable", 1),
-                at(
-                    "PodDisruptionBudget N",
-                    "/spec/selector/matchLabels/app",
-                    "N",
-                ),
-            ],
-        ),
-        row(
-            &["operand.podDisruptionBudget.maxUnavailable"],
-            set("podDisruptionBudget", json!({"maxUnavailable": "50%"})),
-            vec![at("PodDisruptionBudget N", "/spec/maxUnavailable", "50%")],
-        ),
-    ]
+    let locked = ("SERVICE_BATCH_SIZE", "5000".into());
+    let mut rows = edits::operand("trustyai-service", locked);
+    rows.push(row(
+        &["operand.replicas"],
+        json!({"operand": {"replicas": 0}}),
+        vec![at("Deployment N", "/spec/replicas", 0)],
+    ));
+    rows
 }
 
 /// Base: files, where there are Routes and gateways.
 pub(super) fn ways() -> Vec<Row> {
-    let hosts = json!(["a.example.test", "b.example.test"]);
-    let ingress = |ingress: Value| json!({"expose": {"hosts": hosts, "ingress": ingress}});
-    let gateway = json!([{"name": "public", "namespace": "gateways", "sectionName": "https"}]);
-    vec![
+    let mut rows = edits::ingress("N-tls", "https", |_| Vec::new());
+    rows.extend([
+        edits::gateways(Vec::new()),
         row(
             &["serviceRoute"],
             json!({"serviceRoute": "disabled"}),
             vec![at("Route N", "/spec", Value::Null)],
         ),
-        row(
-            &["expose.hosts"],
-            ingress(json!({})),
-            vec![
-                at("Ingress N", "/spec/rules/0/host", "a.example.test"),
-                at("Ingress N", "/spec/rules/1/host", "b.example.test"),
-                at(
-                    "Ingress N",
-                    "/spec/rules/1/http/paths/0/backend/service",
-                    json!({"name": "N-tls", "port": {"name": "https"}}),
-                ),
-                at("Ingress N", "/spec/tls", Value::Null),
-            ],
-        ),
-        row(
-            &["expose.ingress.className"],
-            ingress(json!({"className": "nginx"})),
-            vec![at("Ingress N", "/spec/ingressClassName", "nginx")],
-        ),
-        row(
-            &["expose.ingress.annotations"],
-            ingress(json!({"annotations": {"example.test/a": "b"}})),
-            vec![at(
-                "Ingress N",
-                "/metadata/annotations/example.test~1a",
-                "b",
-            )],
-        ),
-        row(
-            &["expose.ingress.tlsSecretName"],
-            ingress(json!({"tlsSecretName": "other"})),
-            vec![at("Ingress N", "/spec/tls/0/secretName", "other")],
-        ),
-        row(
-            &["expose.gateways"],
-            json!({"expose": {"hosts": hosts, "gateways": gateway}}),
-            vec![
-                at("HTTPRoute N", "/spec/hostnames", hosts.clone()),
-                at(
-                    "HTTPRoute N",
-                    "/spec/parentRefs/public/namespace",
-                    "gateways",
-                ),
-                at(
-                    "HTTPRoute N",
-                    "/spec/parentRefs/public/sectionName",
-                    "https",
-                ),
-            ],
-        ),
-    ]
+    ]);
+    rows
 }
 
 /// Base: files, where there are monitors.

@@ -1,5 +1,7 @@
 //! What Deployment, pods and endpoints come to.
 
+use operator_harness::Pass;
+
 use super::*;
 
 #[test]
@@ -183,19 +185,9 @@ fn what_this_pass_has_written_is_not_up_yet() {
             Platform::Kubernetes.capabilities(&world.registry, &[]),
             world.now,
         );
-        let seen = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(world.registry.observe(&world.resource, &inputs))
-            .unwrap();
-        world
-            .registry
-            .plan(&world.resource, &seen)
-            .unwrap()
-            .get(DEPLOYMENT, NAME)
-            .unwrap()
-            .body
-            .clone()
+        let pass = Pass::over(&world.registry, &world.resource, inputs).unwrap();
+        let plan = pass.plan.unwrap();
+        plan.get(DEPLOYMENT, NAME).unwrap().body.clone()
     };
     assert_eq!(brief(&world.pass(), "Available").2, STARTING);
     // A repair of a label changes no pod.
