@@ -1,7 +1,6 @@
 # The targets of the Go operators. Each is one call; run them in an operator's folder or as
-# `make TARGET OPERATOR=name` at the root. The folder's Makefile says before it includes this:
-# STANDING, the image that stands in the manifests, and STAGE, the stage of the Dockerfile, if it
-# is not the last.
+# `make TARGET OPERATOR=name` at the root. The folder's Makefile says STANDING, the image that stands
+# in the manifests, before it includes this.
 
 # Folder with the manifests to deploy, from here: overlays/webhook has admission and conversion.
 OVERLAY ?= default
@@ -13,9 +12,9 @@ CONTAINER_TOOL ?= docker
 PLATFORMS ?= linux/arm64,linux/amd64
 
 ROOT := ../..
-BUILD_OPTIONS = $(addprefix --target ,$(STAGE)) --build-arg BUILD_COMMIT="$$(git rev-parse --short=12 HEAD)" -t $(IMG) $(ROOT)
 XTASK := cd $(ROOT) && cargo xtask
 PACKAGE := $(notdir $(CURDIR))
+BUILD_OPTIONS = --build-arg PROGRAM=$(PACKAGE) --build-arg BUILD_COMMIT="$$(git rev-parse --short=12 HEAD)" -t $(IMG) $(ROOT)
 # Image of the operator: what is built, pushed and deployed.
 IMG ?= $(STANDING)
 

@@ -300,7 +300,8 @@ fn cluster(options: &DeployKind) -> Result<()> {
     if !img.starts_with(LOCAL) {
         return Ok(());
     }
-    let build = ["build", "--target", "mlflow-operator", "-t", img, "."];
+    let program = "PROGRAM=mlflow-operator";
+    let build = ["build", "--build-arg", program, "-t", img, "."];
     run(Command::new(&options.container_tool)
         .args(build)
         .current_dir(root()))?;
