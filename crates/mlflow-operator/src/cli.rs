@@ -1,13 +1,11 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 use runtime::args::{self, OperatorArgs};
-use runtime::offline::render::{self, RenderArgs};
-use runtime::offline::{self, Files, OfflineError, Shell, validate};
+use runtime::offline::{Command, OfflineError};
 
 use crate::config::Config;
 use crate::server::{Installation, Server};
@@ -39,24 +37,6 @@ pub struct Cli {
     /// What to do; nothing means to run the operator.
     #[command(subcommand)]
     pub command: Option<Command>,
-}
-
-/// What the program does.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Print the objects that resources become, without a cluster.
-    ///
-    /// Documents that are no MLflow count as existing in the cluster. The environment variables of
-    /// the operator are honoured. What is random, and every value of a Secret, prints as
-    /// <generated>.
-    Render(RenderArgs),
-    /// Check resources as the API server and the operator would, without a cluster.
-    Validate(Files),
-    /// Print completions for a shell.
-    Completion {
-        /// The shell.
-        shell: Shell,
-    },
 }
 
 /// Image of MLflows where no variable names one: files can be looked at all the same.
@@ -95,17 +75,7 @@ impl Cli {
     #[must_use]
     pub fn offline(&self) -> Option<ExitCode> {
         let command = self.command.as_ref()?;
-        let mut out = io::stdout().lock();
-        let done = match command {
-            Command::Render(args) => self
-                .server()
-                .and_then(|kind| render::run(&kind, args, &[], &mut out)),
-            Command::Validate(files) => self
-                .server()
-                .and_then(|kind| validate::run(&kind, files, &[], &mut out)),
-            Command::Completion { shell } => offline::completion::<Self>(*shell, &mut out),
-        };
-        Some(offline::exit(done))
+        Some(command.run::<Self, _>(|| self.server()))
     }
 
     /// The kind that becomes objects, as the environment sets the program up.

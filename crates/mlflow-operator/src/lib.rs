@@ -12,3 +12,12 @@ pub mod offline;
 pub mod platform;
 pub mod rbac;
 pub mod server;
+
+use runtime::operator::Process;
+
+/// What the program says about itself.
+pub const PROCESS: Process = Process {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+    lease: rbac::LEASE,
+};

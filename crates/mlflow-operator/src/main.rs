@@ -5,14 +5,8 @@ use std::process::ExitCode;
 use mlflow_operator::cli::Cli;
 use mlflow_operator::config::Config;
 use mlflow_operator::server::{Installation, Server};
-use mlflow_operator::{loops, rbac};
-use runtime::operator::{self, Beside, Process};
-
-const PROCESS: Process = Process {
-    name: "mlflow-operator",
-    version: env!("CARGO_PKG_VERSION"),
-    lease: rbac::LEASE,
-};
+use mlflow_operator::{PROCESS, loops};
+use runtime::operator::{self, Beside};
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());

@@ -1,13 +1,11 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use runtime::args::{self, OperatorArgs};
-use runtime::offline::render::{self, RenderArgs};
-use runtime::offline::{self, Files, Shell, say, validate};
+use runtime::offline::{self, OfflineError, say};
 
 use crate::offline::{Also, Kinds};
 
@@ -34,33 +32,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator for ModelRegistry resources. This is what happens without a subcommand.
     Modelregistry,
-    /// Print the objects that resources become, without a cluster.
-    ///
-    /// Documents that are no ModelRegistry, Catalog or AIHub count as existing in the cluster. The environment
-    /// variables of the operator are honoured. What is random, and every value of a Secret,
-    /// prints as <generated>.
-    Render {
-        /// Input and output.
-        #[command(flatten)]
-        args: RenderArgs,
-        /// The cluster.
-        #[command(flatten)]
-        also: Also,
-    },
-    /// Check resources as the API server and the operator would, without a cluster.
-    Validate {
-        /// Input.
-        #[command(flatten)]
-        files: Files,
-        /// The cluster.
-        #[command(flatten)]
-        also: Also,
-    },
-    /// Print completions for a shell.
-    Completion {
-        /// The shell.
-        shell: Shell,
-    },
+    /// What needs no cluster.
+    #[command(flatten)]
+    Offline(offline::Command<Also>),
     /// Run the operator for Catalog resources.
     Catalog,
     /// Run the operator for AIHub resources: it deploys the operators of the other two kinds.
@@ -76,25 +50,16 @@ impl Cli {
     /// Does what needs no cluster. `None`: the operator is to run.
     #[must_use]
     pub fn offline(&self) -> Option<ExitCode> {
-        let mut out = io::stdout().lock();
-        let done = match self.command.as_ref()? {
-            Command::Modelregistry | Command::Catalog | Command::Aihub => return None,
-            Command::Render { args, also } => {
-                kinds().and_then(|kinds| Ok(render::run(&kinds, args, also.kinds(), &mut out)?))
-            }
-            Command::Validate { files, also } => {
-                kinds().and_then(|kinds| Ok(validate::run(&kinds, files, also.kinds(), &mut out)?))
-            }
-            Command::Completion { shell } => {
-                offline::completion::<Self>(*shell, &mut out).map_err(Into::into)
-            }
-        };
-        Some(offline::exit(done))
+        match self.command.as_ref()? {
+            Command::Modelregistry | Command::Catalog | Command::Aihub => None,
+            Command::Offline(command) => Some(command.run::<Self, _>(kinds)),
+        }
     }
 }
 
-fn kinds() -> anyhow::Result<Kinds> {
-    let (kinds, warnings) = Kinds::from_lookup(|name| std::env::var(name).ok())?;
+fn kinds() -> Result<Kinds, OfflineError> {
+    let kinds = Kinds::from_lookup(|name| std::env::var(name).ok());
+    let (kinds, warnings) = kinds.map_err(|error| OfflineError::Resources(error.to_string()))?;
     for warning in &warnings {
         say("warning", warning);
     }

@@ -3,21 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use model_registry_operator::PROCESS;
 use model_registry_operator::aihub::config::{MANIFESTS, refuse_manifests};
 use model_registry_operator::aihub::{self, Hub};
 use model_registry_operator::catalog::{self, Catalog};
 use model_registry_operator::cli::{Cli, Command};
 use model_registry_operator::migration::Migration;
-use model_registry_operator::rbac;
 use model_registry_operator::registry::{Registry, config::Config, webhook};
 use runtime::component::Component;
 use runtime::operator::{self, Beside, Process};
-
-const PROCESS: Process = Process {
-    name: "model-registry-operator",
-    version: env!("CARGO_PKG_VERSION"),
-    lease: rbac::LEASE,
-};
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());

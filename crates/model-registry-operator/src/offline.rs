@@ -20,10 +20,8 @@ pub struct Also {
     pub istio: bool,
 }
 
-impl Also {
-    /// The kinds that it serves by that.
-    #[must_use]
-    pub fn kinds(self) -> &'static [Kind] {
+impl offline::Also for Also {
+    fn kinds(&self) -> &'static [Kind] {
         if self.istio { &MESH } else { &[] }
     }
 }

@@ -1,6 +1,7 @@
 //! A cluster made of documents: what `render` and `validate` read instead of an API server.
 
 pub mod admission;
+mod command;
 pub mod documents;
 pub mod render;
 pub mod validate;
@@ -8,10 +9,8 @@ mod work;
 
 use std::sync::Arc;
 
-pub use work::{
-    Around, Files, Kinds, Offline, OfflineError, PlatformArg, Shell, Worked, completion, exit, say,
-    work,
-};
+pub use command::{Also, Command};
+pub use work::{Around, Files, Kinds, Offline, OfflineError, PlatformArg, Worked, say, work};
 
 use jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};

@@ -1,13 +1,11 @@
 //! The command line. Without a subcommand the operator runs, as the Go operator's `manager` does.
 
 use std::ffi::OsString;
-use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use runtime::args::{self, OperatorArgs};
-use runtime::offline::render::{self, RenderArgs};
-use runtime::offline::{self, Files, Shell, validate};
+use runtime::offline::Command;
 
 use crate::service::TrustyAi;
 use crate::service::config::{CONFIG_MAP, Config};
@@ -34,24 +32,6 @@ pub struct Cli {
     /// What to do; nothing means to run the operator.
     #[command(subcommand)]
     pub command: Option<Command>,
-}
-
-/// What the program does.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Print the objects that resources become, without a cluster.
-    ///
-    /// Documents that are no TrustyAIService count as existing in the cluster. The environment
-    /// variables of the operator are honoured. What is random, and every value of a Secret,
-    /// prints as <generated>.
-    Render(RenderArgs),
-    /// Check resources as the API server and the operator would, without a cluster.
-    Validate(Files),
-    /// Print completions for a shell.
-    Completion {
-        /// The shell.
-        shell: Shell,
-    },
 }
 
 /// What `--enable-services` asks for, once it was understood: TAS.
@@ -98,14 +78,8 @@ impl Cli {
     /// Does what needs no cluster. `None`: the operator is to run.
     #[must_use]
     pub fn offline(&self) -> Option<ExitCode> {
-        let mut out = io::stdout().lock();
-        let kinds = || TrustyAi::new(self.config());
-        let done = match self.command.as_ref()? {
-            Command::Render(args) => render::run(&kinds(), args, &[], &mut out),
-            Command::Validate(files) => validate::run(&kinds(), files, &[], &mut out),
-            Command::Completion { shell } => offline::completion::<Self>(*shell, &mut out),
-        };
-        Some(offline::exit(done))
+        let command = self.command.as_ref()?;
+        Some(command.run::<Self, _>(|| Ok(TrustyAi::new(self.config()))))
     }
 }
 

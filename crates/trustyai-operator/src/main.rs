@@ -2,16 +2,10 @@
 
 use std::process::ExitCode;
 
-use runtime::operator::{self, Beside, Process};
+use runtime::operator::{self, Beside};
+use trustyai_operator::PROCESS;
 use trustyai_operator::cli::Cli;
-use trustyai_operator::rbac;
 use trustyai_operator::service::{TrustyAi, webhook};
-
-const PROCESS: Process = Process {
-    name: "trustyai-operator",
-    version: env!("CARGO_PKG_VERSION"),
-    lease: rbac::LEASE,
-};
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());

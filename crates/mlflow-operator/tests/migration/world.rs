@@ -7,14 +7,15 @@ use std::sync::OnceLock;
 use cluster::{Cluster, Platform, api_of, conditions, eventually, until};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use mlflow_operator::PROCESS;
 use mlflow_operator::config::Config;
 use mlflow_operator::kinds::MLFLOW;
-use mlflow_operator::rbac::{ACCOUNT, LEASE, rights};
+use mlflow_operator::rbac::{ACCOUNT, rights};
 use mlflow_operator::server::{Installation, Server};
 use operator_harness::{Operator, SOON, environment};
 use resources::kind::{DEPLOYMENT, JOB, POD};
 use resources::{Kind, Scope};
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -74,11 +75,6 @@ async fn install(cluster: &Cluster) -> PathBuf {
 }
 
 fn start(kubeconfig: &std::path::Path) -> Operator {
-    let process = Process {
-        name: "mlflow-operator",
-        version: "test",
-        lease: LEASE,
-    };
     let config = Config::from_lookup(environment(&[("MLFLOW_IMAGE", "registry.test/mlflow:1")]));
     let installation = Installation {
         config: config.expect("a config"),
@@ -87,7 +83,7 @@ fn start(kubeconfig: &std::path::Path) -> Operator {
     // Without the Lease, whose renewals are the only requests at rest.
     let within = format!("--watch-namespaces={NAMESPACE}");
     let args = operator_harness::args(kubeconfig, &[&within]);
-    Operator::start(process, args, Server { installation }, Beside::default())
+    Operator::start(PROCESS, args, Server { installation }, Beside::default())
 }
 
 /// The cluster with the operator.

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use cluster::{Cluster, Platform, StandIn, api_of, until};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
+use mlflow_operator::PROCESS;
 use mlflow_operator::access;
 use mlflow_operator::config::Config;
 use mlflow_operator::kinds::MLFLOW;
@@ -15,7 +16,7 @@ use mlflow_operator::server::{Installation, Server};
 use operator_harness::{Account, Operator, SOON, environment, root};
 use resources::Kind;
 use resources::kind::{AUTH, ROLE_BINDING};
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -37,11 +38,6 @@ pub(crate) async fn install(cluster: &Cluster) -> PathBuf {
 
 /// Runs the operator as the account of `kubeconfig`.
 pub(crate) fn run(kubeconfig: &std::path::Path) -> Operator {
-    let process = Process {
-        name: "mlflow-operator",
-        version: "test",
-        lease: "not-asked-for",
-    };
     let config = Config::from_lookup(environment(&[
         ("MLFLOW_IMAGE", "mlflow"),
         ("ENABLE_NAMESPACE_RBAC", "true"),
@@ -59,7 +55,7 @@ pub(crate) fn run(kubeconfig: &std::path::Path) -> Operator {
     // Without the Lease, whose renewals are the only requests at rest.
     let within = format!("--watch-namespaces={}", OPERATOR.0);
     let args = operator_harness::args(kubeconfig, &[&within]);
-    Operator::start(process, args, Server { installation }, beside)
+    Operator::start(PROCESS, args, Server { installation }, beside)
 }
 
 /// The cluster with the operator, when it is this test's turn. Nothing of another test is left.

@@ -8,13 +8,14 @@ use std::path::Path;
 use cluster::Platform;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject};
+use mlflow_operator::PROCESS;
 use mlflow_operator::config::Config;
 use mlflow_operator::kinds::MLFLOW;
-use mlflow_operator::rbac::{ACCOUNT, LEASE};
+use mlflow_operator::rbac::ACCOUNT;
 use mlflow_operator::server::{Installation as Place, Server};
 use operator_harness::{Account, Installation, Operator, environment};
 use resources::Kind;
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -46,11 +47,6 @@ impl Deref for World {
 /// Starts an operator as the account of `kubeconfig`. With the Lease on OpenShift, as installed; on
 /// Kubernetes without it, as its renewals are all that is asked for at rest.
 fn start(platform: Platform, kubeconfig: &Path) -> Operator {
-    let process = Process {
-        name: "mlflow-operator",
-        version: "test",
-        lease: LEASE,
-    };
     let config = Config::from_lookup(environment(&[
         ("MLFLOW_IMAGE", "quay.io/opendatahub/mlflow:odh-stable"),
         ("MLFLOW_URL", "https://gw.example.test"),
@@ -66,7 +62,7 @@ fn start(platform: Platform, kubeconfig: &Path) -> Operator {
         flags.push("--leader-elect");
     }
     let args = operator_harness::args(kubeconfig, &flags);
-    Operator::start(process, args, Server { installation }, Beside::default())
+    Operator::start(PROCESS, args, Server { installation }, Beside::default())
 }
 
 /// The platform with the shared operator, when it is this test's turn. No MLflow of another test is

@@ -14,6 +14,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use model_registry_operator::{
+    PROCESS,
     migration::Migration,
     registry::{Registry, config::Config, webhook},
 };
@@ -23,7 +24,7 @@ use runtime::{
     admission::{self, Surroundings},
     args::{OperatorArgs, webhooks_enabled},
     metrics::Metrics,
-    operator::{Beside, Process},
+    operator::Beside,
     serve::Health,
     shutdown::Shutdown,
     tls::TlsProfile,
@@ -175,12 +176,7 @@ impl Bench {
         let served = webhooks_enabled(lookup("ENABLE_WEBHOOKS").as_deref());
         let migration = Migration::from_lookup(&lookup).map(Migration::chore);
         let beside = Beside::serving(webhooks, served, Some(NAMESPACE.to_owned()), migration);
-        let process = Process {
-            name: "model-registry-operator",
-            version: "test",
-            lease: "85f368d1.opendatahub.io",
-        };
-        Operator::start(process, args, Registry { config }, beside)
+        Operator::start(PROCESS, args, Registry { config }, beside)
     }
 
     /// The webhooks alone, on a port of their own and by this clock.

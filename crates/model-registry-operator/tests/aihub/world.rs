@@ -6,6 +6,7 @@ use std::time::Duration;
 use cluster::{Cluster, Platform, api_of, eventually, told, until};
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
+use model_registry_operator::PROCESS;
 use model_registry_operator::aihub::{Hub, config::Config};
 use model_registry_operator::catalog::{self, Catalog};
 use operator_harness::{
@@ -14,7 +15,7 @@ use operator_harness::{
 pub(crate) use operator_harness::{COLLECTED, root};
 use resources::Kind;
 use resources::kind::DEPLOYMENT;
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::Value;
 
 pub(crate) const ACCOUNT: Account = ("aihub-operator-system", "aihub-controller-manager");
@@ -27,11 +28,6 @@ pub(crate) const HUB: Kind = Kind::cluster(
 /// Namespaces of the sample.
 pub(crate) const APPLICATION: &str = "opendatahub";
 pub(crate) const INSTANCES: &str = "odh-model-registries";
-const PROCESS: Process = Process {
-    name: "model-registry-operator",
-    version: "test",
-    lease: "not-asked-for",
-};
 const LEFT_ALONE: &str = "opendatahub.io/managed=false";
 
 pub(crate) struct World {

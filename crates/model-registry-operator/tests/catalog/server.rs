@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cluster::{Cluster, Platform, api_of, conditions, eventually, until};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use model_registry_operator::PROCESS;
 use model_registry_operator::catalog::webhook;
 pub(crate) use operator_harness::SOON;
 use operator_harness::{
@@ -16,7 +17,7 @@ use resources::kind::{
     AUTH, CLUSTER_ROLE_BINDING, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY,
     REFERENCE_GRANT, ROLE, ROLE_BINDING, ROUTE, SECRET, SERVICE, SERVICE_ACCOUNT,
 };
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 
 use crate::offline::component;
@@ -72,14 +73,9 @@ impl World {
             webhooks: Some(webhook::webhooks(component.config.clone())),
             ..Beside::default()
         };
-        let process = Process {
-            name: "model-registry-operator",
-            version: "test",
-            lease: "not-asked-for",
-        };
         let address = format!("--webhook-bind-address=127.0.0.1:{}", self.port);
         let args = args(&self.kubeconfig, &[&address]);
-        self.operator = Some(Operator::start(process, args, component, beside));
+        self.operator = Some(Operator::start(PROCESS, args, component, beside));
     }
 
     pub(crate) fn stop(&mut self) {

@@ -3,10 +3,11 @@
 use std::{ops::Deref, path::Path};
 
 use cluster::Platform;
+use model_registry_operator::PROCESS;
 use model_registry_operator::registry::{Registry, config::Config};
 use operator_harness::{Account, Installation, Operator, environment};
 use resources::Kind;
-use runtime::operator::{self, Beside};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
 
 /// Namespace and name of the operator's service account, as the manifests have them.
@@ -44,14 +45,9 @@ impl Deref for World {
 
 /// Starts an operator as the account of `kubeconfig`.
 pub(crate) fn start(kubeconfig: &Path, env: &[(&str, &str)], flags: &[&str]) -> Operator {
-    let process = operator::Process {
-        name: "model-registry-operator",
-        version: "test",
-        lease: "85f368d1.opendatahub.io",
-    };
     let config = Config::from_lookup(environment(env)).expect("an environment");
     let args = operator_harness::args(kubeconfig, flags);
-    Operator::start(process, args, Registry { config }, Beside::default())
+    Operator::start(PROCESS, args, Registry { config }, Beside::default())
 }
 
 /// The platform with the shared operator, and a fresh namespace.

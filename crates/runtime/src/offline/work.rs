@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, ValueEnum};
-pub use clap_complete::Shell;
+pub(super) use clap_complete::Shell;
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource as _;
@@ -293,7 +293,7 @@ fn title(definition: &CustomResourceDefinition, document: &Value) -> String {
 }
 
 /// Prints completions of a program for a shell.
-pub fn completion<C: CommandFactory>(
+pub(super) fn completion<C: CommandFactory>(
     shell: Shell,
     out: &mut impl io::Write,
 ) -> Result<(), OfflineError> {
@@ -307,7 +307,7 @@ pub fn completion<C: CommandFactory>(
 
 /// How a process ends that was to do something without a cluster: what went wrong is on standard
 /// error, a line each.
-pub fn exit(done: Result<(), impl Display>) -> ExitCode {
+pub(super) fn exit(done: Result<(), OfflineError>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,9 +7,9 @@ use cluster::Platform;
 use kube::api::DynamicObject;
 use operator_harness::{Account, Installation, Operator, environment};
 use resources::Kind;
-use runtime::operator::{Beside, Process};
+use runtime::operator::Beside;
 use serde_json::{Value, json};
-use trustyai_operator::rbac::LEASE;
+use trustyai_operator::PROCESS;
 use trustyai_operator::service::TrustyAi;
 use trustyai_operator::service::config::Config;
 
@@ -55,17 +55,12 @@ pub(crate) fn start(kubeconfig: &Path) -> Operator {
 
 /// Starts an operator as the account of `kubeconfig`.
 pub(crate) fn run(kubeconfig: &Path, flags: &[&str], beside: Beside) -> Operator {
-    let process = Process {
-        name: "trustyai-operator",
-        version: "test",
-        lease: LEASE,
-    };
     let config = Config::from_lookup(environment(&[("POD_NAMESPACE", OPERATOR.0)]));
     // With the Lease, as installed.
     let lease = format!("--lease-namespace={}", OPERATOR.0);
     let flags = [&["--leader-elect", &lease], flags].concat();
     let args = operator_harness::args(kubeconfig, &flags);
-    Operator::start(process, args, TrustyAi::new(config), beside)
+    Operator::start(PROCESS, args, TrustyAi::new(config), beside)
 }
 
 /// The platform with the shared operator, and a fresh namespace.
