@@ -5,11 +5,8 @@ use operator_harness::recorded;
 use proptest::prelude::*;
 use resources::Plan;
 use resources::kind::{DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, ROUTE, SECRET};
-use runtime::component::Attempt;
 use runtime::offline::Platform;
-use runtime::outcome::Outcome;
 use serde_json::{Value, json};
-use trustyai_operator::service::status;
 
 use crate::world::World;
 
@@ -213,24 +210,14 @@ fn told(
         if !is_looked_at {
             continue;
         }
-        let documents = cluster(&plan, &order[..taken]);
-        let worked = world.work(&documents);
-        let attempt = Attempt {
-            observation: Some(&worked.observed),
-            plan: worked.plan.as_ref().ok(),
-            failure: worked.plan.as_ref().err(),
-            outcome: &Outcome::default(),
-            paused: false,
-            missing_rules: &[],
-            now: jiff::Timestamp::UNIX_EPOCH,
-        };
-        let next = status::status(&world.resource, &attempt, &world.inputs(&documents));
+        let pass = world.work(&cluster(&plan, &order[..taken]));
+        let next = pass.status(&world.component, &world.resource);
         if world.resource.status.as_ref() != Some(&next) {
             world.resource.status = Some(next.clone());
             told.push(next);
         }
         if taken == 0 {
-            plan = worked.plan.unwrap();
+            plan = pass.plan.unwrap();
         }
     }
     told
