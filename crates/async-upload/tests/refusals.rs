@@ -242,6 +242,10 @@ async fn a_run_that_breaks_off_costs_less_than_a_layer() {
         .unwrap_err();
     // One after the other: what was finished before the fourth is noted, and nothing else was sent.
     assert_eq!(count(&seen, "PATCH"), 3);
+    // A note on each comes through before the next of them.
+    let methods: Vec<String> = seen.lock().unwrap().iter().map(|it| it.0.clone()).collect();
+    let noted = methods.windows(2).all(|two| two != ["PATCH", "PATCH"]);
+    assert!(noted, "{methods:?}");
     let outcome = run(&to_image(source, &name, None)).await.unwrap();
     assert_eq!(count(&seen, "PATCH") as u64, LAYERS);
     assert_eq!(outcome.sent, (LAYERS - 3) * LARGE as u64);

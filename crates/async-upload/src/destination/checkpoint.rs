@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::turns::Turn;
 use crate::failure::Failure;
 use crate::oci::{Descriptor, Repository, hex, media};
 
@@ -31,23 +33,20 @@ pub(super) fn tag(job_id: &str, destination: &str) -> String {
 /// them, and the registry looks at each.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Notes {
-    layers: Vec<Descriptor>,
-    /// So many of them must be written at once.
-    urgent: usize,
+/// What the writer hears.
+#[derive(Debug)]
+enum Note {
+    /// One more layer is there. Who gives its turn along has it until the layer is written.
+    Layer(Descriptor, Option<Turn>),
     /// The image is there: nothing has to be written any more.
-    over: bool,
+    Over,
 }
 
 /// Writes what is finished, beside the transfer: layers that finish while one writes go with the
 /// next write.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
-    notes: watch::Sender<Notes>,
-    /// How many layers are written. All, when nothing more can be.
-    written: watch::Receiver<usize>,
+    notes: mpsc::UnboundedSender<Note>,
     writer: JoinHandle<Option<String>>,
     repository: Repository,
 }
@@ -61,34 +60,19 @@ impl Checkpoint {
     ) -> Self {
         let (digest, layers) = found.unzip();
         let layers = layers.unwrap_or_default();
-        let (progress, written) = watch::channel(layers.len());
-        let (notes, changes) = watch::channel(Notes {
-            layers,
-            ..Notes::default()
-        });
+        let (notes, heard) = mpsc::unbounded_channel();
         Self {
             notes,
-            written,
-            writer: tokio::spawn(write(repository.clone(), tag, changes, progress, digest)),
+            writer: tokio::spawn(write(repository.clone(), tag, heard, layers, digest)),
             repository: repository.clone(),
         }
     }
 
-    /// One more layer is in the repository, and would be found there without a note.
-    pub(super) fn add(&self, layer: &Descriptor) {
-        self.notes.send_if_modified(|notes| notes.add(layer));
-    }
-
-    /// One more layer is in the repository, and only a note leads to it. Waits until that is written,
-    /// or cannot be.
-    pub(super) async fn add_now(&self, layer: &Descriptor) {
-        self.notes.send_modify(|notes| {
-            notes.add(layer);
-            notes.urgent = notes.layers.len();
-        });
-        let count = self.notes.borrow().urgent;
-        let mut written = self.written.clone();
-        let _ = written.wait_for(|written| *written >= count).await;
+    /// One more layer is in the repository. A `turn` ends when that is written, or cannot be: so what
+    /// only a note leads to is noted before the next one is sent.
+    pub(super) fn add(&self, layer: &Descriptor, turn: Option<Turn>) {
+        // A writer that has given up has said so.
+        let _ = self.notes.send(Note::Layer(layer.clone(), turn));
     }
 
     /// Waits until all that was added is written.
@@ -99,7 +83,7 @@ impl Checkpoint {
 
     /// The image is there: nobody needs the notes any more.
     pub(super) async fn remove(self) {
-        self.notes.send_modify(|notes| notes.over = true);
+        let _ = self.notes.send(Note::Over);
         let repository = self.repository.clone();
         let Some(digest) = self.flush().await else {
             return;
@@ -114,47 +98,43 @@ impl Checkpoint {
     }
 }
 
-impl Notes {
-    /// Whether this layer is new among them.
-    fn add(&mut self, layer: &Descriptor) -> bool {
-        let new = !self.layers.iter().any(|one| one.digest == layer.digest);
-        if new {
-            self.layers.push(layer.clone());
-        }
-        new
-    }
-}
-
 /// Writes until nobody adds any more. Gives the digest of the last one.
 async fn write(
     repository: Repository,
     tag: String,
-    mut changes: watch::Receiver<Notes>,
-    progress: watch::Sender<usize>,
+    mut heard: mpsc::UnboundedReceiver<Note>,
+    mut layers: Vec<Descriptor>,
     mut digest: Option<String>,
 ) -> Option<String> {
     let mut config = None;
-    // The last change is seen even if the sender went right after it.
-    while changes.changed().await.is_ok() {
-        let written = *progress.borrow();
-        let wanted = changes.wait_for(|notes| notes.over || notes.urgent > written);
-        // Those who would add more may be gone: then it is now, too.
-        let _ = tokio::time::timeout(PAUSE, wanted).await;
-        let layers = {
-            let notes = changes.borrow_and_update();
-            if notes.over {
-                return digest;
+    while let Some(first) = heard.recv().await {
+        let until = Instant::now() + PAUSE;
+        let written = layers.len();
+        let mut turns = Vec::new();
+        let mut next = Some(first);
+        while let Some(note) = next {
+            match note {
+                Note::Over => return digest,
+                Note::Layer(layer, turn) => {
+                    if !layers.iter().any(|one| one.digest == layer.digest) {
+                        layers.push(layer);
+                    }
+                    turns.extend(turn);
+                }
             }
-            notes.layers.clone()
-        };
+            next = if turns.is_empty() {
+                // Those who would add more may be gone: then it is now, too.
+                let more = tokio::time::timeout_at(until, heard.recv()).await;
+                more.ok().flatten()
+            } else {
+                heard.try_recv().ok()
+            };
+        }
         if layers.len() == written {
             continue;
         }
         match put(&repository, &tag, &mut config, &layers).await {
-            Ok(new) => {
-                digest = Some(new);
-                progress.send_replace(layers.len());
-            }
+            Ok(new) => digest = Some(new),
             Err(failure) => {
                 tracing::warn!(
                     "no checkpoint, so a retry starts over: {}; run with --checkpoint=off if this \

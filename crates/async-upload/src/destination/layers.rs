@@ -98,31 +98,40 @@ impl Sender<'_> {
         let longest = plan.iter().map(needs).max().unwrap_or_default();
         let layers = if sequential { 1 } else { plan.len() };
         let (at_once, share) = shares(layers, longest, blocks);
-        let mut sent: Vec<(usize, Sent)> = stream::iter(plan)
+        let mut open = plan.len();
+        let mut brought = stream::iter(plan)
             .map(|range| async move {
-                let place = range.start;
-                let files = part(&range).into();
-                Ok::<_, Failure>((place, self.layer(files, share).await?))
+                let (sent, turn) = self.layer(part(&range).into(), share).await?;
+                Ok::<_, Failure>((range.start, sent, turn))
             })
-            .buffer_unordered(at_once)
-            .try_collect()
-            .await?;
+            .buffer_unordered(at_once);
+        let mut all: Vec<(usize, Sent)> = Vec::with_capacity(open);
+        while let Some((place, sent, turn)) = brought.try_next().await? {
+            open -= 1;
+            let layer = &sent.layer.descriptor;
+            if let (Some(checkpoint), true) = (self.checkpoint, layer.annotation(KEY).is_some()) {
+                // After the last one nobody waits, and the image is there before the note would be.
+                checkpoint.add(layer, turn.filter(|_| open > 0));
+            }
+            all.push((place, sent));
+        }
         // A big layer holds up nobody, so they end in any order.
-        sent.sort_by_key(|(place, _)| *place);
-        Ok(sent.into_iter().map(|(_, sent)| sent).collect())
+        all.sort_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, sent)| sent).collect())
     }
 
-    /// Brings one layer.
-    async fn layer(&self, files: Arc<[File]>, share: usize) -> Result<Sent, Failure> {
+    /// Brings one layer. Gives the turn of one that only a note leads to.
+    async fn layer(
+        &self,
+        files: Arc<[File]>,
+        share: usize,
+    ) -> Result<(Sent, Option<Turn>), Failure> {
         let key = layer::key(&files);
         let hint = key.as_deref().and_then(|key| self.known.get(key));
         if let (false, Some(hint)) = (self.context.signed, hint)
             && let Some(sent) = self.noted(hint, &files).await?
         {
-            if let Some(checkpoint) = self.notes_of(key.as_deref()) {
-                checkpoint.add(&sent.layer.descriptor);
-            }
-            return Ok(sent);
+            return Ok((sent, None));
         }
         let hint = hint.filter(|_| self.context.signed);
         let length = layer::length(&files)?;
@@ -144,18 +153,7 @@ impl Sender<'_> {
             },
             files: packed.files,
         };
-        if let Some(checkpoint) = self.notes_of(key.as_deref()) {
-            match turn {
-                Some(_until_noted) => checkpoint.add_now(&sent.layer.descriptor).await,
-                None => checkpoint.add(&sent.layer.descriptor),
-            }
-        }
-        Ok(sent)
-    }
-
-    /// Where it is noted that a layer is there, if it can be known again.
-    fn notes_of(&self, key: Option<&str>) -> Option<&Checkpoint> {
-        Some(self.checkpoint.zip(key)?.0)
+        Ok((sent, turn))
     }
 
     /// The layer that a note names, if the registry has it.
@@ -298,7 +296,6 @@ impl Sender<'_> {
         digest: Option<&str>,
         turn: &Turn,
     ) -> Result<Packed, Failure> {
-        let mut upload = self.repository.begin().await?;
         let (queue, pieces) = mpsc::channel(QUEUE);
         let mut counted = self.context.meter.attempt();
         let packing = async {
@@ -315,19 +312,21 @@ impl Sender<'_> {
             packed
         };
         let sending = async {
-            turn.wait().await;
             let pieces = as_content(pieces);
+            let mut upload = self.repository.begin().await?;
+            turn.wait().await;
             match (form, digest) {
                 (Form::Whole, Some(digest)) => upload.put(digest, pieces, length).await,
                 (Form::Chunks(longest), _) => upload.patch_in(pieces, length, longest).await,
                 _ => upload.patch(pieces, length).await,
-            }
+            }?;
+            Ok(upload)
         };
         let (packed, sent) = tokio::join!(packing, sending);
         // A registry that refuses stops listening; then packing failed for no reason of its own.
-        let packed = match (packed, sent) {
-            (Ok(packed), Ok(())) => packed,
-            (Err(failure), Ok(())) | (_, Err(failure)) => return Err(failure),
+        let (packed, upload) = match (packed, sent) {
+            (Ok(packed), Ok(upload)) => (packed, upload),
+            (Err(failure), Ok(_)) | (_, Err(failure)) => return Err(failure),
         };
         if form != Form::Whole {
             upload.finish(&packed.digest).await?;
