@@ -25,7 +25,7 @@ use self::bare::Recording;
 use self::count::Count;
 use self::crowd::{Crowd, OPERATED, PLAIN};
 use self::report::{Bare, Case, Complete, First, Machine, Program, Report, Restart};
-use self::scenario::{DEFAULT, Programs, Scenario};
+use self::scenario::{Programs, Scenario};
 use self::subject::Subject;
 use self::versions::{changed, versions};
 use crate::operator::{BuildTarget, build, built};
@@ -61,6 +61,9 @@ enum Part {
     /// restart, memory; and requests in a minute at rest, with 50 services and 50 models that are
     /// wired to them
     Trustyai,
+    /// 1 and 50 MLflows created at once: requests, seconds, a bare client beside it, a restart,
+    /// memory; and requests in a minute at rest with 50
+    Mlflow,
     /// Sizes of the stripped programs
     Size,
     /// The upload job: 600 MB in one file and in 200, beside the same bytes read and sent by
@@ -122,6 +125,10 @@ impl Part {
                 (Subject::Services, 1, nothing),
                 (Subject::Services, 100, bare.and(restart)),
             ],
+            Self::Mlflow => vec![
+                (Subject::Mlflows, 1, nothing),
+                (Subject::Mlflows, 50, bare.and(restart)),
+            ],
             Self::Rest | Self::Size | Self::AsyncUpload | Self::HelmRender => Vec::new(),
         }
     }
@@ -132,6 +139,7 @@ impl Part {
             Self::Memory => Some((Subject::Registries, false)),
             Self::Rest => Some((Subject::Registries, true)),
             Self::Trustyai => Some((Subject::Services, true)),
+            Self::Mlflow => Some((Subject::Mlflows, true)),
             _ => None,
         }
     }
@@ -219,7 +227,7 @@ pub(crate) fn run(options: &Bench) -> Result<()> {
 
 /// Builds the programs as their images have them.
 fn build_programs(subjects: &[Subject], target: &BuildTarget) -> Result<Programs> {
-    let operators: Vec<_> = subjects.iter().map(|s| s.operator(DEFAULT)).collect();
+    let operators: Vec<_> = subjects.iter().map(|s| s.operator(s.variant())).collect();
     let names: Vec<&str> = operators.iter().map(|operator| operator.name).collect();
     eprintln!("building {} …", names.join(", "));
     build(&names, true, target.option())?;
@@ -229,7 +237,7 @@ fn build_programs(subjects: &[Subject], target: &BuildTarget) -> Result<Programs
 
 fn size((subject, program): (&Subject, &PathBuf)) -> Result<Program> {
     Ok(Program {
-        name: subject.operator(DEFAULT).name,
+        name: subject.operator(subject.variant()).name,
         bytes: std::fs::metadata(program)?.len(),
     })
 }
@@ -331,7 +339,8 @@ async fn measure_all(wanted: &Wanted, programs: &Programs) -> Measured {
             measured.cases.extend(case);
         }
         for (subject, at_rest) in &wanted.complete {
-            let what = format!("{subject:?} with webhooks on {platform}");
+            let (with, _) = subject.complete();
+            let what = format!("{subject:?} {with} on {platform}");
             eprintln!("{what} …");
             let complete = complete::measure(platform, *subject, *at_rest, programs).await;
             let complete = measured.take(&what, complete);
@@ -349,7 +358,7 @@ async fn measure(
     asked: Asked,
     programs: &Programs,
 ) -> Result<Case> {
-    let scenario = Scenario::new(platform, subject, DEFAULT, programs).await?;
+    let scenario = Scenario::new(platform, subject, subject.variant(), programs).await?;
     let crowd = Crowd::new(subject, OPERATED, count);
     crowd.prepare(&scenario.client).await?;
     let mut process = scenario.start_and_settle().await?;

@@ -35,7 +35,7 @@ enum Task {
         #[arg(long)]
         full: bool,
     },
-    /// From nothing to a running model registry and a TrustyAI service, in one command
+    /// From nothing to a running model registry, a TrustyAI service and an MLflow, in one command
     Demo(demo::Demo),
     /// Everything that must hold before a change goes in: lint, and all tests
     Test {

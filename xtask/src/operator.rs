@@ -31,6 +31,8 @@ pub(crate) struct Operator {
 /// An operator that runs.
 pub(crate) struct Running {
     child: Child,
+    /// The namespace that it is installed in.
+    pub(crate) namespace: String,
     /// Where its output goes.
     pub(crate) log: PathBuf,
 }
@@ -95,7 +97,11 @@ impl Operator {
             .stderr(out)
             .spawn()
             .context("starting sh")?;
-        Ok(Running { child, log })
+        Ok(Running {
+            child,
+            namespace: deployed.namespace.clone(),
+            log,
+        })
     }
 }
 

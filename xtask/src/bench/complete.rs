@@ -13,7 +13,7 @@ use serde_json::json;
 use super::count::Count;
 use super::crowd::{self, Crowd, OPERATED, PLAIN, is_available};
 use super::report::{Complete, Rest};
-use super::scenario::{CATALOG, Process, Programs, Scenario, WITH_WEBHOOKS};
+use super::scenario::{CATALOG, Process, Programs, Scenario};
 use super::subject::Subject;
 use crate::operator::{kind, kustomize};
 use crate::steps::root;
@@ -35,7 +35,7 @@ pub(crate) async fn measure(
     at_rest: bool,
     programs: &Programs,
 ) -> Result<Complete> {
-    let scenario = Scenario::new(platform, subject, WITH_WEBHOOKS, programs).await?;
+    let scenario = Scenario::new(platform, subject, subject.complete_variant(), programs).await?;
     let one = Crowd::new(subject, OPERATED, 1);
     one.prepare(&scenario.client).await?;
     let mut process = scenario.start_and_settle().await?;
@@ -73,7 +73,8 @@ async fn rest(scenario: &Scenario, process: &mut Process) -> Result<Rest> {
         Subject::Registries => {
             let beside = scenario.beside(CATALOG).await?;
             let mut process = beside.start_and_settle().await?;
-            make_catalog(scenario, &more.namespace(1)).await?;
+            let namespace = more.namespace(1).unwrap_or_default();
+            make_catalog(scenario, &namespace).await?;
             beside.settle(&mut process, mark).await?;
             catalog = Some((beside, process));
         }
@@ -83,6 +84,7 @@ async fn rest(scenario: &Scenario, process: &mut Process) -> Result<Rest> {
                 wire_models(&scenario.client, crowd).await?;
             }
         }
+        Subject::Mlflows => {}
     }
     scenario.settle(process, mark).await?;
 
@@ -110,7 +112,7 @@ async fn wire_models(client: &Client, crowd: &Crowd) -> Result<()> {
     let resource = &ApiResource::from_gvk(&kind);
     crowd
         .each(|number| async move {
-            let namespace = crowd.namespace(number);
+            let namespace = crowd.namespace(number).unwrap_or_default();
             let model = json!({
                 "apiVersion": resource.api_version, "kind": resource.kind,
                 "metadata": {

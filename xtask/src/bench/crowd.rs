@@ -54,7 +54,7 @@ impl Crowd {
     }
 
     /// Where a resource is.
-    pub(crate) fn namespace(&self, number: usize) -> String {
+    pub(crate) fn namespace(&self, number: usize) -> Option<String> {
         self.subject.namespace(self.prefix, &self.name(number))
     }
 
@@ -65,12 +65,15 @@ impl Crowd {
 
     /// Makes what must be there first: namespaces, and what resources refer to.
     pub(crate) async fn prepare(&self, client: &Client) -> Result<()> {
-        let namespaces: BTreeSet<_> = (1..=self.count).map(|n| self.namespace(n)).collect();
+        let namespaces: BTreeSet<_> = (1..=self.count).filter_map(|n| self.namespace(n)).collect();
         let own = |name: &String| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         at_once(namespaces.iter(), |name| apply(client, "", own(name))).await?;
         self.each(|number| async move {
             match self.subject.input(&self.name(number)) {
-                Some(input) => apply(client, &self.namespace(number), input).await,
+                Some(input) => {
+                    let namespace = self.namespace(number).unwrap_or_default();
+                    apply(client, &namespace, input).await
+                }
                 None => Ok(()),
             }
         })
@@ -99,7 +102,7 @@ impl Crowd {
             ..PostParams::default()
         };
         let namespace = self.namespace(number);
-        Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &resource)
+        cluster::api_of(client, namespace.as_deref(), resource.clone())
             .create(&params, &object)
             .await
             .with_context(|| format!("creating {} {name}", resource.kind))
@@ -127,14 +130,17 @@ impl Crowd {
         let started = Instant::now();
         let deployments = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
         let deployments = Api::all_with(client.clone(), &deployments);
+        let prefix = self.subject.deployment_prefix();
         let available = if operated {
-            Api::all_with(client.clone(), &self.subject.resource())
+            (Api::all_with(client.clone(), &self.subject.resource()), "")
         } else {
-            deployments.clone()
+            (deployments.clone(), prefix)
         };
         let ((), deployments, available) = tokio::try_join!(
             self.each(work),
-            self.all(deployments, started, "have a Deployment", |_| true),
+            self.all((deployments, prefix), started, "have a Deployment", |_| {
+                true
+            }),
             self.all(available, started, "are available", is_available),
         )?;
         Ok(Seconds {
@@ -143,10 +149,11 @@ impl Crowd {
         })
     }
 
-    /// When an object of the name of each resource is as wanted, in seconds since `started`.
+    /// When an object for each resource is as wanted, in seconds since `started`. Its name is that of
+    /// the resource behind a prefix.
     async fn all(
         &self,
-        api: Api<DynamicObject>,
+        (api, prefix): (Api<DynamicObject>, &str),
         started: Instant,
         what: &str,
         wanted: fn(&DynamicObject) -> bool,
@@ -163,10 +170,12 @@ impl Crowd {
             match tokio::time::timeout(left, events.next()).await {
                 Ok(Some(event)) => {
                     if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event?
-                        && self.has(&object.name_any())
+                        && let name = object.name_any()
+                        && let Some(name) = name.strip_prefix(prefix)
+                        && self.has(name)
                         && wanted(&object)
                     {
-                        done.insert(object.name_any());
+                        done.insert(name.to_owned());
                     }
                 }
                 Ok(None) | Err(_) => bail!(
@@ -241,11 +250,12 @@ mod tests {
     fn a_crowd_counts_from_one_and_pads_its_names() {
         let crowd = Crowd::new(Subject::Services, PLAIN, 2);
         assert_eq!(crowd.name(1), "plain-001");
-        assert_eq!(crowd.namespace(1), "plain-001");
+        assert_eq!(crowd.namespace(1).as_deref(), Some("plain-001"));
         assert!(crowd.has("plain-001") && !crowd.has("plain-001-tls"));
         assert_eq!(numbered(&crowd.name(200), PLAIN), Some("plain-200"));
         assert_eq!(OPERATED.len(), PLAIN.len());
         let registries = Crowd::new(Subject::Registries, PLAIN, 2);
         assert_eq!(registries.namespace(1), registries.namespace(2));
+        assert_eq!(Crowd::new(Subject::Mlflows, PLAIN, 2).namespace(1), None);
     }
 }

@@ -203,21 +203,32 @@ impl Case {
         let count = self.count;
         let who = format!("{} on {}", self.subject.counted(count), self.platform);
         let of = |what: &str| format!("{what}, {who}");
-        let mut targets = vec![Target::new(
-            of("requests each"),
-            each(self.requests.work(), count),
-            each(self.requests.allowed(count), count),
-            "",
-        )];
+        let aims = self.subject.aims();
+        let requests = each(self.requests.work(), count);
+        let mut targets = Vec::new();
+        match aims.requests {
+            None => {
+                let allowed = each(self.requests.allowed(count), count);
+                targets.push(Target::new(of("requests each"), requests, allowed, ""));
+            }
+            Some(most) if count == 1 => {
+                let all = requests + each(self.startup.work(), 1);
+                let name = of("requests from start to rest");
+                targets.push(Target::new(name, all, each(most, 1), ""));
+            }
+            Some(_) => {}
+        }
         if let Some(bare) = &self.bare
-            && count == 100
+            && count == aims.crowd
         {
             let ratio = self.seconds.deployments / bare.seconds.deployments;
             targets.push(Target::new(of("time, bare client = 1"), ratio, 1.3, "×"));
         }
-        if count == 100 {
+        if let Some(most) = aims.cpu_seconds
+            && count == aims.crowd
+        {
             let cpu = self.usage.cpu_seconds;
-            targets.push(Target::new(of("processor"), cpu, 2.0, "s"));
+            targets.push(Target::new(of("processor"), cpu, most, "s"));
         }
         for (limited, limit) in [(1, 14.0), (200, 40.0)] {
             if count == limited {
@@ -245,8 +256,8 @@ impl Case {
 impl Complete {
     fn targets(&self) -> Vec<Target> {
         let of = |what: &str, count: usize| {
-            let counted = self.subject.counted(count);
-            format!("{what}, {counted} with webhooks on {}", self.platform)
+            let (counted, (with, _)) = (self.subject.counted(count), self.subject.complete());
+            format!("{what}, {counted} {with} on {}", self.platform)
         };
         let peak = mebi(self.usage.peak_kib);
         let mut targets = vec![Target::new(of("peak memory", 1), peak, 14.0, "MiB")];
@@ -307,17 +318,19 @@ impl Display for Case {
         let (requests, count) = (&self.requests, self.count);
         let counted = self.subject.counted(count);
         writeln!(f, "{counted} on {}", self.platform)?;
-        line(
-            f,
-            "requests",
-            &format!(
-                "{:.2} each, allowed {:.2}: {:.2} objects + 3 + {:.2} read of others",
-                each(requests.work(), count),
-                each(requests.allowed(count), count),
-                each(requests.objects, count),
-                each(requests.references, count),
-            ),
-        )?;
+        let mut total = format!("{:.2} each", each(requests.work(), count));
+        if self.subject.aims().requests.is_none() {
+            let allowed = each(requests.allowed(count), count);
+            // Writing to a String cannot fail.
+            let _ = write!(
+                total,
+                ", allowed {allowed:.2}: objects + 3 + reads of others"
+            );
+        }
+        let objects = each(requests.objects, count);
+        let references = each(requests.references, count);
+        let parts = format!("{total}; {objects:.2} objects, {references:.2} read of others");
+        line(f, "requests", &parts)?;
         line(f, "by verb, each", &list(&requests.verbs, count))?;
         line(f, "by target, each", &list(&requests.targets, count))?;
         line(f, "refused", &list(&requests.refused, 1))?;
@@ -357,13 +370,10 @@ impl Display for Case {
 
 impl Display for Complete {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "with webhooks on {}", self.platform)?;
+        let (with, beside) = self.subject.complete();
+        writeln!(f, "{with} on {}", self.platform)?;
         line(f, &self.subject.counted(1), &self.usage.to_string())?;
         if let Some(rest) = &self.rest {
-            let beside = match self.subject {
-                Subject::Registries => "a catalog",
-                Subject::Services => "a model wired to each",
-            };
             let counted = self.subject.counted(rest.resources);
             writeln!(f, "  {counted} and {beside}")?;
             line(f, "60 s at rest", &spent(&rest.requests))?;
@@ -585,6 +595,30 @@ mod tests {
         assert_eq!(
             (report.targets[0].measured, report.targets[0].at_most),
             (6.0, 5.0)
+        );
+    }
+
+    #[test]
+    fn one_mlflow_is_measured_from_the_start_of_its_operator() {
+        let of = |count| Case {
+            subject: Subject::Mlflows,
+            startup: Count::of(&records("list /nodes - 200")),
+            ..case(count)
+        };
+        let targets = of(1).targets();
+        let first = &targets[0];
+        assert_eq!(
+            first.name,
+            "requests from start to rest, 1 MLflow on kubernetes"
+        );
+        assert_eq!((first.measured, first.at_most), (7.0, 59.0));
+        let names: Vec<_> = of(50).targets().into_iter().map(|t| t.name).collect();
+        assert_eq!(
+            names,
+            [
+                "time, bare client = 1, 50 MLflows on kubernetes",
+                "start to first status, 50 MLflows on kubernetes"
+            ]
         );
     }
 

@@ -20,10 +20,6 @@ use super::usage::{self, Usage, usage};
 use crate::operator::{Deployed, Operator, Running, kind};
 use crate::steps::run;
 
-/// What is measured of an operator's manifests.
-pub(crate) const DEFAULT: &str = "default";
-/// The same with admission and conversion.
-pub(crate) const WITH_WEBHOOKS: &str = "overlays/webhook";
 /// The operator of the catalog, which is the same program as that of registries.
 pub(crate) const CATALOG: &str = "overlays/catalog";
 
