@@ -15,15 +15,6 @@
 {{- end }}
 {{- end }}
 
-{{/* A shell that finds Python; what follows are its arguments. */}}
-{{- define "mlflow.python" -}}
-command:
-  - /bin/sh
-  - -ec
-  - 'exec "$(command -v python3 || command -v python)" "$@"'
-  - python
-{{- end }}
-
 {{/* Writes a certificate for the Service, for one year, with the cryptography that MLflow brings. */}}
 {{- define "mlflow.selfSignedInitContainer" -}}
 {{- if eq .Values.tls.source "selfSigned" }}

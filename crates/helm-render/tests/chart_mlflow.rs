@@ -309,6 +309,8 @@ fn the_init_container_makes_a_certificate_for_the_service() {
     // Of MLflow's requirements the one that the script uses.
     let python = cluster::tools::python("chart-mlflow", &["cryptography==46.0.3"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
+    // The Python that knows MLflow is the one that is called.
+    std::fs::create_dir(folder.path().join("mlflow")).unwrap();
     let words = arguments("", "self-signed-certificate");
     let private = format!("{}/", folder.path().display());
     let words: Vec<_> = words
@@ -319,6 +321,7 @@ fn the_init_container_makes_a_certificate_for_the_service() {
     let output = Command::new(&words[0])
         .args(&words[1..])
         .env("PATH", path)
+        .env("PYTHONPATH", folder.path())
         .output()
         .unwrap();
     assert!(

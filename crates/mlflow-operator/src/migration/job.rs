@@ -1,6 +1,7 @@
 //! The Jobs, made of the server's rendered Deployment: same image, same environment, same place.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{
@@ -40,17 +41,16 @@ const STORES: [&str; 2] = ["MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_UR
 /// Labels by which the server's Deployment and its wide NetworkPolicy find their pods.
 const SERVER_LABELS: [&str; 2] = ["app", "app.kubernetes.io/instance"];
 
-/// The Python that MLflow is installed for, which need not be the first on the path: the one that the
-/// program `mlflow` begins with, or the first that knows MLflow.
-const PYTHON: &str = r#"read -r first < "$(command -v mlflow)" || first=
-for python in "${first#??}" python3 python python3.14 python3.13 python3.12 python3.11 python3.10; do
-  if "$python" -c 'import importlib.util as i, sys; sys.exit(not i.find_spec("mlflow"))' 2> /dev/null; then
-    exec "$python" -c "$@"
-  fi
-done
-echo "the image has no Python with MLflow" | tee /dev/termination-log >&2
-exit 10
-"#;
+/// The template of the chart with the shell that finds MLflow's Python.
+const FINDER: &str = include_str!("../../../../charts/mlflow/templates/_python.tpl");
+
+/// A shell that finds MLflow's Python and calls it with its arguments: what the chart's jobs begin
+/// with, too.
+static PYTHON: LazyLock<&str> = LazyLock::new(|| {
+    let body = FINDER.split_once("-}}\n");
+    let body = body.and_then(|(_, rest)| rest.split_once("\n{{-"));
+    body.map(|(shell, _)| shell).unwrap_or_default()
+});
 
 /// What a Job is made for.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +192,7 @@ fn container(server: &Container, order: &Order<'_>) -> Container {
         name: CONTAINER.into(),
         command: Some(["/bin/sh", "-ec"].map(str::to_owned).to_vec()),
         args: Some(
-            [PYTHON, CONTAINER, SCRIPT, order.role.argument()]
+            [*PYTHON, CONTAINER, "-c", SCRIPT, order.role.argument()]
                 .map(str::to_owned)
                 .to_vec(),
         ),

@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = files![
     "templates/_environment.tpl",
     "templates/_names.tpl",
     "templates/_pods.tpl",
+    "templates/_python.tpl",
     "templates/_stores.tpl",
     "templates/_tls.tpl",
     "templates/_trace-archival.tpl",

@@ -108,7 +108,7 @@ async fn another_version_is_looked_at_before_the_server_stops() {
         .await
         .expect("a Job");
     assert_eq!(
-        made.data["spec"]["template"]["spec"]["containers"][0]["args"][3],
+        made.data["spec"]["template"]["spec"]["containers"][0]["args"][4],
         "check"
     );
     mlflow

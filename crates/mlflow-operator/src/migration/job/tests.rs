@@ -95,10 +95,10 @@ fn names<'a>(job: &'a Value, list: &str) -> Vec<&'a str> {
 fn a_migration_has_the_image_and_the_environment_of_the_server_and_nothing_else() {
     let mut job = made(&postgres(), Role::Migrate);
     let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
-    assert_eq!(args[0], PYTHON);
-    assert_eq!(args[2], SCRIPT);
+    assert_eq!(args[0], *PYTHON);
+    assert_eq!(args[3], SCRIPT);
     args[0] = "PYTHON".into();
-    args[2] = "SCRIPT".into();
+    args[3] = "SCRIPT".into();
     insta::assert_json_snapshot!(job);
 }
 
@@ -134,7 +134,7 @@ fn the_volume_is_there_only_for_files_of_sqlite() {
 fn a_look_beforehand_is_small_and_tries_once() {
     let job = made(&postgres(), Role::Check);
     let container = &job["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["args"][3], "check");
+    assert_eq!(container["args"][4], "check");
     assert_eq!(container["resources"]["requests"]["memory"], "256Mi");
     assert_eq!(job["spec"]["backoffLimit"], 0);
     assert_eq!(
@@ -199,7 +199,7 @@ mod python {
         // Where a shell has its own programs there may be a Python.
         executable(&folder.join("tee"), "#!/bin/sh\nexec /bin/cat\n");
         let output = Command::new("/bin/sh")
-            .args(["-ec", PYTHON, "db-migrate", "SCRIPT", "check"])
+            .args(["-ec", *PYTHON, "db-migrate", "-c", "SCRIPT", "check"])
             .env_clear()
             .env("PATH", folder)
             .output()
