@@ -63,6 +63,13 @@ impl Names {
         })
     }
 
+    /// Where the server answers inside the cluster.
+    #[must_use]
+    pub fn address(&self, namespace: &str) -> String {
+        let own = &self.own;
+        format!("https://{own}.{namespace}.svc:{PORT}{}", self.prefix())
+    }
+
     /// The path in front of all paths.
     #[must_use]
     pub fn prefix(&self) -> String {

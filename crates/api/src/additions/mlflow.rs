@@ -21,6 +21,10 @@ const ADDITIONS: &[Addition] = &[
         reason: "an image of one's own may be in a registry that asks who pulls",
     },
     Addition {
+        path: "v1.spec.migration.activeDeadlineSeconds",
+        reason: "a migration that never ends holds the server down, and nobody is told",
+    },
+    Addition {
         path: "v1.spec.networkPolicy",
         reason: "who may call the server, and a server that may call everything, can be said",
     },

@@ -16,6 +16,10 @@ pub struct Migration {
     /// change of the resource, which stops the server each time.
     #[serde(default)]
     pub mode: MigrationMode,
+    /// Seconds after which a migration that has not ended is ended and has failed. Absent means 21600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60))]
+    pub active_deadline_seconds: Option<i64>,
     /// Seconds that a finished Job stays. Absent means 86400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 3600))]

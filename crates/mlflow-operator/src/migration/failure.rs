@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube::ResourceExt;
 use runtime::workload::pods::{all_statuses, container};
 
-use super::names::CONTAINER;
+use super::names::{CONTAINER, Role};
 
 /// Most characters of what a container said at its end that are repeated in a condition.
 const LONGEST: usize = 1000;
@@ -21,15 +21,20 @@ pub struct Failure {
     pub at: Timestamp,
     /// Exit code of the container, where one is known.
     pub code: Option<i32>,
+    /// The Job was ended at its deadline.
+    pub overdue: bool,
     /// Why.
     pub message: String,
 }
 
 impl Failure {
-    /// Whether the same run would fail again, until somebody changes something.
+    /// Whether the same run would fail again, until somebody changes something. What takes too long to
+    /// migrate is not begun anew: MySQL keeps half of it, and somebody has to look. A look beforehand
+    /// harms nobody.
     #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        self.code.is_some_and(|code| TERMINAL.contains(&code))
+    pub fn is_terminal(&self, role: Role) -> bool {
+        let is_final = self.code.is_some_and(|code| TERMINAL.contains(&code));
+        is_final || (self.overdue && role == Role::Migrate)
     }
 }
 
@@ -38,12 +43,20 @@ impl Failure {
 #[must_use]
 pub fn of(job: &Job, pods: &[Pod], version: &str, now: Timestamp) -> Option<Failure> {
     let failed = condition(job, "Failed")?;
-    let ended = newest(job, pods).and_then(ended);
+    let overdue = is_overdue(failed);
+    // How a container ends that is told to says nothing.
+    let ended = newest(job, pods).and_then(ended).filter(|_| !overdue);
     Some(Failure {
         at: failed.last_transition_time.as_ref().map_or(now, |t| t.0),
         code: ended.map(|ended| ended.exit_code),
+        overdue,
         message: ended.map_or_else(|| said(job, failed), |ended| explained(ended, version)),
     })
+}
+
+/// Whether the Job was ended at its deadline.
+fn is_overdue(failed: &JobCondition) -> bool {
+    failed.reason.as_deref() == Some("DeadlineExceeded")
 }
 
 /// The condition of a Job of this type, where it is True.
@@ -115,6 +128,11 @@ fn explained(ended: &ContainerStateTerminated, version: &str) -> String {
 
 /// Without a pod that says more: what the Job says of itself.
 fn said(job: &Job, failed: &JobCondition) -> String {
+    if is_overdue(failed) {
+        return "it had not ended at its deadline, and was ended; see what held up its pod or the \
+                database, and set spec.migration.activeDeadlineSeconds where a migration takes longer"
+            .to_owned();
+    }
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     text(&failed.message)
         .or_else(|| text(&failed.reason))
@@ -225,7 +243,7 @@ mod tests {
         let table = (9..=16).chain([137]).map(exit);
         let lines: Vec<String> = table
             .map(|failure| {
-                let kind = if failure.is_terminal() {
+                let kind = if failure.is_terminal(Role::Migrate) {
                     "terminal"
                 } else {
                     "retry"
@@ -254,7 +272,7 @@ mod tests {
             failure.message,
             "migration Job container exited with code 137: OOMKilled"
         );
-        assert!(!failure.is_terminal());
+        assert!(!failure.is_terminal(Role::Migrate));
         assert_eq!(failure.at.to_string(), "2026-01-02T03:00:00Z");
     }
 
@@ -286,7 +304,24 @@ mod tests {
             failure.message,
             "Job has reached the specified backoff limit"
         );
-        assert!(!failure.is_terminal());
+        assert!(!failure.is_terminal(Role::Migrate));
+    }
+
+    #[test]
+    fn a_migration_at_its_deadline_waits_for_somebody_and_a_look_is_repeated() {
+        let overdue = job(
+            json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded",
+            "message": "Job was active longer than specified deadline"}),
+        );
+        let killed = ending(CONTAINER, json!({"exitCode": 143, "reason": "Error"}));
+        let failure = of(&overdue, &[pod("p", NOW, json!([killed]))], "3", now()).unwrap();
+        assert!(failure.is_terminal(Role::Migrate) && !failure.is_terminal(Role::Check));
+        assert_eq!(failure.code, None);
+        let message = failure.message;
+        assert!(
+            message.contains("spec.migration.activeDeadlineSeconds"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub const SCRIPT: &str = include_str!("migrate.py");
 pub const TTL: i32 = 86_400;
 /// How often a Job tries by itself to migrate: a node may go, a database may start.
 const TRIES: i32 = 3;
+/// Seconds after which a migration is ended and has failed, where the resource does not say. The server
+/// is down meanwhile. A large database takes an hour; what takes longer than this waits for a lock, or
+/// for a pod that never starts, and somebody should be told.
+pub const DEADLINE: i64 = 6 * 3600;
+/// The same for a look beforehand, which reads two revisions while the server runs.
+const LOOK: i64 = 1800;
 
 /// Container of the server.
 const SERVER: &str = "mlflow";
@@ -69,6 +75,8 @@ pub struct Order<'a> {
     pub forced_by: Option<&'a str>,
     /// Seconds that it stays when it has finished.
     pub ttl: Option<i32>,
+    /// Seconds after which a migration is ended.
+    pub deadline: Option<i64>,
 }
 
 /// The rendered Deployment is not one that a Job can be made of.
@@ -82,12 +90,11 @@ pub fn job(deployment: &Deployment, order: &Order<'_>) -> Result<Job, NoServer> 
     let template = template.ok_or(NoServer)?;
     let spec = template.spec.as_ref().ok_or(NoServer)?;
     let namespace = deployment.metadata.namespace.as_deref();
-    let meta = namespaced(
-        order.name,
-        namespace.unwrap_or_default(),
-        labels(order.instance, order.role),
-        order.owner,
-    );
+    let meta = template.metadata.as_ref();
+    let given = meta.and_then(|meta| meta.labels.clone());
+    let labels = labelled(given.unwrap_or_default(), order);
+    let namespace = namespace.unwrap_or_default();
+    let meta = namespaced(order.name, namespace, labels, order.owner);
     let forced = order.forced_by.map(|value| (FORCED_BY, value));
     Ok(Job {
         metadata: annotated(meta, pairs(forced)),
@@ -97,11 +104,13 @@ pub fn job(deployment: &Deployment, order: &Order<'_>) -> Result<Job, NoServer> 
                 Role::Migrate => TRIES,
                 Role::Check => 0,
             }),
+            active_deadline_seconds: Some(match order.role {
+                Role::Migrate => order.deadline.unwrap_or(DEADLINE),
+                Role::Check => LOOK,
+            }),
             pod_failure_policy: Some(failure_policy()),
             ttl_seconds_after_finished: Some(order.ttl.unwrap_or(TTL)),
             template: pod(template, spec, order)?,
-            // No deadline: a migration that is cut off half way is worse than one that takes long,
-            // and what keeps a pod from running is in the condition.
             ..JobSpec::default()
         }),
         status: None,
@@ -152,7 +161,7 @@ fn pod(
     let mut volumes = spec.volumes.clone().unwrap_or_default();
     volumes.retain(|volume| used.contains(volume.name.as_str()));
     let mut metadata = template.metadata.clone().unwrap_or_default();
-    metadata.labels = Some(pod_labels(metadata.labels.unwrap_or_default(), order));
+    metadata.labels = Some(labelled(metadata.labels.unwrap_or_default(), order));
     metadata.annotations = None;
     Ok(PodTemplateSpec {
         metadata: Some(metadata),
@@ -170,8 +179,8 @@ fn pod(
     })
 }
 
-/// Labels that a user gives pods, and those of a migration.
-fn pod_labels(mut all: Pairs, order: &Order<'_>) -> Pairs {
+/// Labels that a user gives pods, and those of a migration: of the Job, and of its pods.
+fn labelled(mut all: Pairs, order: &Order<'_>) -> Pairs {
     all.retain(|key, _| !SERVER_LABELS.contains(&key.as_str()) && key != COMPONENT.0);
     all.extend(labels(order.instance, order.role));
     all

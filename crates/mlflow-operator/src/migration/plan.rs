@@ -29,6 +29,8 @@ pub struct Migration<'a> {
     pub owner: Option<&'a OwnerReference>,
     /// Seconds that a finished Job stays.
     pub ttl: Option<i32>,
+    /// Seconds after which a Job is ended.
+    pub deadline: Option<i64>,
     /// What the resource says of connections that its pods make.
     pub egress: Egress<'a>,
 }
@@ -91,6 +93,7 @@ impl Migration<'_> {
                 version: &self.seen.supported,
                 forced_by: self.seen.force.as_deref(),
                 ttl: self.ttl,
+                deadline: self.deadline,
             };
             let job = Planned::new(JOB, &job::job(deployment, &order)?)?;
             // A Job cannot be changed, and one that is there already is judged first.

@@ -310,7 +310,7 @@ impl Observed {
             }
             JobState::Deleting => down(Phase::Clearing(job.name.clone())),
             JobState::Succeeded => self.migrated(),
-            JobState::Failed(failure) if failure.is_terminal() => {
+            JobState::Failed(failure) if failure.is_terminal(Role::Migrate) => {
                 down(Phase::Failed(Some(failure.clone())))
             }
             JobState::Failed(failure) => {
@@ -363,7 +363,7 @@ impl Observed {
             _ if !self.serves(check) => hold(Phase::Restarting(check.name.clone())),
             JobState::Deleting => hold(Phase::Clearing(check.name.clone())),
             JobState::Succeeded => (Action::Stop, Phase::ScalingDown(self.server.pods), None),
-            JobState::Failed(failure) if failure.is_terminal() => {
+            JobState::Failed(failure) if failure.is_terminal(Role::Check) => {
                 hold(Phase::CheckFailed(Some(failure.clone())))
             }
             JobState::Failed(failure) => {

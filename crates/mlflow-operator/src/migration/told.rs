@@ -2,6 +2,7 @@
 
 use api::mlflow::v1::FORCE_MIGRATE as FORCE;
 use conditions::{ConditionType, Reason, Status, Wanted, condition_type};
+use runtime::component::Note;
 
 use super::failure::Failure;
 use super::names::Role;
@@ -74,6 +75,27 @@ pub fn error(seen: &Observed, message: &str) -> Vec<Wanted> {
         all.push(told(AVAILABLE, Status::False));
     }
     all
+}
+
+/// The event of a migration that is somewhere else than was told: it began, the server is stopped, it
+/// ended, or failed once more. It has reason and words of condition `Migration`; a warning is what
+/// somebody should look at.
+#[must_use]
+pub fn news(seen: &Observed, decision: &Decision) -> Option<Note> {
+    let mut all = conditions(seen, decision).into_iter();
+    let wanted = all.find(|one| one.type_ == MIGRATION)?;
+    let warning = wanted.status == Status::False || matches!(decision.phase, Phase::Retrying(..));
+    let is_known = seen.told.as_ref().is_some_and(|told| {
+        // Pods that remain, and what holds a Job up, are no events.
+        let goes_on = !warning && told.generation == Some(seen.generation);
+        told.reason == wanted.reason.as_str() && (goes_on || told.message == wanted.message)
+    });
+    (!is_known).then(|| Note {
+        warning,
+        reason: wanted.reason.as_str(),
+        action: "Migrate",
+        message: wanted.message,
+    })
 }
 
 fn words(seen: &Observed, decision: &Decision) -> Option<Words> {
@@ -294,6 +316,7 @@ mod tests {
         JobState::Failed(Failure {
             at,
             code: Some(code),
+            overdue: false,
             message: format!("code {code}"),
         })
     }
@@ -384,6 +407,78 @@ mod tests {
         let migration = all.first().unwrap();
         assert_eq!(migration.message, "it was so");
         assert_eq!(migration.observed_generation, Some(3));
+    }
+
+    /// One event for each step of a migration and for each failure, whose words nothing repeats.
+    #[test]
+    fn every_step_is_one_event() {
+        let mut now = Observed {
+            recorded: None,
+            ..seen()
+        };
+        let mut all = Vec::new();
+        let mut step = |now: &mut Observed, job: Option<JobState>, server: Server| {
+            now.job = job.map(|state| self::job(Role::Migrate, state));
+            now.server = server;
+            let decision = now.decide();
+            let note = news(now, &decision);
+            all.extend(note.map(|note| (note.warning, note.reason)));
+            let told = conditions(now, &decision).remove(0);
+            now.told = Some(super::super::state::Told {
+                holds: told.status == Status::True,
+                reason: told.reason.as_str().to_owned(),
+                message: told.message,
+                generation: told.observed_generation,
+            });
+        };
+        let down = Server::default();
+        let complete = Server {
+            up: true,
+            pods: 1,
+            complete: true,
+            ..down
+        };
+        let later = || {
+            let JobState::Failed(failure) = failure(15) else {
+                unreachable!()
+            };
+            JobState::Failed(Failure {
+                at: failure.at + jiff::SignedDuration::from_secs(60),
+                ..failure
+            })
+        };
+        for job in [
+            None,
+            Some(JobState::Running(None)),
+            Some(JobState::Running(Some("no node".into()))),
+            Some(failure(15)),
+            Some(failure(15)),
+            Some(JobState::Deleting),
+            Some(later()),
+            Some(failure(11)),
+            Some(failure(11)),
+            None,
+        ] {
+            step(&mut now, job, down);
+        }
+        now.generation = 4;
+        step(&mut now, None, down);
+        now.force = Some("yes".into());
+        step(&mut now, None, down);
+        now.force = None;
+        step(&mut now, Some(JobState::Succeeded), down);
+        step(&mut now, Some(JobState::Succeeded), complete);
+        step(&mut now, Some(JobState::Succeeded), complete);
+        let expected = [
+            (false, "MigrationRunning"),
+            (true, "MigrationRetrying"),
+            (true, "MigrationRetrying"),
+            (true, "MigrationFailed"),
+            (false, "ForceMigrationRunning"),
+            (false, "MigrationApplied"),
+            (false, "MigrationSucceeded"),
+        ];
+        assert_eq!(all, expected);
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn migration<'a>(server: &'a Validated, decision: &'a Decision) -> Migration<'a>
         namespace: &server.namespace,
         owner: server.owner.as_ref(),
         ttl: spec.migration.ttl_seconds_after_finished,
+        deadline: spec.migration.active_deadline_seconds,
         egress: migration::policy::Egress {
             all: policy.and_then(|policy| policy.egress) == Some(Egress::All),
             rules: &spec.network_policy_egress_rules,

@@ -117,8 +117,9 @@ pub(super) fn status<I: Inputs>(
     for condition in &mut wanted {
         condition.observed_generation.get_or_insert(generation);
     }
-    let address = validated.as_ref().map(|validated| Address {
-        url: Some(validated.address()),
+    let names = Names::of(&resource.name_any()).ok();
+    let address = names.map(|names| Address {
+        url: Some(names.address(&server.installation.namespace)),
     });
     MLflowStatus {
         conditions: carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
@@ -220,7 +221,7 @@ impl View<'_> {
         let Some(seen) = self.validated.map(|server| &server.migration) else {
             return Vec::new();
         };
-        if let Some(trouble) = self.migration_trouble() {
+        if let Some(trouble) = migration_trouble(self.attempt) {
             return migration::told::error(seen, &trouble);
         }
         if self.attempt.failure.is_some() {
@@ -240,28 +241,12 @@ impl View<'_> {
         told
     }
 
-    /// Why the migration stands still: what it needs could not be written.
-    fn migration_trouble(&self) -> Option<String> {
-        if let Some(Error::Migration(error)) = self.attempt.failure {
-            return Some(error.to_string());
-        }
-        let concerns = |kind: Kind| matches!(kind, JOB | MLFLOW);
-        let outcome = self.attempt.outcome;
-        let mut failed = outcome.failed.iter();
-        let failed = failed.find(|failed| concerns(failed.target.kind));
-        let failed = failed
-            .map(|failed| format!("{} could not be written: {}", failed.target, failed.message));
-        let mut foreign = outcome.foreign.iter();
-        let foreign = foreign.find(|target| concerns(target.kind));
-        failed.or_else(|| foreign.map(|target| format!("{target} belongs to {FOREIGN}")))
-    }
-
     /// The version whose server runs, once that is certain.
     fn version(&self) -> Option<String> {
         let seen = &self.validated?.migration;
         let finished = seen.decide().phase == Phase::Finished;
         let certain =
-            finished && self.attempt.failure.is_none() && self.migration_trouble().is_none();
+            finished && self.attempt.failure.is_none() && migration_trouble(self.attempt).is_none();
         certain.then(|| seen.supported.clone())
     }
 
@@ -438,6 +423,22 @@ impl View<'_> {
     }
 }
 
+/// Why the migration stands still: what it needs could not be written.
+fn migration_trouble(attempt: &Attempt<'_, Server>) -> Option<String> {
+    if let Some(Error::Migration(error)) = attempt.failure {
+        return Some(error.to_string());
+    }
+    let concerns = |kind: Kind| matches!(kind, JOB | MLFLOW);
+    let outcome = attempt.outcome;
+    let mut failed = outcome.failed.iter();
+    let failed = failed.find(|failed| concerns(failed.target.kind));
+    let failed =
+        failed.map(|failed| format!("{} could not be written: {}", failed.target, failed.message));
+    let mut foreign = outcome.foreign.iter();
+    let foreign = foreign.find(|target| concerns(target.kind));
+    failed.or_else(|| foreign.map(|target| format!("{target} belongs to {FOREIGN}")))
+}
+
 /// What the server runs without.
 const OPTIONAL: [Kind; 4] = [
     CONSOLE_LINK,
@@ -459,6 +460,11 @@ pub(super) fn events(_: &MLflow, attempt: &Attempt<'_, Server>) -> Vec<Note> {
         })
     };
     let undone = attempt.undone(|_, _| true, FOREIGN);
+    // What could not be written is said in place of what it was for.
+    let goes_on = attempt.failure.is_none() && migration_trouble(attempt).is_none();
+    let seen = attempt.observation.filter(|_| goes_on);
+    let seen = seen.and_then(|seen| seen.migration.as_ref());
+    let migration = seen.and_then(|seen| migration::told::news(seen, &seen.decide()));
     let warnings = attempt.warning(undone.map(|bad| bad.message), "ApplyFailed");
     [
         made(PERSISTENT_VOLUME_CLAIM, "VolumeCreated", "the claim"),
@@ -467,6 +473,7 @@ pub(super) fn events(_: &MLflow, attempt: &Attempt<'_, Server>) -> Vec<Note> {
     ]
     .into_iter()
     .flatten()
+    .chain(migration)
     .chain(warnings)
     .collect()
 }

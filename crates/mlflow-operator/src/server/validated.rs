@@ -69,12 +69,7 @@ impl Validated {
     /// Address inside the cluster.
     #[must_use]
     pub fn address(&self) -> String {
-        let (own, port) = (&self.names.own, crate::names::PORT);
-        format!(
-            "https://{own}.{}.svc:{port}{}",
-            self.namespace,
-            self.names.prefix()
-        )
+        self.names.address(&self.namespace)
     }
 
     /// Address from outside, where there is a way in and somebody said what it is called.

@@ -100,6 +100,15 @@ async fn fails_for_good(code: i32, words: &str) {
     // Until somebody asks.
     mlflow.force(Some("now")).await;
     served(&mlflow, &mlflow.job("mg", 2), 2).await;
+    mlflow
+        .events(&[
+            ("Normal", "MigrationRunning"),
+            ("Warning", "MigrationFailed"),
+            ("Normal", "ForceMigrationRunning"),
+            ("Normal", "ForceMigrationApplied"),
+            ("Normal", "MigrationSucceeded"),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -139,6 +148,44 @@ async fn is_retried(name: &str, code: i32, words: &str) {
     mlflow
         .patch_status(JOB, &job, json!({"conditions": conditions}))
         .await;
+    another(&mlflow, &job, before.as_ref()).await;
+    served(&mlflow, &job, 1).await;
+    mlflow
+        .events(&[
+            ("Normal", "MigrationRunning"),
+            ("Warning", "MigrationRetrying"),
+            ("Normal", "MigrationRunning"),
+            ("Normal", "MigrationApplied"),
+            ("Normal", "MigrationSucceeded"),
+        ])
+        .await;
+}
+
+/// A migration that never ends is ended by the Job's controller, and begun anew by nobody but a person.
+#[tokio::test]
+async fn what_never_ends_is_ended_and_told() {
+    let mlflow = mlflow(
+        "endless",
+        json!({"migration": {"activeDeadlineSeconds": 7200}}),
+    )
+    .await;
+    let job = mlflow.job("mg", 1);
+    let made = mlflow.until(JOB, &job, |job| job.is_some()).await;
+    let made = made.expect("a Job");
+    assert_eq!(made.data["spec"]["activeDeadlineSeconds"], 7200);
+    // Two hours go by.
+    let over = json!({"spec": {"activeDeadlineSeconds": 1}});
+    mlflow.patch(JOB, &job, over).await;
+    let told = mlflow.told("Migration", "False", "MigrationFailed").await;
+    let message = told["message"].as_str().expect("a message");
+    assert!(
+        message.contains("spec.migration.activeDeadlineSeconds") && message.contains(FORCE),
+        "{message}"
+    );
+    mlflow.told("Available", "False", "MigrationFailed").await;
+    assert_eq!(mlflow.replicas().await, Some(0));
+    let before = uid(&mlflow, &job).await;
+    mlflow.force(Some("once more")).await;
     another(&mlflow, &job, before.as_ref()).await;
     served(&mlflow, &job, 1).await;
 }

@@ -64,6 +64,13 @@ async fn the_first_server_starts_on_a_migrated_database() {
     mlflow.succeeded(1).await;
     assert_eq!(mlflow.version().await.as_deref(), Some("3.14.0"));
 
+    let whole = [
+        ("Normal", "MigrationRunning"),
+        ("Normal", "MigrationApplied"),
+        ("Normal", "MigrationSucceeded"),
+    ];
+    mlflow.events(&whole).await;
+
     // A change that needs no migration stops nothing.
     mlflow.edit(json!({"workers": 2})).await;
     mlflow
@@ -84,6 +91,7 @@ async fn the_first_server_starts_on_a_migrated_database() {
             .expect("an answer"),
         None
     );
+    mlflow.events(&whole).await;
 }
 
 #[tokio::test]
@@ -133,6 +141,35 @@ async fn another_version_is_looked_at_before_the_server_stops() {
         .until(CRON_JOB, "mlflow-gc-upgrade", |cron| !suspended(cron))
         .await;
     assert_eq!(mlflow.version().await.as_deref(), Some("3.14.0"));
+}
+
+/// Its time to live may end before the server runs: the migration is not done again.
+#[tokio::test]
+async fn a_job_that_is_gone_before_its_server_ran_is_not_made_again() {
+    let mlflow = mlflow("gone", json!({})).await;
+    let job = mlflow.job("mg", 1);
+    mlflow.end(&job, 0, "").await;
+    mlflow
+        .told("Migration", "Unknown", "MigrationApplied")
+        .await;
+    mlflow
+        .api(JOB)
+        .delete(&job, &kube::api::DeleteParams::background())
+        .await
+        .expect("deleted");
+    mlflow.until(JOB, &job, |job| job.is_none()).await;
+    mlflow.scaled(1).await;
+    mlflow.serve().await;
+    mlflow.succeeded(1).await;
+    let again = mlflow.api(JOB).get_opt(&job).await.expect("an answer");
+    assert_eq!(again, None);
+    mlflow
+        .events(&[
+            ("Normal", "MigrationRunning"),
+            ("Normal", "MigrationApplied"),
+            ("Normal", "MigrationSucceeded"),
+        ])
+        .await;
 }
 
 #[tokio::test]
@@ -209,4 +246,20 @@ async fn an_image_that_cannot_migrate_costs_nobody_the_server() {
     mlflow.serve().await;
     mlflow.told("Degraded", "False", "AsExpected").await;
     mlflow.succeeded(1).await;
+    mlflow
+        .events(&[
+            ("Normal", "MigrationRunning"),
+            ("Normal", "MigrationApplied"),
+            ("Normal", "MigrationSucceeded"),
+            ("Normal", "ForceMigrationRestartRequested"),
+            ("Normal", "MigrationPreCheck"),
+            ("Warning", "MigrationPreCheckFailed"),
+            ("Normal", "ForceMigrationRestartRequested"),
+            ("Normal", "MigrationPreCheck"),
+            ("Normal", "ForceMigrationScalingDown"),
+            ("Normal", "ForceMigrationRunning"),
+            ("Normal", "ForceMigrationApplied"),
+            ("Normal", "MigrationSucceeded"),
+        ])
+        .await;
 }

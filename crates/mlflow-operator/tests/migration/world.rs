@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use cluster::{Cluster, Platform, api_of, conditions, eventually, until};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use mlflow_operator::PROCESS;
@@ -204,6 +206,39 @@ impl Mlflow {
         self.until(MLFLOW, &self.name, |object| object.is_some_and(available))
             .await
             .expect("the resource")
+    }
+
+    /// Waits until these are all events of the resource's migrations, in this order: type and reason.
+    pub(crate) async fn events(&self, expected: &[(&str, &str)]) {
+        // Those of a resource that is in no namespace.
+        let api: Api<Event> = Api::namespaced(self.client.clone(), "default");
+        let what = format!("events of {}", self.name);
+        eventually(&what, SOON, || async {
+            let all = api.list(&ListParams::default()).await;
+            let mut all = all.map_err(|error| error.to_string())?.items;
+            all.retain(|event| {
+                let is_ours = |regarding: &ObjectReference| {
+                    regarding.kind.as_deref() == Some(MLFLOW.kind)
+                        && regarding.name.as_deref() == Some(&self.name)
+                };
+                event.action.as_deref() == Some("Migrate")
+                    && event.regarding.as_ref().is_some_and(is_ours)
+            });
+            all.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let told = all
+                .iter()
+                .map(|event| (text(&event.type_), text(&event.reason)));
+            let told: Vec<_> = told.collect();
+            let told: Vec<_> = told.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+            if told == expected {
+                Ok(())
+            } else {
+                Err(format!("{told:?}, not {expected:?}"))
+            }
+        })
+        .await
+        .expect("events");
     }
 
     /// Waits until the Deployment asks for so many pods.

@@ -36,6 +36,7 @@ fn pod(objects: &[Value], role: Role, version: &str) -> Value {
         version,
         forced_by: None,
         ttl: None,
+        deadline: None,
     };
     let job = job(&deployment, &order).expect("a Job");
     let job = serde_json::to_value(job).expect("JSON");

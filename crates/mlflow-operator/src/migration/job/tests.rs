@@ -78,6 +78,7 @@ fn order(role: Role) -> Order<'static> {
         version: "3.14.0",
         forced_by: None,
         ttl: None,
+        deadline: None,
     }
 }
 
@@ -158,6 +159,21 @@ fn a_finished_job_stays_as_long_as_the_resource_says() {
     };
     assert_eq!(ttl(None), Some(86_400));
     assert_eq!(ttl(Some(3600)), Some(3600));
+}
+
+#[test]
+fn a_job_that_never_ends_is_ended() {
+    let deadline = |role, deadline| {
+        let order = Order {
+            deadline,
+            ..order(role)
+        };
+        let job = job(&deployment(&postgres()), &order).unwrap();
+        job.spec.unwrap().active_deadline_seconds
+    };
+    assert_eq!(deadline(Role::Migrate, None), Some(21_600));
+    assert_eq!(deadline(Role::Migrate, Some(90)), Some(90));
+    assert_eq!(deadline(Role::Check, Some(90)), Some(1800));
 }
 
 #[test]

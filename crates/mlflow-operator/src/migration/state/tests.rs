@@ -86,6 +86,7 @@ fn check(state: JobState) -> Option<SeenJob> {
 fn failure(code: i32) -> Failure {
     Failure {
         at: now(),
+        overdue: false,
         code: Some(code),
         message: "why".into(),
     }
@@ -450,12 +451,38 @@ fn a_look_that_nobody_waits_for_goes() {
     assert_eq!(seen.decide().delete, [seen.job_name(Role::Check)]);
 }
 
+/// A migration that was ended at its deadline is begun anew by nobody but a person, and a look is.
+#[test]
+fn what_took_too_long_is_told_and_not_repeated() {
+    let overdue = || Failure {
+        code: None,
+        overdue: true,
+        ..failure(0)
+    };
+    let seen = Observed {
+        job: job(JobState::Failed(overdue())),
+        ..fresh()
+    };
+    let failed = Phase::Failed(Some(overdue()));
+    assert_eq!(step(&seen), (Action::Stop, failed));
+    assert!(matches!(
+        step(&forced(seen)),
+        (Action::Stop, Phase::Restarting(_))
+    ));
+    let seen = Observed {
+        check: check(JobState::Failed(overdue())),
+        ..outdated()
+    };
+    assert!(matches!(step(&seen), (Action::Hold, Phase::Retrying(..))));
+}
+
 fn any_state() -> impl Strategy<Value = JobState> {
     let codes = prop_oneof![Just(None), (9..17).prop_map(Some)];
-    let failed = (codes, -300_i64..300).prop_map(|(code, seconds)| {
+    let failed = (codes, -300_i64..300, any::<bool>()).prop_map(|(code, seconds, overdue)| {
         JobState::Failed(Failure {
             at: now() + SignedDuration::from_secs(seconds),
             code,
+            overdue,
             message: "why".into(),
         })
     });
