@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 pub use installation::{Installation, Site};
 pub use operator::{Operator, args, environment};
-pub use pass::{Pass, bodies};
+pub use pass::{Pass, bodies, noted};
 pub use rules::{kinds_have_their_verbs, rights_are_sound};
 pub use runtime::rbac::Account;
 pub use site::{accepted, at_rest, free_ports, has_read, install, lead_to};

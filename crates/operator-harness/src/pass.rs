@@ -1,7 +1,7 @@
 //! A pass of a component over a resource, in a cluster of documents.
 
 use resources::Plan;
-use runtime::component::{Attempt, Component};
+use runtime::component::{Attempt, Component, Note};
 use runtime::inputs::Inputs as _;
 use runtime::offline::OfflineInputs;
 use runtime::outcome::{Outcome, Target};
@@ -81,13 +81,17 @@ impl<C: Component> Pass<C> {
         resource: &C::Resource,
         outcome: &Outcome,
     ) -> Vec<[String; 3]> {
-        let notes = component.events(resource, &self.attempt(outcome));
-        let event = |note: runtime::component::Note| {
-            let type_ = if note.warning { "Warning" } else { "Normal" };
-            [type_.to_owned(), note.reason.to_owned(), note.message]
-        };
-        notes.into_iter().map(event).collect()
+        noted(component.events(resource, &self.attempt(outcome)))
     }
+}
+
+/// Type (`Normal`, `Warning`), reason and message of each event.
+pub fn noted(notes: Vec<Note>) -> Vec<[String; 3]> {
+    let event = |note: Note| {
+        let type_ = if note.warning { "Warning" } else { "Normal" };
+        [type_.to_owned(), note.reason.to_owned(), note.message]
+    };
+    notes.into_iter().map(event).collect()
 }
 
 /// The objects of a plan as they are sent.

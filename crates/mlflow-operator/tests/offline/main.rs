@@ -13,4 +13,5 @@ mod cases;
 mod compat;
 mod plan;
 mod status;
+mod walk;
 mod world;

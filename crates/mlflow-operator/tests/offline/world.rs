@@ -6,7 +6,7 @@ use mlflow_operator::server::error::Error;
 use mlflow_operator::server::validated::Validated;
 use mlflow_operator::server::{Installation, Server, validate};
 use operator_harness::{Pass, environment};
-use resources::Plan;
+use resources::{Kind, Plan};
 use runtime::offline::{OfflineInputs, Platform, admission::admit};
 use serde_json::{Value, json};
 
@@ -14,6 +14,11 @@ use serde_json::{Value, json};
 pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
 /// Where all servers here are.
 pub(crate) const NAMESPACE: &str = "opendatahub";
+
+/// When everything here happens.
+pub(crate) fn now() -> jiff::Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
 
 /// A server that was read, and what it becomes.
 pub(crate) struct Worked {
@@ -53,30 +58,46 @@ pub(crate) fn migrated() -> Value {
         "lastTransitionTime": "2026-01-02T03:04:05Z"}]})
 }
 
+/// `resource` as the API server stores it. An error where the schema refuses it.
+pub(crate) fn stored(resource: &Value) -> Result<Value, Error> {
+    let admitted = admit(&several(), resource);
+    let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
+    let mut stored = admitted?.object;
+    stored["metadata"]["uid"] = UID.into();
+    Ok(stored)
+}
+
+/// What is around `resource`: `documents`, on a platform with `more` kinds beside its own.
+pub(crate) fn inputs(
+    operator: &Server,
+    platform: Platform,
+    more: &[Kind],
+    resource: &MLflow,
+    documents: &[Value],
+) -> OfflineInputs {
+    let capabilities = platform.capabilities(operator, &[]);
+    let capabilities = capabilities.with(more.iter().copied());
+    OfflineInputs::new(operator, resource, documents, capabilities, now())
+}
+
 /// What `resource` becomes once its database is migrated, where `documents` are there already and
 /// these kinds are served beside those of the platform. An error where the schema refuses it, or it
 /// cannot be read for.
 pub(crate) fn work(
     operator: &Server,
     platform: Platform,
-    more: &[resources::Kind],
+    more: &[Kind],
     resource: &Value,
     documents: &[Value],
 ) -> Result<Worked, Error> {
-    let admitted = admit(&several(), resource);
-    let admitted = admitted.map_err(|refused| Error::Invalid(vec![refused.to_string()]));
-    let mut admitted = admitted?.object;
-    admitted["metadata"]["uid"] = UID.into();
+    let mut admitted = stored(resource)?;
     admitted["status"] = migrated();
     if let Some(annotations) = admitted.pointer_mut("/metadata/annotations") {
         // Taken back once it is served.
         annotations.as_object_mut().unwrap().remove(FORCE_MIGRATE);
     }
     let resource: MLflow = serde_json::from_value(admitted).unwrap();
-    let capabilities = platform.capabilities(operator, &[]);
-    let capabilities = capabilities.with(more.iter().copied());
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let inputs = OfflineInputs::new(operator, &resource, documents, capabilities, now);
+    let inputs = inputs(operator, platform, more, &resource, documents);
     let pass = Pass::over(operator, &resource, inputs)?;
     Ok(Worked {
         server: validate::validate(&resource, &pass.seen, &operator.installation),

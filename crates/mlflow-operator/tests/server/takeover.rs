@@ -2,7 +2,7 @@
 //! recordings are missing, one line says so.
 
 use cluster::Platform;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use mlflow_operator::kinds::{CONSOLE_LINK, MLFLOW};
 use operator_harness::recorded::{self, read};
 use resources::Kind;
@@ -85,4 +85,38 @@ async fn what_the_go_operator_made_is_kept_with_one_rollout_at_most() {
     let rollouts = after.metadata.generation.unwrap_or_default() - before;
     assert!(rollouts <= 1, "{rollouts} rollouts");
     world.delete("mlflow").await;
+}
+
+/// What the Go operator's definition refuses, ours refuses in the same words.
+#[tokio::test]
+async fn what_was_refused_is_refused_in_the_same_words() {
+    let Some(root) = recorded::folder("mlflow") else {
+        return;
+    };
+    let world = world(Platform::Kubernetes).await;
+    let unkept = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let mut compared = 0;
+    for folder in recorded::cases(&root.join("plain")) {
+        let case = recorded::name(&folder);
+        let Ok(rejected) = std::fs::read_to_string(folder.join("rejected.txt")) else {
+            continue;
+        };
+        // The definition of these tests has no rule about the name.
+        if case == "bad-name" {
+            continue;
+        }
+        let resource = read(&folder.join("cr.yaml")).pop().expect("the resource");
+        let resource = serde_json::from_value(resource).expect("an object");
+        let answer = world.api(MLFLOW).create(&unkept, &resource).await;
+        let Err(kube::Error::Api(refused)) = answer else {
+            panic!("{case}: {answer:?}");
+        };
+        let ours = format!("HTTP {}\n{}", refused.code, refused.message);
+        assert_eq!(ours, rejected.trim_end(), "{case}");
+        compared += 1;
+    }
+    assert!(compared >= 12, "only {compared} cases were found");
 }

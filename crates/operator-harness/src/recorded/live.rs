@@ -1,7 +1,7 @@
 //! What a cluster makes of planned objects, for what an operator says of them.
 
 use resources::Kind;
-use resources::kind::{DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, ROUTE};
+use resources::kind::{DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM, ROUTE};
 use serde_json::{Value, json};
 
 /// What the cluster makes of a planned object when all goes well. Nothing for one that is only
@@ -10,14 +10,19 @@ pub fn live(kind: Kind, body: &Value) -> Vec<Value> {
     let mut object = body.clone();
     match kind {
         DEPLOYMENT => {
+            let wanted = body["spec"]["replicas"].as_i64().unwrap_or(1);
             object["metadata"]["generation"] = json!(1);
             object["status"] = json!({
-                "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+                "observedGeneration": 1, "replicas": wanted, "updatedReplicas": wanted,
+                "readyReplicas": wanted,
                 "conditions": [
                     {"type": "Available", "status": "True"},
                     {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
                 ],
             });
+            if wanted == 0 {
+                return vec![object];
+            }
             let template = &body["spec"]["template"];
             let containers = template["spec"]["containers"]
                 .as_array()
@@ -41,6 +46,10 @@ pub fn live(kind: Kind, body: &Value) -> Vec<Value> {
                 "endpoints": [{"addresses": ["10.0.0.1"]}],
             });
             vec![object, pod, slice]
+        }
+        JOB => {
+            object["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+            vec![object]
         }
         PERSISTENT_VOLUME_CLAIM => {
             object["status"] = json!({"phase": "Bound"});

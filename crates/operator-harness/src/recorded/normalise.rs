@@ -10,6 +10,7 @@ pub fn object(mut object: Value, fixed: &[&str]) -> Value {
     match object["kind"].as_str().unwrap_or_default() {
         "Deployment" => deployment(&mut object["spec"]),
         "CronJob" => cron_job(&mut object["spec"]),
+        "Job" => job(&mut object["spec"]),
         "Service" => service(&mut object["spec"]),
         "PersistentVolumeClaim" => {
             default(&mut object["spec"], json!({"volumeMode": "Filesystem"}));
@@ -111,6 +112,29 @@ fn cron_job(spec: &mut Value) {
     pod_spec(&mut job["spec"]["template"]["spec"]);
 }
 
+fn job(spec: &mut Value) {
+    // Set beside a policy about failures, or without one.
+    let replaced = match &spec["podFailurePolicy"] {
+        Value::Null => "TerminatingOrFailed",
+        _ => "Failed",
+    };
+    default(
+        spec,
+        json!({"completionMode": "NonIndexed", "completions": 1, "manualSelector": false,
+               "parallelism": 1, "podReplacementPolicy": replaced, "suspend": false}),
+    );
+    remove(spec, &["selector"]);
+    let template = &mut spec["template"];
+    let given = [
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+        "controller-uid",
+        "job-name",
+    ];
+    remove(&mut template["metadata"]["labels"], &given);
+    pod_spec(&mut template["spec"]);
+}
+
 fn pod_spec(pod: &mut Value) {
     default(
         pod,
@@ -146,6 +170,11 @@ fn containers(list: &mut Value) {
             container,
             json!({"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}),
         );
+        for variable in container["env"].as_array_mut().into_iter().flatten() {
+            if variable["value"] == "" {
+                remove(variable, &["value"]);
+            }
+        }
         for port in container["ports"].as_array_mut().into_iter().flatten() {
             default(port, json!({"protocol": "TCP"}));
         }
