@@ -192,13 +192,29 @@ const NO_BACKEND_TLS_POLICIES: &str = "spec.expose.gateways: the cluster has no 
      (gateway.networking.k8s.io/v1 or v1alpha3), which tells gateways to speak TLS to the proxy; \
      install Gateway API 1.4 or newer, or use spec.expose.ingress";
 
-/// What one controller says against an object, for one Gateway.
-fn refusal(answer: &Value) -> Option<String> {
+/// Conditions of a route or policy at one Gateway. The last is of some controllers only.
+const ANSWERS: [&str; 3] = ["Accepted", "ResolvedRefs", "Programmed"];
+
+/// The first of these conditions that one controller tells of an object, for one Gateway, with this
+/// status.
+fn told<'a>(answer: &'a Value, types: &[&str], status: &str) -> Option<&'a Value> {
     let conditions = answer.get("conditions").and_then(Value::as_array)?;
-    let refused = conditions.iter().find(|condition| {
-        let is = |key: &str, value: &str| condition.get(key).is_some_and(|found| found == value);
-        (is("type", "Accepted") || is("type", "ResolvedRefs")) && is("status", "False")
-    })?;
+    conditions.iter().find(|condition| {
+        let text = |key: &str| condition.get(key).and_then(Value::as_str);
+        text("type").is_some_and(|type_| types.contains(&type_)) && text("status") == Some(status)
+    })
+}
+
+/// Whether one controller has taken an object, for one Gateway.
+#[must_use]
+pub fn accepts(answer: &Value) -> bool {
+    told(answer, &["Accepted"], "True").is_some()
+}
+
+/// What one controller says against an object, for one Gateway.
+#[must_use]
+pub fn refusal(answer: &Value) -> Option<String> {
+    let refused = told(answer, &ANSWERS, "False")?;
     let text = |value: &Value, pointer: &str| {
         let found = value.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()

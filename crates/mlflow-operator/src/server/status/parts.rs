@@ -4,6 +4,7 @@ use conditions::{ConditionType, Status, Wanted, condition_type, reason};
 use resources::kind::HTTP_ROUTE;
 use resources::quantity::is_smaller;
 use runtime::outcome::Failed;
+use runtime::ways::{accepts, refusal};
 use serde_json::Value;
 
 use super::super::observe::{Certificate, Observation};
@@ -94,39 +95,27 @@ pub(super) fn gateway(
             failed.message.clone(),
         ));
     }
-    let settings = &server.settings;
-    let name = format!("{}/{}", settings.gateway_namespace, settings.gateway_name);
-    let accepted = route
-        .and_then(|route| route.pointer("/status/parents")?.as_array())
-        .into_iter()
-        .flatten()
-        .filter_map(|parent| parent.get("conditions")?.as_array())
-        .flatten()
-        .find(|condition| condition["type"] == "Accepted");
-    Some(match accepted {
-        None => Wanted::new(
-            GATEWAY,
-            Status::Unknown,
-            reason!("NotSeen"),
-            format!(
-                "Gateway {name} has not looked at HTTPRoute {} yet",
-                server.names.own
-            ),
-        ),
-        Some(accepted) if accepted["status"] == "True" => Wanted::new(
-            GATEWAY,
-            Status::True,
-            reason!("Accepted"),
-            format!("Gateway {name} leads to the server"),
-        ),
-        Some(refused) => {
-            let message = refused["message"].as_str().unwrap_or("it does not say why");
-            Wanted::new(
-                GATEWAY,
-                Status::False,
-                reason!("NotAccepted"),
-                format!("Gateway {name} does not lead to the server: {message}"),
-            )
-        }
+    let (settings, own) = (&server.settings, &server.names.own);
+    let (gateway, namespace) = (&settings.gateway_name, &settings.gateway_namespace);
+    // A route that leads somewhere else, too, has an answer from there.
+    let is_of = |answer: &&Value| {
+        let text = |key: &str| answer.pointer(&format!("/parentRef/{key}"))?.as_str();
+        text("name") == Some(gateway) && text("namespace") == Some(namespace)
+    };
+    let answers = route.and_then(|route| route.pointer("/status/parents")?.as_array());
+    let answers: Vec<&Value> = answers.into_iter().flatten().filter(is_of).collect();
+    if let Some(why) = answers.iter().find_map(|answer| refusal(answer)) {
+        let message = format!("HTTPRoute {own} is not accepted: {why}");
+        let reason = reason!("NotAccepted");
+        return Some(Wanted::new(GATEWAY, Status::False, reason, message));
+    }
+    let is_accepted = answers.iter().any(|answer| accepts(answer));
+    let name = format!("{namespace}/{gateway}");
+    Some(if is_accepted {
+        let message = format!("Gateway {name} leads to the server");
+        Wanted::new(GATEWAY, Status::True, reason!("Accepted"), message)
+    } else {
+        let message = format!("Gateway {name} has not looked at HTTPRoute {own} yet");
+        Wanted::new(GATEWAY, Status::Unknown, reason!("NotSeen"), message)
     })
 }
