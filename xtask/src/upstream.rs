@@ -2,7 +2,8 @@
 //!
 //! Each operator crate has a table, `tests/upstream.yaml`: files of the Go operator, the cases in
 //! them, and for each case at least one test, as `PATH::FUNCTION` with the path from the crate's
-//! `tests` folder. A case without a test is a failure, and so is a test that is not there.
+//! `tests` folder. A case without a test is a failure, and so is a test that is not there, here or on
+//! one of the pages that name tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,8 @@ use crate::steps::root;
 
 /// Name of a crate's table.
 const TABLE: &str = "tests/upstream.yaml";
+/// Pages that name tests: in each line of their tables, the last column.
+const PAGES: [&str; 2] = ["docs/async-upload/tests.md", "docs/mlflow/tests.md"];
 
 /// One file of the Go operator.
 #[derive(Debug, Deserialize)]
@@ -50,6 +53,12 @@ pub(crate) fn check() -> Result<()> {
     }
     if tables == 0 {
         bail!("no crate has a {TABLE}");
+    }
+    let sources = sources(&root().join("crates"))?;
+    for page in PAGES {
+        let text = fs::read_to_string(root().join(page)).context(page)?;
+        let wrong = strangers(&text, &sources).into_iter();
+        found.extend(wrong.map(|defect| format!("{page}: {defect}")));
     }
     if !found.is_empty() {
         bail!("{}", found.join("\n"));
@@ -96,6 +105,45 @@ fn defects(table: &str, tests: &Path) -> Result<(usize, Vec<String>)> {
         }
     }
     Ok((count, found))
+}
+
+/// Every Rust source below a folder.
+fn sources(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry.context("reading crates")?.path();
+        if path.is_dir() {
+            found.append(&mut sources(&path)?);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            found.push(text);
+        }
+    }
+    Ok(found)
+}
+
+/// What the tables of a page name in their last column that is no test. Their heads are lines, too.
+fn strangers(page: &str, sources: &[String]) -> Vec<String> {
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "));
+    let last = last.map(|(_, last)| last);
+    let lines: Vec<&str> = last
+        .filter(|last| !["test", "here"].contains(last))
+        .collect();
+    if lines.is_empty() {
+        return vec!["no line of a table".to_owned()];
+    }
+    let names = lines.into_iter().flat_map(|line| line.split(", "));
+    names
+        .filter(|name| {
+            let is_test = |name| sources.iter().any(|source| has_test(source, name));
+            !name
+                .strip_prefix('`')
+                .and_then(|name| name.strip_suffix('`'))
+                .is_some_and(is_test)
+        })
+        .map(|name| format!("{name} is no test"))
+        .collect()
 }
 
 /// Whether a source has a function of this name with an attribute that makes it a test.
@@ -147,6 +195,16 @@ fn plain() {}
         ] {
             assert_eq!(has_test(SOURCE, name), is_test, "{name}");
         }
+    }
+
+    #[test]
+    fn a_page_names_tests_alone() {
+        let sources = [SOURCE.to_owned()];
+        let page = "| | there | here |\n|---|---|---|\n| 1 | a | `shown`, `plain` |\n";
+        assert_eq!(strangers(page, &sources), Vec::<String>::new());
+        let wrong = format!("{page}| 2 | a | `helper`, shown |\n| 3 | b | |\n");
+        assert_eq!(strangers(&wrong, &sources).len(), 3);
+        assert_eq!(strangers("no table", &sources).len(), 1);
     }
 
     #[test]

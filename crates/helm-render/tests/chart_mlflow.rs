@@ -177,6 +177,19 @@ fn garbage_collection_reaches_the_server_and_may_do_its_work() {
 }
 
 #[test]
+fn a_monitor_needs_its_api() {
+    let values = read_values("values", "metrics: {enabled: true}").unwrap();
+    let release = Release::new("mlflow", "opendatahub");
+    for (api, monitors) in [("apps/v1", 0), ("monitoring.coreos.com/v1", 1)] {
+        let capabilities = Capabilities::new("v1.35.4").with([api]);
+        let rendered = chart().render(&values, &release, &capabilities).unwrap();
+        let all = rendered.objects.iter();
+        let found = all.filter(|object| object.kind() == "ServiceMonitor");
+        assert_eq!(found.count(), monitors, "{api}");
+    }
+}
+
+#[test]
 fn numbers_reach_the_configuration_as_integers() {
     let values = "traceArchival: {enabled: true, location: 's3://x', retention: 5m, maxTracesPerPass: 5000000, longRetentionAllowlist: ['1', 'on']}";
     let rendered = render(&chart(), "mlflow", values);

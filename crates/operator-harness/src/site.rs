@@ -30,13 +30,14 @@ pub async fn install(cluster: &Cluster, folder: &Path, account: Account) -> Path
         .expect("a kubeconfig")
 }
 
-/// What the API server says to a folder of manifests, which it accepts without keeping them: kinds
-/// and names.
+/// What the API server says to a folder of manifests, which it accepts without keeping them, whatever
+/// a test has changed: kinds and names.
 pub async fn accepted(cluster: &Cluster, folder: &Path) -> String {
     let folder = folder.to_str().expect("a path");
     let dry_run = [
         "--dry-run=server",
         "--server-side",
+        "--force-conflicts",
         "-o",
         "name",
         "-k",

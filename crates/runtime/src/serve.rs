@@ -151,6 +151,8 @@ pub async fn start(
     let Some(tcp) = scrapes.map_err(bind("metrics-bind-address"))? else {
         return Ok(());
     };
+    // In the words of the Go operators, which scripts wait for.
+    tracing::info!(secure = args.metrics_secure, "Serving metrics server");
     if !args.metrics_secure {
         serve(tcp, metrics_router(metrics.clone(), None), shutdown);
         return Ok(());

@@ -9,8 +9,12 @@
 #![cfg(test)]
 
 mod children;
+mod collection;
 mod edits;
+mod gateway;
 mod harness;
+mod installation;
+mod issued;
 mod lifecycle;
 mod optional_apis;
 mod takeover;
