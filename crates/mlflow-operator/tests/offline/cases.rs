@@ -3,8 +3,8 @@
 
 use resources::Plan;
 use resources::kind::{
-    CONFIG_MAP, CRON_JOB, DEPLOYMENT, HTTP_ROUTE, NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM,
-    SERVICE_ACCOUNT,
+    CLUSTER_ROLE, CLUSTER_ROLE_BINDING, CONFIG_MAP, CRON_JOB, DEPLOYMENT, HTTP_ROUTE,
+    NETWORK_POLICY, PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT,
 };
 use runtime::offline::Platform;
 use serde_json::{Value, json};
@@ -393,6 +393,33 @@ fn replicas_are_those_asked_for() {
     );
     let remote = json!({"backendStoreUri": "postgresql://a/m", "storage": null, "artifactsDestination": "s3://b"});
     assert_eq!(strategy(&remote), "RollingUpdate");
+}
+
+#[test]
+fn garbage_collection_is_off_or_as_asked() {
+    let made = [
+        (CRON_JOB, "mlflow-gc"),
+        (SERVICE_ACCOUNT, "mlflow-gc-sa"),
+        (CLUSTER_ROLE, "mlflow-gc"),
+        (CLUSTER_ROLE_BINDING, "mlflow-gc"),
+    ];
+    let off = planned(&json!({}));
+    let asked = json!({"schedule": "0 2 * * 0", "olderThan": "1d12h",
+        "resources": {"limits": {"memory": "1Gi"}}});
+    let on = planned(&json!({ "garbageCollection": asked }));
+    for (kind, name) in made {
+        assert!(off.get(kind, name).is_none(), "{name}");
+        assert!(on.get(kind, name).is_some(), "{name}");
+    }
+    let job = body(&on, CRON_JOB, "mlflow-gc");
+    assert_eq!(job["spec"]["schedule"], asked["schedule"]);
+    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], "mlflow-gc-sa");
+    assert!(names(&pod["volumes"]).contains(&"mlflow-storage"));
+    let container = &pod["containers"][0];
+    assert_eq!(container["resources"], asked["resources"]);
+    let older = argument(container, "--older-than");
+    assert_eq!(older.as_deref(), Some("--older-than=1d12h"));
 }
 
 #[test]

@@ -248,6 +248,18 @@ fn another_instance_has_its_own_of_everything() {
         text.contains("--static-prefix=/mlflow-production"),
         "{text}"
     );
+    let container = server_of(&other)["spec"]["template"]["spec"]["containers"][0].clone();
+    let origins = variable(&container, "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS");
+    let origins = origins.as_str().unwrap();
+    assert!(
+        origins.starts_with("https://mlflow-production:8443,"),
+        "{origins}"
+    );
+    let monitor = body(&other, SERVICE_MONITOR, "mlflow-metrics-monitor-production");
+    assert_eq!(
+        monitor["spec"]["endpoints"][0]["tlsConfig"]["serverName"],
+        "mlflow-production.opendatahub.svc"
+    );
     let server = second.server.unwrap();
     assert_eq!(
         server.address(),
@@ -288,6 +300,29 @@ fn a_url_is_told_only_when_somebody_said_it() {
         plan.get(HTTP_ROUTE, "mlflow").is_some(),
         "a way in all the same"
     );
+}
+
+#[test]
+fn a_url_has_the_gateways_path_where_there_is_a_way_in() {
+    for (said, platform, told) in [
+        (
+            "https://gw.example.test",
+            Platform::OpenShift,
+            Some("https://gw.example.test/mlflow"),
+        ),
+        (
+            "https://gw.example.test/base/",
+            Platform::OpenShift,
+            Some("https://gw.example.test/base/mlflow"),
+        ),
+        ("https://gw.example.test", Platform::Kubernetes, None),
+        ("", Platform::OpenShift, None),
+    ] {
+        let operator = operator(&[("MLFLOW_URL", said)]);
+        let worked = work(&operator, platform, &[], &mlflow(&json!({})), &[]);
+        let server = worked.unwrap().server.unwrap();
+        assert_eq!(server.url().as_deref(), told, "{said:?}");
+    }
 }
 
 #[test]

@@ -99,6 +99,38 @@ fn files_are_made_and_what_is_no_database_is_refused() {
     }
 }
 
+/// An image may bring a function that mends what an earlier build left out, in the database of runs.
+#[test]
+#[ignore = "runs MLflow from PyPI; `cargo xtask test --full` has it"]
+fn a_gap_of_the_image_is_closed_in_the_database_of_runs_alone() {
+    let mut machine = Machine::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let closed = folder.path().join("closed");
+    let module = format!(
+        "
+import sys, types
+def fix(engine):
+    with open({:?}, 'a') as log:
+        print(engine.url.database, file=log)
+module = types.ModuleType('mlflow.store.db.migration_gap')
+module.fix_migration_gap_if_needed = fix
+sys.modules[module.__name__] = module
+",
+        closed.display().to_string()
+    );
+    std::fs::write(folder.path().join("sitecustomize.py"), module).expect("a module");
+    let path = folder.path().display().to_string();
+    machine.environment.insert("PYTHONPATH".to_owned(), path);
+    let objects = operators(&json!({"registryStoreUri": "sqlite:////mlflow/models.db"}));
+    assert_eq!(ends(&machine, &objects, Role::Check, VERSION).0, 0);
+    assert!(!closed.exists(), "a look changes nothing");
+    assert_eq!(ends(&machine, &objects, Role::Migrate, VERSION).0, 0);
+    let closed = std::fs::read_to_string(closed).expect("it was closed");
+    let databases: Vec<&str> = closed.lines().collect();
+    assert_eq!(databases.len(), 1, "{databases:?}");
+    assert!(databases[0].ends_with("/mlflow.db"), "{databases:?}");
+}
+
 #[test]
 #[ignore = "runs MLflow and PostgreSQL from PyPI; `cargo xtask test --full` has it"]
 fn postgres_is_upgraded_and_says_why_not() {
