@@ -33,7 +33,25 @@ pub struct ModuleCondition {
     pub observed_generation: Option<i64>,
 }
 
+/// What [`ModuleCondition::severity`] says of a condition that is no error.
+const INFO: &str = "Info";
+
 impl ModuleCondition {
+    /// As the platform's modules write a condition that is an error, or is `harmless`.
+    #[must_use]
+    pub fn told(condition: Condition, harmless: bool) -> Self {
+        Self {
+            type_: condition.type_,
+            status: condition.status,
+            reason: Some(condition.reason),
+            message: Some(condition.message).filter(|message| !message.is_empty()),
+            severity: harmless.then(|| INFO.to_owned()),
+            last_transition_time: Some(condition.last_transition_time),
+            last_heartbeat_time: None,
+            observed_generation: condition.observed_generation,
+        }
+    }
+
     /// As Kubernetes writes a condition; where nobody said since when, it is since `now`.
     #[must_use]
     pub fn to_condition(&self, now: Time) -> Condition {
@@ -49,19 +67,8 @@ impl ModuleCondition {
     }
 }
 
-impl From<Condition> for ModuleCondition {
-    fn from(condition: Condition) -> Self {
-        Self {
-            type_: condition.type_,
-            status: condition.status,
-            reason: Some(condition.reason),
-            message: Some(condition.message).filter(|message| !message.is_empty()),
-            last_transition_time: Some(condition.last_transition_time),
-            observed_generation: condition.observed_generation,
-            ..Self::default()
-        }
-    }
-}
+/// Name of the platform's own release.
+const PLATFORM: &str = "platform";
 
 /// What runs, in which version.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -75,6 +82,30 @@ pub struct Release {
     /// Where its source is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repo_url: Option<String>,
+}
+
+impl Release {
+    /// Program `name` in `version`.
+    #[must_use]
+    pub fn of(name: &str, version: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: Some(version.to_owned()),
+            repo_url: None,
+        }
+    }
+
+    /// The platform itself.
+    #[must_use]
+    pub fn platform(version: &str) -> Self {
+        Self::of(PLATFORM, version)
+    }
+
+    /// Whether it is the platform itself.
+    #[must_use]
+    pub fn is_platform(&self) -> bool {
+        self.name == PLATFORM
+    }
 }
 
 /// The platform's own form: there are more fields than in Kubernetes' type, and fewer are required.

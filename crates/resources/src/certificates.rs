@@ -30,10 +30,15 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject};
+use serde_json::Value;
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
+use crate::content::{data, precondition};
+use crate::kind::SECRET;
 use crate::meta::pairs;
+use crate::names::service_hosts;
+use crate::plan::Precondition;
 use validity::Validity;
 
 /// How long a certificate is valid.
@@ -188,6 +193,20 @@ fn named(name: &str) -> DistinguishedName {
 
 fn date(time: Timestamp) -> Result<OffsetDateTime, rcgen::Error> {
     OffsetDateTime::from_unix_timestamp(time.as_second()).map_err(|_| rcgen::Error::Time)
+}
+
+/// What the Secret of Service `service` holds at `now`, where `live` is there, and what must hold for
+/// it to be written.
+pub fn renew(
+    live: Option<&Value>,
+    service: &str,
+    namespace: &str,
+    now: Timestamp,
+) -> Result<(Serving, Precondition), IssueError> {
+    let existing = live.map(|secret| data(SECRET, secret));
+    let names = service_hosts(service, namespace).into();
+    let serving = advance(existing.as_ref(), &names, now, &Fresh)?;
+    Ok((serving, precondition(live)))
 }
 
 /// The state that follows from `existing` at `now`.

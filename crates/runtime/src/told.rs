@@ -99,8 +99,19 @@ impl<C: Component> Attempt<'_, C> {
         })
     }
 
-    /// The conditions of a resource that is stopped: all stay as they were told, and
-    /// [`PAUSED`] says why this `what` (`registry`) stands still.
+    /// Condition [`PAUSED`], where it is: why this `what` (`registry`) stands still.
+    #[must_use]
+    pub fn stopped(&self, what: &str) -> Option<Wanted> {
+        let annotation = C::IDENTITY.pause_annotation;
+        self.paused.then(|| {
+            let message =
+                format!("annotation {annotation}: paused stops this {what}; remove it to go on");
+            Wanted::new(PAUSED, Status::True, reason!("Paused"), message)
+        })
+    }
+
+    /// The conditions of a resource that is [`stopped`](Self::stopped): all others stay as they were
+    /// told.
     #[must_use]
     pub fn when_paused(
         &self,
@@ -108,13 +119,8 @@ impl<C: Component> Attempt<'_, C> {
         generation: i64,
         what: &str,
     ) -> Option<Vec<Condition>> {
-        let annotation = C::IDENTITY.pause_annotation;
-        self.paused.then(|| {
-            let message =
-                format!("annotation {annotation}: paused stops this {what}; remove it to go on");
-            let wanted = Wanted::new(PAUSED, Status::True, reason!("Paused"), message);
-            carry_over(previous, &[wanted.observed(generation)], self.now, |_| true)
-        })
+        let wanted = self.stopped(what)?.observed(generation);
+        Some(carry_over(previous, &[wanted], self.now, |_| true))
     }
 
     /// Whether the operator may follow a kind, so that its absence says something.

@@ -8,8 +8,6 @@ use super::error::Error;
 /// Longest version.
 pub const LONGEST: usize = 64;
 
-/// Name of the platform's own release.
-const PLATFORM: &str = "platform";
 /// Name of MLflow's release.
 const MLFLOW: &str = "MLflow";
 
@@ -39,15 +37,10 @@ fn is_version(text: &str) -> bool {
 /// The releases: the platform's, where it is known, then MLflow's.
 #[must_use]
 pub fn releases(platform: Option<&str>, mlflow: &str) -> Vec<Release> {
-    let platform = platform.map(|version| Release {
-        name: PLATFORM.to_owned(),
-        version: Some(version.to_owned()),
-        repo_url: None,
-    });
+    let platform = platform.map(Release::platform);
     let mlflow = Release {
-        name: MLFLOW.to_owned(),
-        version: Some(mlflow.to_owned()),
         repo_url: Some("https://github.com/mlflow/mlflow".to_owned()),
+        ..Release::of(MLFLOW, mlflow)
     };
     platform.into_iter().chain([mlflow]).collect()
 }
@@ -55,7 +48,7 @@ pub fn releases(platform: Option<&str>, mlflow: &str) -> Vec<Release> {
 /// The platform's version among releases that were told before.
 #[must_use]
 pub fn told(releases: &[Release]) -> Option<&str> {
-    let known = releases.iter().find(|release| release.name == PLATFORM);
+    let known = releases.iter().find(|release| release.is_platform());
     known.and_then(|release| release.version.as_deref())
 }
 

@@ -8,7 +8,7 @@ use conditions::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use runtime::component::{Attempt, Component, Failure, Note};
+use runtime::component::{Attempt, Failure, Note};
 use runtime::told::{PAUSED, RIGHTS_MISSING, UNAVAILABLE};
 
 use super::{Module, release};
@@ -24,9 +24,6 @@ pub const INSTANCES_PRESENT: Reason = reason!("MLflowInstancesPresent");
 /// then.
 const DEGRADED: ConditionType = condition_type!("Degraded");
 
-/// What `severity` says of a condition that is no error.
-const INFO: &str = "Info";
-
 /// How a deletion goes on.
 const HOW: &str = "delete them (kubectl get mlflows), then it goes by itself";
 
@@ -39,11 +36,7 @@ pub fn status(
     mlflow_version: &str,
 ) -> MLflowOperatorStatus {
     let previous = resource.status.clone().unwrap_or_default();
-    if attempt.paused {
-        let annotation = Module::IDENTITY.pause_annotation;
-        let message =
-            format!("annotation {annotation}: paused stops this module; remove it to go on");
-        let paused = Wanted::new(PAUSED, Status::True, reason!("Paused"), message);
+    if let Some(paused) = attempt.stopped("module") {
         return MLflowOperatorStatus {
             conditions: merged(resource, vec![paused], attempt.now, |_| true),
             ..previous
@@ -144,9 +137,9 @@ fn merged(
         .map(|one| one.to_condition(Time(now)))
         .collect();
     let written = carry_over(&before, &wanted, now, |_| false);
-    let written = written.into_iter().map(|condition| ModuleCondition {
-        severity: (condition.type_ != READY.as_str()).then(|| INFO.to_owned()),
-        ..condition.into()
+    let written = written.into_iter().map(|condition| {
+        let harmless = condition.type_ != READY.as_str();
+        ModuleCondition::told(condition, harmless)
     });
     let is_wanted = |type_: &str| wanted.iter().any(|wanted| wanted.type_.as_str() == type_);
     let kept = previous

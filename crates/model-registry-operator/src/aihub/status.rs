@@ -11,6 +11,7 @@ use runtime::component::{Attempt, Note};
 use runtime::told::Bad;
 
 use super::{Hub, names};
+use crate::PROCESS;
 
 const PROVISIONED: ConditionType = condition_type!("ProvisioningSucceeded");
 const REGISTRY: ConditionType = condition_type!("ModelRegistryReady");
@@ -18,8 +19,6 @@ const CATALOG: ConditionType = condition_type!("CatalogReady");
 const DEGRADED: ConditionType = condition_type!("Degraded");
 
 const NO_GATEWAY: Reason = reason!("GatewayDomainUnavailable");
-/// What `severity` says of a condition that is no error.
-const INFO: &str = "Info";
 
 /// The status of `resource` after `attempt`.
 #[must_use]
@@ -157,16 +156,11 @@ fn degraded(resource: &Resource, trouble: Option<&str>) -> Wanted {
 }
 
 fn releases(attempt: &Attempt<'_, Hub>) -> Vec<Release> {
-    let release = |name: &str, version: &str| Release {
-        name: name.to_owned(),
-        version: Some(version.to_owned()),
-        repo_url: None,
-    };
     let platform = attempt
         .observation
         .and_then(|seen| seen.platform_version.as_deref())
-        .map(|version| release("platform", version));
-    let own = release("model-registry-operator", env!("CARGO_PKG_VERSION"));
+        .map(Release::platform);
+    let own = Release::of(PROCESS.name, PROCESS.version);
     std::iter::once(own).chain(platform).collect()
 }
 
@@ -175,10 +169,7 @@ fn modular(conditions: Vec<Condition>) -> Vec<ModuleCondition> {
     let one = |condition: Condition| {
         let harmless = condition.reason == NO_GATEWAY.as_str()
             || (condition.type_ == DEGRADED.as_str() && condition.status == "False");
-        ModuleCondition {
-            severity: harmless.then(|| INFO.to_owned()),
-            ..condition.into()
-        }
+        ModuleCondition::told(condition, harmless)
     };
     conditions.into_iter().map(one).collect()
 }

@@ -6,10 +6,10 @@ use api::catalog::v1alpha1::Catalog;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use kube::{Resource, ResourceExt};
-use resources::certificates::{self, Fresh};
+use resources::certificates;
 use resources::content::{data, precondition};
 use resources::kind::{AUTH, CONFIG_MAP, DEPLOYMENT, REFERENCE_GRANT, ROUTE, SECRET};
-use resources::names::{HostLabel, service_hosts};
+use resources::names::HostLabel;
 use resources::{Precondition, meta};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
@@ -260,14 +260,13 @@ async fn certificate<I: Inputs>(
     if live.as_deref().is_some_and(|secret| !is_ours(secret)) {
         return Ok(Certificate::Given);
     }
-    let existing = live.as_deref().map(|secret| data(SECRET, secret));
     let namespace = resource.namespace().unwrap_or_default();
-    let hosts = service_hosts(names::CATALOG, &namespace).into();
-    let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
-        .map_err(|error| Error::Certificate(error.to_string()))?;
+    let (serving, precondition) =
+        certificates::renew(live.as_deref(), names::CATALOG, &namespace, inputs.now())
+            .map_err(|error| Error::Certificate(error.to_string()))?;
     Ok(Certificate::Own {
         serving,
-        precondition: precondition(live.as_deref()),
+        precondition,
     })
 }
 

@@ -4,12 +4,9 @@ use api::mlflow::v1::MLflow;
 use jiff::Timestamp;
 use kube::Resource;
 use resources::Precondition;
-use resources::certificates::{self, AUTHORITIES, CERTIFICATE, Fresh, Serving};
-use resources::content::{
-    certificates_in, data, is_controlled_by, made_by_service_ca, precondition,
-};
+use resources::certificates::{self, AUTHORITIES, CERTIFICATE, Serving};
+use resources::content::{certificates_in, data, is_controlled_by, made_by_service_ca};
 use resources::kind::SECRET;
-use resources::names::service_hosts;
 use runtime::inputs::Inputs;
 
 use super::super::error::Error;
@@ -132,11 +129,11 @@ pub(super) async fn certificate<I: Inputs>(
             return Ok(given());
         }
     }
-    let hosts = service_hosts(names.own.as_str(), namespace).into();
-    let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
-        .map_err(|error| Error::Certificate(error.to_string()))?;
+    let (serving, precondition) =
+        certificates::renew(live.as_deref(), names.own.as_str(), namespace, inputs.now())
+            .map_err(|error| Error::Certificate(error.to_string()))?;
     Ok(Certificate::Own {
         serving,
-        precondition: precondition(live.as_deref()),
+        precondition,
     })
 }

@@ -3,12 +3,9 @@
 use api::modelregistry::v1beta1::{KubeRbacProxy, ModelRegistry, ModelRegistrySpec};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt};
-use resources::certificates::{self, AUTHORITIES, Fresh, Serving};
-use resources::content::{
-    certificates_in, data, is_controlled_by, made_by_service_ca, precondition,
-};
+use resources::certificates::{self, AUTHORITIES, Serving};
+use resources::content::{certificates_in, data, is_controlled_by, made_by_service_ca};
 use resources::kind::{CONFIG_MAP, SECRET};
-use resources::names::service_hosts;
 use resources::{Kind, Precondition};
 use runtime::inputs::{InputError, Inputs};
 use serde_json::Value;
@@ -124,14 +121,13 @@ pub(super) async fn certificate<I: Inputs>(
     if live.is_some() && !is_ours {
         return Ok((Certificate::Given, Awaited::No));
     }
-    let existing = live.as_ref().map(|secret| data(SECRET, secret));
     let namespace = resource.namespace().unwrap_or_default();
-    let hosts = service_hosts(&name, &namespace).into();
-    let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
-        .map_err(|error| Error::Certificate(error.to_string()))?;
+    let (serving, precondition) =
+        certificates::renew(live.as_deref(), &name, &namespace, inputs.now())
+            .map_err(|error| Error::Certificate(error.to_string()))?;
     let own = Certificate::Own {
         serving,
-        precondition: precondition(live.as_deref()),
+        precondition,
     };
     Ok((own, Awaited::No))
 }

@@ -4,10 +4,9 @@ use api::trustyai::v1::TrustyAIService;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Precondition;
-use resources::certificates::{self, CERTIFICATE, Fresh, Serving};
-use resources::content::{certificates_in, data, is_controlled_by, precondition};
+use resources::certificates::{self, CERTIFICATE, Serving};
+use resources::content::{certificates_in, data, is_controlled_by};
 use resources::kind::{CONFIG_MAP, SECRET};
-use resources::names::service_hosts;
 use runtime::inputs::{InputError, Inputs};
 
 use super::super::error::Error;
@@ -88,14 +87,14 @@ pub(super) async fn certificate<I: Inputs>(
         resource.namespace().unwrap_or_default(),
     );
     let live = inputs.get(SECRET, &format!("{name}{end}")).await?;
-    let existing = live.as_ref().map(|secret| data(SECRET, secret));
     let is_ours = live
         .as_ref()
         .is_some_and(|secret| is_controlled_by(secret, uid(resource)));
     // What was made before the cluster had Routes goes on: whether it has a service CA too, nobody
     // can tell.
     if !is_ours && (platform.openshift || live.is_some()) {
-        let certificate = existing.as_ref().and_then(|data| data.get(CERTIFICATE));
+        let found = live.map(|secret| data(SECRET, &secret));
+        let certificate = found.as_ref().and_then(|data| data.get(CERTIFICATE));
         let digest = certificate.map(|certificate| digest(&certificate.0));
         return Ok(if platform.openshift {
             Certificate::ServiceCa(digest)
@@ -105,12 +104,12 @@ pub(super) async fn certificate<I: Inputs>(
     }
     // The Service of the certificate `-internal` is called like the resource.
     let service = name + if end == INTERNAL { "" } else { end };
-    let hosts = service_hosts(&service, &namespace).into();
-    let serving = certificates::advance(existing.as_ref(), &hosts, inputs.now(), &Fresh)
-        .map_err(|error| Error::Certificate(error.to_string()))?;
+    let (serving, precondition) =
+        certificates::renew(live.as_deref(), &service, &namespace, inputs.now())
+            .map_err(|error| Error::Certificate(error.to_string()))?;
     Ok(Certificate::Own {
         serving,
-        precondition: precondition(live.as_deref()),
+        precondition,
     })
 }
 
