@@ -1,15 +1,14 @@
 //! Flags that every operator takes, spelled as those of the Go operators.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fmt, io,
-    net::{Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
-    str::FromStr,
-};
+mod address;
+mod line;
 
-use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, builder::ValueParser};
-use tokio::net::TcpListener;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, builder::ValueParser};
+
+pub use address::{BindAddress, BindAddressError};
+pub use line::{normalise, read};
 
 use crate::logging::{Encoder, Level, TimeEncoding};
 
@@ -205,73 +204,6 @@ pub fn namespace() -> ValueParser {
     })
 }
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BindAddress {
-    /// Nowhere: `0` or nothing.
-    Disabled,
-    /// This port on every interface: `:8443`.
-    Everywhere(u16),
-    /// `HOST:PORT`.
-    Host(String),
-}
-
-/// An address that cannot be one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write HOST:PORT, :PORT for every interface, or 0 to turn it off; PORT is 0 to 65535")]
-pub struct BindAddressError;
-
-impl FromStr for BindAddress {
-    type Err = BindAddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if matches!(text, "" | "0") {
-            return Ok(Self::Disabled);
-        }
-        let (host, port) = text.rsplit_once(':').ok_or(BindAddressError)?;
-        let port: u16 = port.parse().map_err(|_| BindAddressError)?;
-        Ok(if host.is_empty() {
-            Self::Everywhere(port)
-        } else {
-            Self::Host(text.to_owned())
-        })
-    }
-}
-
-impl fmt::Display for BindAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Disabled => f.write_str("0"),
-            Self::Everywhere(port) => write!(f, ":{port}"),
-            Self::Host(address) => f.write_str(address),
-        }
-    }
-}
-
-impl BindAddress {
-    /// Listens; `None` when disabled. Every interface means IPv6 and IPv4 where the machine has
-    /// IPv6, else IPv4.
-    ///
-    /// # Errors
-    /// The address is taken, or not one of this machine: the sentence names it.
-    pub async fn bind(&self) -> io::Result<Option<TcpListener>> {
-        let bound = match self {
-            Self::Disabled => return Ok(None),
-            Self::Everywhere(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).await
-            {
-                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await
-                }
-                bound => bound,
-            },
-            Self::Host(address) => TcpListener::bind(address.as_str()).await,
-        };
-        bound.map(Some).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {self}: {error}"))
-        })
-    }
-}
-
 /// What `--version` says: with the commit where it is known, and with `FIPS` where that was asked for.
 #[must_use]
 pub fn version(version: &str, commit: Option<&str>) -> String {
@@ -286,63 +218,13 @@ pub fn webhooks_enabled(variable: Option<&str>) -> bool {
     variable != Some("false")
 }
 
-/// Reads the command line. Long flags may have one dash, as Go's have.
-pub fn read<C: CommandFactory + FromArgMatches>(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<C, clap::Error> {
-    let command = C::command();
-    let arguments = normalise(&command, arguments);
-    C::from_arg_matches(&command.try_get_matches_from(arguments)?)
-}
-
-/// Arguments as clap reads them, from arguments as Go reads them: a long flag may have one dash
-/// (`-leader-elect`). `command` says which long flags there are; anything else stays as it is, so
-/// that short flags (`-f FILE`, `-oyaml`) work.
-#[must_use]
-pub fn normalise(
-    command: &Command,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Vec<OsString> {
-    let mut options = true;
-    arguments
-        .into_iter()
-        .map(|argument| {
-            options = options && argument != "--";
-            if options && is_go_flag(command, &argument) {
-                let mut flag = OsString::from("-");
-                flag.push(&argument);
-                flag
-            } else {
-                argument
-            }
-        })
-        .collect()
-}
-
-/// Whether this is a known long flag with one dash.
-fn is_go_flag(command: &Command, argument: &OsStr) -> bool {
-    let Some(name) = argument.to_str().and_then(|text| text.strip_prefix('-')) else {
-        return false;
-    };
-    let name = name.split_once('=').map_or(name, |(name, _)| name);
-    name.len() > 1 && has_long(command, name)
-}
-
-fn has_long(command: &Command, name: &str) -> bool {
-    matches!(name, "help" | "version")
-        || command.get_arguments().any(|argument| {
-            let aliases = argument.get_all_aliases().unwrap_or_default();
-            argument.get_long() == Some(name) || aliases.contains(&name)
-        })
-        || command
-            .get_subcommands()
-            .any(|command| has_long(command, name))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ffi::OsString;
+
     use clap::{FromArgMatches, Parser};
+
+    use super::*;
 
     #[derive(Parser, Debug)]
     struct Program {
@@ -443,21 +325,6 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
-        let parse = |text: &str| text.parse::<BindAddress>();
-        assert_eq!(parse("0"), Ok(BindAddress::Disabled));
-        assert_eq!(parse(""), Ok(BindAddress::Disabled));
-        assert_eq!(parse(":0"), Ok(BindAddress::Everywhere(0)));
-        assert_eq!(
-            parse("[::1]:80"),
-            Ok(BindAddress::Host("[::1]:80".to_owned()))
-        );
-        for wrong in ["8443", ":65536", "host", "host:http"] {
-            assert_eq!(parse(wrong), Err(BindAddressError), "{wrong}");
-        }
-    }
-
-    #[test]
     fn errors_name_flag_value_and_remedy() {
         for (arguments, words) in [
             (
@@ -504,22 +371,6 @@ mod tests {
         );
         assert_eq!(args(&[]).lease_namespace(Some("pod"), "client"), "pod");
         assert_eq!(args(&[]).lease_namespace(Some(""), "client"), "client");
-    }
-
-    #[tokio::test]
-    async fn a_taken_address_is_named() {
-        let first = BindAddress::Everywhere(0).bind().await.unwrap().unwrap();
-        let port = first.local_addr().unwrap().port();
-        let error = BindAddress::Everywhere(port)
-            .bind()
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains(&format!("cannot listen on :{port}")),
-            "{error}"
-        );
-        assert!(BindAddress::Disabled.bind().await.unwrap().is_none());
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod apply;
 mod edit;
+mod farewell;
 mod landmarks;
 mod memory;
 mod objects;
 mod ownership;
 mod pass;
+mod prune;
 mod reads;
 mod rights;
 mod roots;
