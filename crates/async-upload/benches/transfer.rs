@@ -95,8 +95,20 @@ async fn measure(program: &Path) -> Value {
         "cases": cases,
         "startMs": start.as_millis(),
         "programBytes": std::fs::metadata(program).unwrap().len(),
+        "programIsStatic": is_static(program),
         "load": std::fs::read_to_string("/proc/loadavg").unwrap().split(' ').next(),
     })
+}
+
+/// Whether a program needs nothing beside itself: no segment of it names a loader.
+fn is_static(program: &Path) -> bool {
+    const LOADER: u8 = 3;
+    let content = std::fs::read(program).unwrap();
+    let half = |at: usize| usize::from(u16::from_le_bytes([content[at], content[at + 1]]));
+    assert_eq!(content[..5], *b"\x7fELF\x02", "a program of 64 bits");
+    // Its table of segments: where it is, how long an entry is, and how many there are.
+    let (table, entry, count) = (half(0x20), half(0x36), half(0x38));
+    (0..count).all(|number| content[table + number * entry] != LOADER)
 }
 
 async fn measure_case(program: &Path, bucket: &Server, case: &Case) -> Value {
@@ -442,9 +454,14 @@ fn print(report: &Value) {
         );
     }
     println!(
-        "start to first request {} ms (target 50); program {:.1} MB (target 25); load {}",
+        "start to first request {} ms (target 50); program {:.1} MB (target 25), {}; load {}",
         report["startMs"],
         report["programBytes"].as_f64().unwrap() / MEGA as f64,
+        if report["programIsStatic"] == true {
+            "static"
+        } else {
+            "not static"
+        },
         report["load"]
     );
 }

@@ -250,3 +250,37 @@ async fn a_run_that_breaks_off_costs_less_than_a_layer() {
     assert_eq!(count(&seen, "PATCH") as u64, LAYERS);
     assert_eq!(outcome.sent, (LAYERS - 3) * LARGE as u64);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_whose_last_answer_is_lost_is_there() {
+    let registry = registry(&Access::default());
+    let dir = tempfile::tempdir().unwrap();
+    let (source, expected) = model(dir.path());
+    let lost = Mutex::new(Vec::new());
+    // The registry has stored the blob when it begins to answer. Each kind of PUT loses one answer:
+    // that of a layer in one request, and that of a layer which was sent before its digest was known.
+    let front = front(&registry.address, None, move |_, head| {
+        let ends = head.starts_with("PUT ") && head.contains("digest=");
+        let kind = match length(head) {
+            0 => Some("finished"),
+            length if length > SMALL as u64 => Some("whole"),
+            _ => None,
+        };
+        let mut lost = lost.lock().unwrap();
+        match kind.filter(|kind| ends && !lost.contains(kind)) {
+            Some(kind) => {
+                lost.push(kind);
+                Trouble::CutDown(1)
+            }
+            None => Trouble::None,
+        }
+    })
+    .await;
+    let name = format!("{}/lost/model:v1", front.address);
+    let outcome = run(&to_image(source, &name, None)).await.unwrap();
+    assert_eq!(front.seen.troubled.load(Ordering::Relaxed), 2);
+    assert_eq!(outcome.sent, (LARGE + SMALL) as u64);
+    let up = front.seen.up.load(Ordering::Relaxed);
+    assert!(up < outcome.sent + 100_000, "{up} bytes went through");
+    assert!(contents(&format!("{}/lost/model:v1", registry.address)) == expected);
+}

@@ -329,7 +329,7 @@ impl Sender<'_> {
             (Err(failure), Ok(_)) | (_, Err(failure)) => return Err(failure),
         };
         if form != Form::Whole {
-            upload.finish(&packed.digest).await?;
+            upload.finish(&packed.digest, length).await?;
         }
         counted.succeed();
         Ok(packed)

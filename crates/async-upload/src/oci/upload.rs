@@ -167,7 +167,7 @@ impl Repository {
                 match form {
                     Form::Chunks(longest) => {
                         upload.patch_in(pieces(), length, longest).await?;
-                        upload.finish(digest).await
+                        upload.finish(digest, length).await
                     }
                     Form::Whole | Form::Stream => upload.put(digest, pieces(), length).await,
                 }
@@ -226,8 +226,13 @@ impl Upload {
         Ok(())
     }
 
-    /// Ends the upload: the registry compares what it got with `digest`.
-    pub async fn finish(&self, digest: &str) -> Result<(), Failure> {
+    /// Ends the upload: the registry compares what it got, `length` bytes, with `digest`.
+    pub async fn finish(&self, digest: &str, length: u64) -> Result<(), Failure> {
+        let told = self.told_to_store(digest).await;
+        self.or_is_there(told, digest, length).await
+    }
+
+    async fn told_to_store(&self, digest: &str) -> Result<(), Failure> {
         let url = self.with_digest(digest);
         let ask = async || {
             let request = self.request(Method::PUT, &url, 0).await?;
@@ -247,7 +252,28 @@ impl Upload {
     pub async fn put(&self, digest: &str, pieces: Content, length: u64) -> Result<(), Failure> {
         let url = self.with_digest(digest);
         let request = self.request(Method::PUT, &url, length).await?;
-        stored(&self.watched(request, pieces).await?, digest)
+        let told = match self.watched(request, pieces).await {
+            Ok(response) => stored(&response, digest),
+            Err(failure) => Err(failure),
+        };
+        self.or_is_there(told, digest, length).await
+    }
+
+    /// Whether the blob is there although its last answer was a failure that passes: the answer may
+    /// have been lost, or a proxy did not wait for it.
+    async fn or_is_there(
+        &self,
+        told: Result<(), Failure>,
+        digest: &str,
+        length: u64,
+    ) -> Result<(), Failure> {
+        match told {
+            Err(failure) if failure.retriable => match self.repository.blob_size(digest).await {
+                Ok(Some(there)) if there == length => Ok(()),
+                _ => Err(failure),
+            },
+            told => told,
+        }
     }
 
     /// A request of this upload, with credentials that hold for a while.
