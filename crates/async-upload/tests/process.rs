@@ -12,6 +12,7 @@ mod place;
 mod servers;
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -289,8 +290,12 @@ async fn killed_at_many_moments_a_retry_makes_one_model() {
     kill_and_retry(20).await;
 }
 
-/// Kills a run after times that are spread over how long one takes, and runs it again.
+/// Kills a run after times that are spread over how long one takes, and runs it again. What went
+/// through to the image registry is counted.
 async fn kill_and_retry(times: u32) {
+    let length: usize = FILES.iter().map(|(_, length)| length).sum();
+    let longest = FILES.iter().map(|(_, length)| *length).max().unwrap();
+    let mut most = 0;
     let whole = {
         let place = Place::new().await;
         let started = Instant::now();
@@ -299,11 +304,15 @@ async fn kill_and_retry(times: u32) {
         started.elapsed()
     };
     for part in 0..times {
-        let place = Place::new().await;
+        let mut place = Place::new().await;
+        let front = front(&place.images.address, None, |_, _| Trouble::None).await;
+        place.images.address.clone_from(&front.address);
         let mut child = place.create().spawn().unwrap();
         std::thread::sleep(whole * part / times);
         let _ = child.kill();
         child.wait().unwrap();
+        // The next pod takes longer, and the registry stores meanwhile what it has whole.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let mut retry = place.create();
         retry.env("HOSTNAME", "upload-llama-bcdfg");
         let ended = place.run(&mut retry);
@@ -314,6 +323,14 @@ async fn kill_and_retry(times: u32) {
             ended.log
         );
         place.is_registered_once();
+        let up = usize::try_from(front.seen.up.load(Ordering::Relaxed)).unwrap();
+        let again = up.saturating_sub(length);
+        // Beside the layers there are manifests and notes.
+        assert!(
+            again < longest + (256 << 10),
+            "after {part}/{times}: {again} bytes again"
+        );
+        most = most.max(again);
         let tags = servers::crane(&["ls", place.reference().trim_end_matches(":v1")]);
         assert_eq!(
             String::from_utf8(tags).unwrap().trim(),
@@ -321,6 +338,7 @@ async fn kill_and_retry(times: u32) {
             "no notes are left"
         );
     }
+    println!("at most {most} of {length} bytes were sent again, a layer has up to {longest}");
 }
 
 fn signal(child: &Child, name: &str) {
