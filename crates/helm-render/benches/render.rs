@@ -43,13 +43,15 @@ fn main() {
             .copied()
             .unwrap_or(f64::NAN)
     };
-    let (middle_ms, slow_ms, memory_mb) = (at(50), at(99), peak_mb() - before);
+    let (best_ms, middle_ms, slow_ms) = (at(0), at(50), at(99));
+    let memory_mb = peak_mb() - before;
     if std::env::args().any(|argument| argument == "--json") {
         println!(
             "{}",
             serde_json::json!({
                 "objects": objects, "renders": RENDERS, "load_ms": load_ms,
-                "render_ms": middle_ms, "render_p99_ms": slow_ms, "target_ms": TARGET_MS,
+                "render_best_ms": best_ms, "render_ms": middle_ms, "render_p99_ms": slow_ms,
+                "target_ms": TARGET_MS,
                 "memory_mb": memory_mb, "target_mb": TARGET_MB,
             })
         );
@@ -57,8 +59,9 @@ fn main() {
     }
     println!("helm-render: charts/mlflow with everything on, {objects} objects, {RENDERS} renders");
     println!("  loading the chart    {load_ms:8.2} ms");
+    println!("  a render, the best   {best_ms:8.2} ms  target {TARGET_MS} ms");
     println!(
-        "  a render             {middle_ms:8.2} ms  target {TARGET_MS} ms   (99 of 100: {slow_ms:.2} ms)"
+        "  the middle one       {middle_ms:8.2} ms  target {TARGET_MS} ms   (99 of 100: {slow_ms:.2} ms)"
     );
     println!("  peak memory of both  {memory_mb:8.2} MB  target {TARGET_MB} MB");
 }

@@ -30,6 +30,8 @@ pub struct Chart {
     #[cfg(feature = "schema")]
     schema: Option<Schema>,
     template: Template,
+    /// Whether a template asks for `.Template`, which is another one in each file.
+    asks_file: bool,
     /// Names and texts of the templates, to find the place of an error.
     sources: Vec<(String, String)>,
     /// The files that render something, by name: `templates/service.yaml`.
@@ -99,12 +101,16 @@ impl Chart {
         sources
             .sort_by_key(|(file, _)| std::cmp::Reverse((file.matches('/').count(), file.clone())));
         let (template, _) = compile(&name, &sources, false)?;
+        let asks_file = |(_, text): &(String, String)| {
+            text.contains(".Template") || text.contains("\"Template\"")
+        };
         Ok(Self {
             metadata: metadata_value(&metadata),
             name,
             defaults,
             #[cfg(feature = "schema")]
             schema,
+            asks_file: sources.iter().any(asks_file),
             sources,
             template,
             files: templates()
@@ -147,7 +153,7 @@ impl Chart {
         }
         let values = from_json(&values);
         let (release, capabilities) = (release.value(), capabilities.value());
-        let run = Run::new(&self.template);
+        let run = Run::new(&self.template, self.asks_file);
         let mut rendered = Rendered::default();
         let mut all = Vec::new();
         for file in &self.files {
@@ -182,7 +188,7 @@ impl Chart {
     /// would cost every render a seventh.
     fn find(&self, file: &str, name: &str, data: &Value) -> Result<String, Error> {
         let (template, places) = compile(&self.name, &self.sources, true)?;
-        let run = Run::new(&template);
+        let run = Run::new(&template, self.asks_file);
         run.file(name, data).map_err(|message| {
             let nowhere = || Place {
                 file: file.to_owned(),

@@ -88,7 +88,8 @@ struct State {
 
 /// What templates gave for the values that a file begins with. Values do not change and functions
 /// have no memory, so the same question has the same answer, and charts ask for the name of things
-/// in every second line.
+/// in every second line. Files begin with the same values but for `.Template`: where no template of
+/// the chart asks for that, the answers are those of the next file, too.
 #[derive(Default)]
 struct Known {
     root: Option<Arc<BTreeMap<Arc<str>, Value>>>,
@@ -106,10 +107,12 @@ impl Known {
 pub(crate) struct Run {
     template: Arc<Template>,
     state: Arc<State>,
+    /// Whether a template asks for `.Template`.
+    asks_file: bool,
 }
 
 impl Run {
-    pub(crate) fn new(template: &Template) -> Self {
+    pub(crate) fn new(template: &Template, asks_file: bool) -> Self {
         let state = Arc::new(State {
             place: AtomicUsize::new(0),
             includes: AtomicUsize::new(0),
@@ -130,16 +133,20 @@ impl Run {
             let include = move |values: &[Value]| include(&this, &including, values);
             template.clone().func(AT, at).func(INCLUDE, include)
         });
-        Self { template, state }
+        Self {
+            template,
+            state,
+            asks_file,
+        }
     }
 
     /// The text of one file, or what went wrong.
     pub(crate) fn file(&self, name: &str, data: &Value) -> Result<String, String> {
         if let (Value::Map(root), Ok(mut known)) = (data, self.state.known.lock()) {
-            *known = Known {
-                root: Some(root.clone()),
-                texts: BTreeMap::new(),
-            };
+            known.root = Some(root.clone());
+            if self.asks_file {
+                known.texts.clear();
+            }
         }
         match self.template.execute_template_to_string(name, data) {
             Ok(text) if text.contains(NO_VALUE) => Ok(text.replace(NO_VALUE, "")),

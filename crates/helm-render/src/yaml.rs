@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// How many nodes aliases may add to a text: a few anchors can name one another into gigabytes.
@@ -166,11 +167,12 @@ impl<'input> Reader<'input> {
                 }
                 continue;
             }
-            let key = key_text(key).map_err(at)?;
-            if map.contains_key(&key) {
-                return Err(at(format!("the key `{key}` is there twice")));
-            }
-            map.insert(key, value);
+            match map.entry(key_text(key).map_err(at)?) {
+                Entry::Vacant(entry) => entry.insert(value),
+                Entry::Occupied(entry) => {
+                    return Err(at(format!("the key `{}` is there twice", entry.key())));
+                }
+            };
         }
         for source in merged {
             let Value::Object(source) = source else {

@@ -71,6 +71,28 @@ fn includes_ranges_and_variables() {
     );
 }
 
+/// What a template gave in one file is not what it gives in the next, if it asks which file it is.
+#[test]
+fn a_template_knows_the_file_that_includes_it() {
+    let object =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nfile: {{ include \"file\" . }}\n";
+    for asks in [".Template.Name", "get (get . \"Template\") \"Name\""] {
+        let helper = format!("{{{{ define \"file\" }}}}{{{{ {asks} }}}}{{{{ end }}}}");
+        let chart = load(&[
+            ("templates/_h.tpl", &helper),
+            ("templates/a.yaml", object),
+            ("templates/b.yaml", object),
+        ]);
+        let rendered = render_with(&chart.unwrap(), json!({})).unwrap();
+        let files: Vec<_> = rendered.objects.iter().map(|o| &o.value["file"]).collect();
+        assert_eq!(
+            files,
+            ["small/templates/a.yaml", "small/templates/b.yaml"],
+            "{asks}"
+        );
+    }
+}
+
 #[test]
 fn numbers_of_values_are_floats_as_in_helm() {
     let values = json!({"port": 8443, "many": 5_000_000, "odd": 9_007_199_254_740_993_u64});
