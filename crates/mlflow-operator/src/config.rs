@@ -9,6 +9,13 @@ pub const MLFLOW_VERSION: &str = "3.14.0";
 /// What the names of ClusterRoles for people begin with, as the manifests have it.
 pub const ROLE_PREFIX: &str = "mlflow-operator-";
 
+/// Variables of the Go operator that have no effect: it waited so long for an API at its start, and
+/// ended where it did not come. Here nothing waits at the start, so there is nothing to limit.
+const WITHOUT_EFFECT: [&str; 2] = [
+    "AUTH_CRD_WAIT_TIMEOUT",
+    "MLFLOW_OPERATOR_MODULE_CONTROLLER_CRD_WAIT_TIMEOUT",
+];
+
 /// What stands for an address in manifests that nobody edited. It is no address.
 const PLACEHOLDERS: [&str; 2] = [
     "https://mlflow.example.com",
@@ -57,6 +64,11 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+}
+
+/// The variables that are set and have no effect, whatever their value.
+pub fn without_effect(is_set: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+    WITHOUT_EFFECT.into_iter().filter(move |name| is_set(name))
 }
 
 /// What counts for MLflows: the installation's settings, with what the platform says in their place.
@@ -210,6 +222,15 @@ mod tests {
         assert!(!config.module && !config.namespace_rbac);
         assert_eq!(config.url, None);
         assert_eq!(with(&[("RESOURCE_NAME_PREFIX", "")]).role_prefix, "");
+    }
+
+    #[test]
+    fn a_wait_that_there_is_not_has_no_limit() {
+        let set = |name: &str| name == "AUTH_CRD_WAIT_TIMEOUT";
+        assert!(without_effect(set).eq(["AUTH_CRD_WAIT_TIMEOUT"]));
+        assert_eq!(without_effect(|_| false).count(), 0);
+        // What is no duration ends nothing either: it is not read.
+        assert_eq!(with(&[("AUTH_CRD_WAIT_TIMEOUT", "soon")]), with(&[]));
     }
 
     #[test]

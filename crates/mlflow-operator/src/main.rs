@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use mlflow_operator::cli::Cli;
-use mlflow_operator::config::Config;
+use mlflow_operator::config::{self, Config};
 use mlflow_operator::server::{Installation, Server};
 use mlflow_operator::{PROCESS, loops};
 use runtime::operator::{self, Beside};
+use tracing::info;
 
 fn main() -> ExitCode {
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
@@ -16,6 +17,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let config = Config::from_env()?;
+    for variable in config::without_effect(|name| std::env::var_os(name).is_some()) {
+        info!(
+            variable,
+            "it has no effect: an API that comes later is used when it comes"
+        );
+    }
     let own = cli.namespace(std::env::var("POD_NAMESPACE").ok().as_deref());
     let namespace = config.target_namespace(&own);
     let beside = Beside {

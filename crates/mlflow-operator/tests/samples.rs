@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cluster::{Cluster, Platform};
+use cluster::{Cluster, Platform, StandIn};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -70,6 +70,38 @@ async fn every_sample_is_accepted_and_goes_with_delete_k() {
         }
         let left = cluster.kubectl(&["get", "mlflows", "-o", "name"]).await;
         assert_eq!(left.expect("a list"), "", "{file}");
+    }
+}
+
+/// Every way to install the operator is what the API server takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_overlay_is_accepted() {
+    let cluster = cluster().await;
+    let client = cluster.client().expect("a client");
+    let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: redhat-ods-applications}}";
+    let applied = cluster::apply_yaml(&client, "default", namespace).await;
+    applied.expect("a namespace");
+    let monitors = cluster.install(StandIn::ServiceMonitor).await;
+    monitors.expect("ServiceMonitors");
+    let config = root().join("config/mlflow-operator");
+    let overlays = fs::read_dir(config.join("overlays")).expect("a folder");
+    let overlays = overlays.flatten().map(|entry| entry.path());
+    let folders: Vec<_> = overlays.chain([config.join("default")]).collect();
+    assert!(folders.len() >= 5, "{folders:?}");
+    for folder in folders {
+        let folder = folder.to_str().expect("a path");
+        // Fields that the API server does not know are errors. The definitions are there already.
+        let apply = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-k",
+            folder,
+        ];
+        let applied = cluster.kubectl(&apply).await.expect(folder);
+        assert!(applied.contains("deployment.apps/"), "{folder}: {applied}");
     }
 }
 
