@@ -5,9 +5,7 @@ use mlflow_operator::kinds::MLFLOW;
 use resources::kind::{CONFIG_MAP, CRON_JOB, DEPLOYMENT, POD_DISRUPTION_BUDGET, SERVICE_ACCOUNT};
 use serde_json::{Value, json};
 
-use crate::harness::{World, template, world};
-
-const INPUTS_HASH: &str = "/metadata/annotations/mlflow.opendatahub.io~1inputs-hash";
+use crate::harness::{INPUTS_HASH, template, world};
 
 fn secret(name: &str, values: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values})
@@ -46,7 +44,7 @@ async fn what_a_server_refers_to_is_waited_for_and_rolls_its_pods_once() {
         ))
         .await;
     world.ready("mlflow").await;
-    let mut generation = generation(&world).await;
+    let mut generation = world.generation().await;
     let first = world
         .api(DEPLOYMENT)
         .get("mlflow")
@@ -68,7 +66,7 @@ async fn what_a_server_refers_to_is_waited_for_and_rolls_its_pods_once() {
             .await;
         hash = template(&changed, INPUTS_HASH).clone();
         world.ready("mlflow").await;
-        let now = self::generation(&world).await;
+        let now = world.generation().await;
         assert_eq!(now, generation + 1, "one rollout: {document}");
         generation = now;
     }
@@ -77,7 +75,7 @@ async fn what_a_server_refers_to_is_waited_for_and_rolls_its_pods_once() {
     let labelled = json!({"metadata": {"labels": {"a": "b"}}});
     world.edit(CONFIG_MAP, "authorities", labelled).await;
     operator_harness::at_rest(world.cluster, crate::harness::OPERATOR).await;
-    assert_eq!(self::generation(&world).await, generation);
+    assert_eq!(world.generation().await, generation);
     world.delete("mlflow").await;
     for (kind, name) in [
         (resources::kind::SECRET, "rotated"),
@@ -89,15 +87,6 @@ async fn what_a_server_refers_to_is_waited_for_and_rolls_its_pods_once() {
             .await
             .expect("deleted");
     }
-}
-
-async fn generation(world: &World) -> i64 {
-    let deployment = world
-        .api(DEPLOYMENT)
-        .get("mlflow")
-        .await
-        .expect("a Deployment");
-    deployment.metadata.generation.unwrap_or_default()
 }
 
 #[tokio::test]

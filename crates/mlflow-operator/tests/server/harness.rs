@@ -15,12 +15,16 @@ use mlflow_operator::rbac::ACCOUNT;
 use mlflow_operator::server::{Installation as Place, Server};
 use operator_harness::{Account, Installation, Operator, environment};
 use resources::Kind;
+use resources::kind::DEPLOYMENT;
 use runtime::operator::Beside;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Namespace and name of the operator's service account, as the manifests have them.
 pub(crate) const OPERATOR: Account = ACCOUNT;
+
+/// Hash of what pods read, in their template, once it is another one than at first.
+pub(crate) const INPUTS_HASH: &str = "/metadata/annotations/mlflow.opendatahub.io~1inputs-hash";
 
 /// What these tests install.
 const INSTALLATION: Installation = Installation {
@@ -116,6 +120,13 @@ impl World {
         let deleted = self.api(MLFLOW).delete(name, &params).await;
         deleted.expect("deleted");
         self.gone(MLFLOW, name).await;
+    }
+
+    /// Generation of the Deployment of MLflow `mlflow`: each rollout is another one.
+    pub(crate) async fn generation(&self) -> i64 {
+        let deployment = self.api(DEPLOYMENT).get("mlflow").await;
+        let metadata = deployment.expect("a Deployment").metadata;
+        metadata.generation.unwrap_or_default()
     }
 
     /// Waits until an object is gone.

@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cluster::Platform;
+use mlflow_operator::rbac::LEASE;
 use operator_harness::{accepted, free_ports, root};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{OPERATOR, world};
 
@@ -78,10 +79,10 @@ async fn all_pods_meet_the_restricted_profile() {
         "--timeout=90s",
     ])
     .await;
-    let authorities = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap",
+    let authorities = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "restricted"}, "data": {"ca.crt": "x"}});
     world.apply(authorities).await;
-    let fields = serde_json::json!({
+    let fields = json!({
         "caBundleConfigMap": {"name": "restricted"},
         "garbageCollection": {"schedule": "0 2 * * 0"},
         "traceArchival": {"enabled": true, "location": "s3://b", "retention": "1d"},
@@ -118,7 +119,18 @@ async fn all_pods_meet_the_restricted_profile() {
 /// the Go operator.
 #[tokio::test]
 async fn the_program_says_that_it_serves_metrics() {
-    let world = world(Platform::OpenShift).await;
+    let world = world(Platform::Kubernetes).await;
+    let now = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
+        .to_string();
+    world
+        .apply(
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": LEASE},
+            "spec": {"holderIdentity": "another", "leaseDurationSeconds": 3600,
+                "acquireTime": now, "renewTime": now}}),
+        )
+        .await;
     let kubeconfig = world
         .cluster
         .service_account_kubeconfig(OPERATOR.0, OPERATOR.1)
@@ -144,5 +156,7 @@ async fn the_program_says_that_it_serves_metrics() {
     let said = tokio::time::timeout(LIMIT, said).await;
     program.kill().expect("it runs");
     program.wait().expect("its end");
+    let delete = ["delete", "lease", LEASE, "-n", OPERATOR.0];
+    world.cluster.kubectl(&delete).await.expect("deleted");
     assert!(said.expect("in time").expect("no panic").is_some());
 }

@@ -5,10 +5,7 @@ use kube::api::DeleteParams;
 use resources::kind::{CERTIFICATE, DEPLOYMENT, SECRET};
 use serde_json::{Value, json};
 
-use crate::harness::{OPERATOR, World, template, world};
-
-/// Hash of what pods read, once it is another one than at first.
-const INPUTS_HASH: &str = "/metadata/annotations/mlflow.opendatahub.io~1inputs-hash";
+use crate::harness::{INPUTS_HASH, OPERATOR, World, template, world};
 
 /// Writes the Secret of the Certificate, as cert-manager does.
 async fn issue(world: &World, certificate: &str) {
@@ -20,12 +17,6 @@ async fn issue(world: &World, certificate: &str) {
             "stringData": {"tls.crt": certificate, "tls.key": "key", "ca.crt": "authority"}}),
         )
         .await;
-}
-
-async fn generation(world: &World) -> i64 {
-    let deployment = world.api(DEPLOYMENT).get("mlflow").await;
-    let metadata = deployment.expect("a Deployment").metadata;
-    metadata.generation.unwrap_or_default()
 }
 
 #[tokio::test]
@@ -54,7 +45,7 @@ async fn cert_manager_makes_the_certificate_and_renews_it_with_one_rollout() {
     issue(&world, "one").await;
     world.ready("mlflow").await;
     world.condition("mlflow", "TLSReady", "True").await;
-    let before = generation(&world).await;
+    let before = world.generation().await;
     let deployment = world.api(DEPLOYMENT).get("mlflow").await;
     let deployment = deployment.expect("a Deployment");
     let hash = template(&deployment, INPUTS_HASH);
@@ -69,7 +60,7 @@ async fn cert_manager_makes_the_certificate_and_renews_it_with_one_rollout() {
     world.until(DEPLOYMENT, "mlflow", is_new).await;
     world.ready("mlflow").await;
     operator_harness::at_rest(world.cluster, OPERATOR).await;
-    assert_eq!(generation(&world).await, before + 1, "one rollout");
+    assert_eq!(world.generation().await, before + 1, "one rollout");
 
     world.delete("mlflow").await;
     world.gone(CERTIFICATE, "mlflow-tls").await;
