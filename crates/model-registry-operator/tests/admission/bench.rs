@@ -45,6 +45,26 @@ pub(crate) const ACCOUNT: &str = "model-registry-operator-controller-manager";
 pub(crate) const OLD: &str = "v1alpha1";
 pub(crate) const NEW: &str = "v1beta1";
 
+/// Where the API server is told how webhooks are reached: kind and name of the object, and the path in
+/// it.
+pub(crate) const CLIENT_CONFIGS: [(&str, &str, &str); 3] = [
+    (
+        "mutatingwebhookconfiguration",
+        webhook::MUTATING_CONFIGURATION,
+        "/webhooks/0/clientConfig",
+    ),
+    (
+        "validatingwebhookconfiguration",
+        webhook::VALIDATING_CONFIGURATION,
+        "/webhooks/0/clientConfig",
+    ),
+    (
+        "crd",
+        webhook::DEFINITION_NAME,
+        "/spec/conversion/webhook/clientConfig",
+    ),
+];
+
 /// A cluster of its own, and the port that its API server calls.
 pub(crate) struct Bench {
     pub(crate) cluster: Cluster,
@@ -127,23 +147,7 @@ impl Bench {
             json!([{"op": "replace", "path": format!("{path}/service/port"), "value": self.port}])
                 .to_string()
         };
-        for (kind, name, path) in [
-            (
-                "mutatingwebhookconfiguration",
-                webhook::MUTATING_CONFIGURATION,
-                "/webhooks/0/clientConfig",
-            ),
-            (
-                "validatingwebhookconfiguration",
-                webhook::VALIDATING_CONFIGURATION,
-                "/webhooks/0/clientConfig",
-            ),
-            (
-                "crd",
-                webhook::DEFINITION_NAME,
-                "/spec/conversion/webhook/clientConfig",
-            ),
-        ] {
+        for (kind, name, path) in CLIENT_CONFIGS {
             // As the operator itself, which gives away what it owns: or the port would be a stump
             // that nobody has in a real cluster.
             let manager = "--field-manager=model-registry-operator";

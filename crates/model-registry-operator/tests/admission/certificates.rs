@@ -19,7 +19,7 @@ use model_registry_operator::registry::webhook;
 use runtime::shutdown::Shutdown;
 use serde_json::json;
 
-use crate::bench::{ACCOUNT, Bench, NAMESPACE, NEW, OLD, SOON, mysql};
+use crate::bench::{ACCOUNT, Bench, CLIENT_CONFIGS, NAMESPACE, NEW, OLD, SOON, mysql};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -185,23 +185,7 @@ async fn a_mounted_certificate_is_served_and_nothing_is_written() {
     std::fs::write(directory.join("tls.crt"), made.cert.pem()).expect("written");
     // Whoever mounts it tells the API server, here by hand.
     let mark = bench.cluster.audit_mark().await.expect("a mark");
-    for (kind, name, path) in [
-        (
-            "mutatingwebhookconfiguration",
-            webhook::MUTATING_CONFIGURATION,
-            "/webhooks/0/clientConfig",
-        ),
-        (
-            "validatingwebhookconfiguration",
-            webhook::VALIDATING_CONFIGURATION,
-            "/webhooks/0/clientConfig",
-        ),
-        (
-            "crd",
-            webhook::DEFINITION_NAME,
-            "/spec/conversion/webhook/clientConfig",
-        ),
-    ] {
+    for (kind, name, path) in CLIENT_CONFIGS {
         use base64::{Engine as _, prelude::BASE64_STANDARD};
         let bundle = BASE64_STANDARD.encode(made.cert.pem());
         let patch =

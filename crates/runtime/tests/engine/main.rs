@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bench;
 mod edit;
 mod gadget;
 mod neighbours;
@@ -9,205 +10,20 @@ mod rights;
 mod several;
 mod share;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use cluster::{Cluster, Platform, eventually};
+use bench::{Bench, COLLECTED, SOON, all_versions, spec, value};
+use cluster::eventually;
 use gadget::{Gadget, GadgetSpec, Gadgets, binding_name};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
     rbac::v1::ClusterRoleBinding,
 };
 use kube::{
-    Api, Client, CustomResourceExt, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use runtime::{
-    Capabilities,
-    engine::{self, Reach, Surroundings},
-    events::Recorder,
-    metrics::Metrics,
-    permissions::Permissions,
-    shutdown::Shutdown,
-};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-
-const SOON: Duration = Duration::from_secs(20);
-/// The garbage collector notices a new CustomResourceDefinition within 30 s.
-const COLLECTED: Duration = Duration::from_secs(70);
-
-/// One test's part of the cluster, with an operator that looks only there.
-struct Bench {
-    cluster: &'static Cluster,
-    admin: Client,
-    namespace: String,
-}
-
-/// An operator that runs until it is dropped.
-struct Running {
-    shutdown: Shutdown,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Running {
-    async fn stop(self) {
-        self.shutdown.request();
-        self.task.await.expect("the operator does not panic");
-    }
-}
-
-impl Bench {
-    async fn new(name: &str) -> Self {
-        // Given at the start, the kind is known to the garbage collector at once.
-        let crd = || serde_json::to_string(&Gadget::crd()).expect("a CRD");
-        let cluster = cluster::shared_with(Platform::Kubernetes, crd).expect("a cluster");
-        let admin = cluster.client().expect("a client");
-        let namespace = cluster.namespace(name).await.expect("a namespace");
-        let account =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}});
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": format!("operator-{namespace}")},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
-        });
-        for object in [account, binding] {
-            cluster::apply_yaml(&admin, &namespace, &object.to_string())
-                .await
-                .expect("rights");
-        }
-        Self {
-            cluster,
-            admin,
-            namespace,
-        }
-    }
-
-    async fn run(&self) -> Running {
-        self.run_with(Permissions::unknown()).await
-    }
-
-    async fn run_with(&self, permissions: Permissions) -> Running {
-        let config = self
-            .cluster
-            .config_for_service_account(&self.namespace, "operator")
-            .await
-            .expect("a token");
-        let metrics = Metrics::new("test").expect("metrics");
-        let client = runtime::client::build(config, "gadget-operator/test", metrics.clone())
-            .expect("a client");
-        let shutdown = Shutdown::new();
-        let (_, capabilities) = tokio::sync::watch::channel(Arc::new(Capabilities::default()));
-        let running = engine::start(
-            Gadgets,
-            Surroundings {
-                events: Recorder::new(client.clone(), "gadget-controller", "test"),
-                client,
-                capabilities,
-                permissions: Arc::new(permissions),
-                metrics,
-                reach: Reach::Namespaces(vec![self.namespace.clone()]),
-                concurrency: 16,
-                shutdown: shutdown.clone(),
-            },
-        );
-        Running {
-            shutdown,
-            task: tokio::spawn(running.lead()),
-        }
-    }
-
-    fn api<K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
-        &self,
-    ) -> Api<K> {
-        Api::namespaced(self.admin.clone(), &self.namespace)
-    }
-
-    async fn gadget(&self, name: &str, spec: GadgetSpec) -> Gadget {
-        self.api()
-            .create(&PostParams::default(), &Gadget::new(name, spec))
-            .await
-            .expect("a gadget")
-    }
-
-    /// Waits until the resource's status speaks of its newest generation and `holds`.
-    async fn settled(&self, name: &str, holds: impl Fn(&Gadget) -> bool) -> Gadget {
-        let api = self.api::<Gadget>();
-        eventually(&format!("gadget {name} settled"), SOON, || async {
-            let gadget = api.get(name).await.map_err(|e| e.to_string())?;
-            let seen = gadget.status.as_ref().and_then(|s| s.observed_generation);
-            if seen == gadget.metadata.generation && holds(&gadget) {
-                Ok(gadget)
-            } else {
-                Err(format!("{:?}", gadget.status))
-            }
-        })
-        .await
-        .expect("settled")
-    }
-
-    async fn config(&self, name: &str, holds: impl Fn(&ConfigMap) -> bool) -> ConfigMap {
-        let api = self.api::<ConfigMap>();
-        eventually(&format!("ConfigMap {name}"), SOON, || async {
-            let config = api.get(name).await.map_err(|e| e.to_string())?;
-            if holds(&config) {
-                Ok(config)
-            } else {
-                Err(format!("{config:?}"))
-            }
-        })
-        .await
-        .expect("the ConfigMap")
-    }
-
-    async fn edit(&self, name: &str, spec: Value) {
-        let patch = Patch::Merge(json!({ "spec": spec }));
-        self.api::<Gadget>()
-            .patch(name, &PatchParams::default(), &patch)
-            .await
-            .expect("an edit");
-    }
-
-    /// The operator's requests since `mark`, without watches, as `verb resource code`.
-    async fn requests(&self, mark: u64) -> Vec<String> {
-        let log = self.cluster.audit_since(mark).await.expect("the audit log");
-        log.by_service_account(&self.namespace, "operator")
-            .into_iter()
-            .filter(|r| r.verb != "watch" && r.resource != "events")
-            .map(|r| {
-                let subresource = if r.subresource.is_empty() {
-                    String::new()
-                } else {
-                    format!("/{}", r.subresource)
-                };
-                format!("{} {}{subresource} {}", r.verb, r.resource, r.code)
-            })
-            .collect()
-    }
-}
-
-/// Name and version of each object.
-async fn all_versions<K>(api: &Api<K>) -> Vec<String>
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let list = api.list(&ListParams::default()).await.expect("a list");
-    let version = |object: &K| object.resource_version().unwrap_or_default();
-    list.iter()
-        .map(|object| format!("{} {}", object.name_any(), version(object)))
-        .collect()
-}
-
-fn value(config: &ConfigMap) -> Option<&str> {
-    config.data.as_ref()?.get("value").map(String::as_str)
-}
-
-fn spec(value: &str) -> GadgetSpec {
-    GadgetSpec {
-        value: value.into(),
-        ..GadgetSpec::default()
-    }
-}
 
 #[tokio::test]
 async fn a_resource_costs_its_objects_and_three_writes_and_then_nothing() {

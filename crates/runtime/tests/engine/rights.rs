@@ -1,7 +1,7 @@
 //! Rights that are given while the loop runs.
 
 use resources::kind::{CONFIG_MAP, SECRET};
-use runtime::permissions::Rule;
+use runtime::permissions::{Permissions, Rule};
 
 use super::*;
 

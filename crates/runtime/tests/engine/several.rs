@@ -7,6 +7,7 @@ use kube::core::ObjectMeta;
 use resources::{Kind, Plan, Planned, kind::ROLE_BINDING};
 use runtime::args::OperatorArgs;
 use runtime::operator::{Beside, Loop, OperatorError, Process, run_until};
+use runtime::shutdown::Shutdown;
 use runtime::{Attempt, Component, Identity, Inputs, Owner, Watched};
 
 use super::*;
