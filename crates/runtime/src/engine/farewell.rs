@@ -1,5 +1,7 @@
 //! The end of a resource that is being deleted.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt, core::ObjectMeta};
 use resources::merge;
@@ -64,9 +66,11 @@ impl<C: Component> Engine<C> {
             }
         }
         if !self.give_back(root, resource, &inputs).await
-            && !is_overdue(resource.meta(), inputs.now)
+            && let Some(rest) = time_left(resource.meta(), inputs.now)
         {
-            return Ok(End::Retry);
+            // Events of objects that go with it have it tried often: the distance of retries grows
+            // beyond that.
+            return Ok(End::RetryWithin(rest));
         }
         let mut left = self.part_with(root).await;
         left.append(&mut undone.failed);
@@ -188,7 +192,7 @@ impl<C: Component> Engine<C> {
                 "not taken back"
             );
         }
-        if !kept.is_empty() && is_overdue(resource.meta(), inputs.now) {
+        if !kept.is_empty() && time_left(resource.meta(), inputs.now).is_none() {
             let note = Note {
                 warning: true,
                 reason: "NotTakenBack",
@@ -204,8 +208,31 @@ impl<C: Component> Engine<C> {
     }
 }
 
-/// Whether the resource has waited long enough for the objects of others.
-fn is_overdue(meta: &ObjectMeta, now: Timestamp) -> bool {
-    let since = meta.deletion_timestamp.as_ref();
-    since.is_some_and(|since| now.duration_since(since.0) >= GIVE_BACK)
+/// How long the resource still waits for the objects of others; `None` when it has waited long
+/// enough.
+fn time_left(meta: &ObjectMeta, now: Timestamp) -> Option<Duration> {
+    let since = meta.deletion_timestamp.as_ref()?;
+    let left = GIVE_BACK - now.duration_since(since.0);
+    Duration::try_from(left).ok().filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn objects_of_others_are_waited_for_so_long() {
+        let meta = |seconds: i64| ObjectMeta {
+            deletion_timestamp: Some(Time(
+                Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds),
+            )),
+            ..ObjectMeta::default()
+        };
+        let now = Timestamp::UNIX_EPOCH + GIVE_BACK;
+        assert_eq!(time_left(&meta(0), now), None);
+        assert_eq!(time_left(&meta(-60), now), None);
+        assert_eq!(time_left(&meta(10), now), Some(Duration::from_secs(10)));
+    }
 }

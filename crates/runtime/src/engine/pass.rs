@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Engine, PASS_LIMIT, again, apply::For, key_of, memory::RootKey, objects::RequestError,
+    Engine, PASS_LIMIT, again,
+    apply::For,
+    key_of,
+    memory::{Root, RootKey},
+    objects::RequestError,
     reads::ClusterInputs,
 };
 use crate::{
@@ -35,6 +39,8 @@ pub(super) enum End {
     Wait,
     /// The cluster changed meanwhile, or something failed.
     Retry,
+    /// The same, and there is more to be done after this time.
+    RetryWithin(Duration),
     /// Again at this distance.
     After(Duration),
 }
@@ -118,9 +124,10 @@ impl<C: Component> Engine<C> {
                 }
                 End::Wait => (ReconcileResult::Error, None),
                 End::After(after) => (ReconcileResult::Error, Some(after)),
-                End::Retry => {
-                    root.failures = root.failures.saturating_add(1);
-                    (ReconcileResult::Error, Some(backoff(&key, root.failures)))
+                End::Retry => (ReconcileResult::Error, Some(fail(root, &key))),
+                End::RetryWithin(limit) => {
+                    let after = fail(root, &key).min(limit);
+                    (ReconcileResult::Error, Some(after))
                 }
             }
         });
@@ -314,6 +321,12 @@ fn without_nulls(mut value: Value) -> Value {
         }
     }
     value
+}
+
+/// Counts a failure, and says how far off the next try is.
+fn fail<K>(root: &mut Root<K>, key: &RootKey) -> Duration {
+    root.failures = root.failures.saturating_add(1);
+    backoff(key, root.failures)
 }
 
 /// Distance of the nth retry in a row: doubling up to a cap, with up to a quarter more so that

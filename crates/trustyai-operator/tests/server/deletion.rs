@@ -1,44 +1,27 @@
 //! A service goes while APIs that it can do without fail: in the background, in the foreground, and
 //! with its namespace.
 
-use std::time::Duration;
+mod failing;
 
-use cluster::{AggregatedApi, Platform, StandIn, api_of, eventually, gone};
-use kube::Client;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use cluster::{Platform, api_of, eventually, gone};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use operator_harness::Site;
 use resources::Kind;
 use resources::kind::{
-    CLUSTER_ROLE_BINDING, DEFINITION, DEPLOYMENT, NAMESPACE, ROUTE, SERVICE_MONITOR,
+    CLUSTER_ROLE_BINDING, DEPLOYMENT, NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD_DISRUPTION_BUDGET,
+    SERVICE,
 };
 use serde_json::{Value, json};
 use trustyai_operator::wiring::logger::INFERENCE_SERVICE;
 
 use crate::harness::{COLLECTED, INSTALLATION, SOON, TRUSTYAI, World, files, root, start};
-
-/// APIs that a service uses where they are there.
-const OPTIONAL: [(StandIn, Kind); 3] = [
-    (StandIn::ServiceMonitor, SERVICE_MONITOR),
-    (StandIn::Route, ROUTE),
-    (StandIn::InferenceService, INFERENCE_SERVICE),
-];
+use failing::{Failing, OPTIONAL};
 
 /// Events, as operators write them.
 const EVENT: Kind = Kind::namespaced("events.k8s.io", "v1", "Event", "events");
 
-/// Nobody listens there.
-const NOWHERE: &str = "https://127.0.0.1:9/";
-
-/// How an API fails.
-#[derive(Clone, Copy, Debug)]
-enum Failing {
-    /// No object can be written: nobody answers for validation.
-    Validation,
-    /// No object can be read or deleted: nobody answers for the conversion of what is stored.
-    Conversion,
-}
-
-/// A service with a model that sends to it, in a namespace of its own.
+/// A service in a namespace of its own.
 struct Case {
     world: World,
     /// Of the service; in no other name.
@@ -46,14 +29,19 @@ struct Case {
 }
 
 impl Case {
+    /// A service that uses every API that there is, with a model that sends to it.
     async fn new(site: &Site, name: &'static str) -> Self {
         let world = World(site.world("deletion").await);
         let model = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
-            "metadata": {"name": "model",
-                "annotations": {"serving.kserve.io/deploymentMode": "RawDeployment"}},
+            "metadata": {"name": "model", "annotations": {
+                "serving.kserve.io/deploymentMode": "RawDeployment",
+                "sidecar.istio.io/inject": "true"}},
             "spec": {"predictor": {"model": {"modelFormat": {"name": "sklearn"}}}}});
         world.apply(&model).await;
-        world.service(name, &files()).await;
+        let mut spec = files();
+        spec["operand"] = json!({"podDisruptionBudget": {"maxUnavailable": 1}});
+        spec["expose"] = json!({"hosts": ["a.example.test"], "gateways": [{"name": "g"}]});
+        world.service(name, &spec).await;
         Self { world, name }
     }
 
@@ -61,49 +49,120 @@ impl Case {
     async fn complete(&self) {
         let Self { world, name } = self;
         world.ready(name).await;
-        world
-            .until(INFERENCE_SERVICE, "model", |model| {
-                !model.data["spec"]["predictor"]["logger"].is_null()
-            })
-            .await;
-        for kind in [ROUTE, SERVICE_MONITOR] {
-            world.until(kind, name, |_| true).await;
+        let logs = |model: &DynamicObject| !model.data["spec"]["predictor"]["logger"].is_null();
+        world.until(INFERENCE_SERVICE, "model", logs).await;
+        for (kind, end) in OPTIONAL {
+            if kind != INFERENCE_SERVICE {
+                world.until(kind, &format!("{name}{end}"), |_| true).await;
+            }
         }
+        world.until(POD_DISRUPTION_BUDGET, name, |_| true).await;
     }
 
     /// Waits until the service is gone, and so is what is not of an API that fails.
     async fn gone(&self) {
         let Self { world, name } = self;
-        gone(&world.api(TRUSTYAI), name, COLLECTED)
-            .await
-            .expect("the service goes");
-        gone(&world.api(DEPLOYMENT), name, COLLECTED)
-            .await
-            .expect("its Deployment goes");
         let binding = format!("{name}-{}-proxy-rolebinding", world.namespace);
-        gone(&world.api(CLUSTER_ROLE_BINDING), &binding, COLLECTED)
-            .await
-            .expect("its binding goes");
+        for (kind, name) in [
+            (TRUSTYAI, *name),
+            (DEPLOYMENT, name),
+            (SERVICE, name),
+            (PERSISTENT_VOLUME_CLAIM, &format!("{name}-pvc")),
+            (POD_DISRUPTION_BUDGET, name),
+            (CLUSTER_ROLE_BINDING, &binding),
+        ] {
+            let what = format!("{kind} {name} goes");
+            gone(&world.api(kind), name, COLLECTED).await.expect(&what);
+        }
     }
 
-    async fn delete(&self, how: &DeleteParams) {
-        let deleted = self.world.api(TRUSTYAI).delete(self.name, how).await;
+    fn namespaces(&self) -> Api<DynamicObject> {
+        api_of(&self.world.client, None, NAMESPACE)
+    }
+
+    async fn delete_namespace(&self, how: &DeleteParams) {
+        let deleted = self.namespaces().delete(&self.world.namespace, how).await;
         deleted.expect("deleted");
     }
 
-    async fn delete_namespace(&self) {
-        let namespaces = api_of(&self.world.client, None, NAMESPACE);
-        namespaces
-            .delete(&self.world.namespace, &DeleteParams::default())
-            .await
-            .expect("deleted");
+    /// Waits until the namespace is gone, or what keeps it is none of ours: the cluster itself waits
+    /// for APIs that do not answer.
+    async fn namespace_is_free(&self) {
+        let (name, all) = (&self.world.namespace, self.namespaces());
+        eventually("nothing of ours keeps the namespace", COLLECTED, || async {
+            let found = all.get_opt(name).await.map_err(|error| error.to_string())?;
+            let Some(found) = found else { return Ok(()) };
+            let mut conditions = cluster::conditions(&found.data);
+            let kept = conditions.find(|one| one["type"] == "NamespaceFinalizersRemaining");
+            match kept {
+                Some(kept) if kept["status"] != "True" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+        .expect("free");
     }
 
     async fn namespace_gone(&self) {
-        let namespaces = api_of(&self.world.client, None, NAMESPACE);
-        gone(&namespaces, &self.world.namespace, COLLECTED)
-            .await
-            .expect("the namespace goes");
+        let name = &self.world.namespace;
+        let gone = gone(&self.namespaces(), name, COLLECTED).await;
+        gone.expect("the namespace goes");
+    }
+
+    /// Waits until nothing of the service is left in the namespace, which stays.
+    async fn nothing_left(&self) {
+        for (kind, end) in OPTIONAL {
+            if kind != INFERENCE_SERVICE {
+                let object = format!("{}{end}", self.name);
+                let gone = gone(&self.world.api(kind), &object, COLLECTED).await;
+                gone.expect("collected");
+            }
+        }
+    }
+}
+
+/// Services that are deleted in the background and in the foreground, and with their namespace in
+/// both ways.
+struct Cases([Case; 4]);
+
+impl Cases {
+    async fn new(site: &Site, names: [&'static str; 4]) -> Self {
+        let cases = names.map(|name| Case::new(site, name));
+        let cases: Vec<_> = futures::future::join_all(cases).await;
+        for case in &cases {
+            case.complete().await;
+        }
+        Self(cases.try_into().ok().expect("four"))
+    }
+
+    /// Deletes all of them, and waits until all are gone.
+    async fn go(&self) {
+        let [background, foreground, with_namespace, with_all_in_it] = &self.0;
+        let ways = || [DeleteParams::background(), DeleteParams::foreground()];
+        for (case, how) in [background, foreground].into_iter().zip(ways()) {
+            let deleted = case.world.api(TRUSTYAI).delete(case.name, &how).await;
+            deleted.expect("deleted");
+        }
+        for (case, how) in [with_namespace, with_all_in_it].into_iter().zip(ways()) {
+            case.delete_namespace(&how).await;
+        }
+        for case in &self.0 {
+            case.gone().await;
+        }
+        for case in [with_namespace, with_all_in_it] {
+            case.namespace_is_free().await;
+        }
+    }
+
+    /// Waits until what could not go meanwhile is gone, too.
+    async fn all_gone(&self) {
+        let [background, foreground, with_namespace, with_all_in_it] = &self.0;
+        for case in [with_namespace, with_all_in_it] {
+            case.namespace_gone().await;
+        }
+        for case in [background, foreground] {
+            case.nothing_left().await;
+        }
     }
 }
 
@@ -114,154 +173,46 @@ fn dry_run() -> PostParams {
     }
 }
 
-async fn served(client: &Client, kind: Kind) {
-    let api = api_of(client, None, kind);
-    eventually(&format!("{kind} served"), SOON, || async {
-        let all = api.list(&ListParams::default()).await;
-        all.map(drop).map_err(|error| error.to_string())
-    })
-    .await
-    .expect("served");
-}
-
-/// Installs an API whose objects are stored in another version than the one that is used: to read
-/// them takes a conversion.
-async fn install_api(client: &Client, api: StandIn) {
-    for mut definition in cluster::objects(api.crd()).expect("a definition") {
-        let versions = definition.data["spec"]["versions"].as_array_mut();
-        let versions = versions.expect("versions");
-        let mut stored = versions[0].clone();
-        for version in versions.iter_mut() {
-            version["storage"] = false.into();
-        }
-        stored["name"] = "v2alpha1".into();
-        versions.push(stored);
-        cluster::apply(client, "", &definition)
-            .await
-            .expect("applied");
-    }
-}
-
-impl Failing {
-    async fn begin(self, client: &Client) {
-        match self {
-            Self::Conversion => {
-                let webhook = json!({"clientConfig": {"url": NOWHERE},
-                    "conversionReviewVersions": ["v1"]});
-                let conversion = json!({"strategy": "Webhook", "webhook": webhook});
-                let patch = Patch::Merge(json!({"spec": {"conversion": conversion}}));
-                let definitions = api_of(client, None, DEFINITION);
-                for (api, _) in OPTIONAL {
-                    definitions
-                        .patch(api.name(), &PatchParams::default(), &patch)
-                        .await
-                        .expect("patched");
-                }
-            }
-            Self::Validation => {
-                let groups: Vec<_> = OPTIONAL.iter().map(|(_, kind)| kind.group).collect();
-                let rule = json!({"apiGroups": groups, "apiVersions": ["*"], "resources": ["*"],
-                    "operations": ["CREATE", "UPDATE"]});
-                let webhook = json!({"name": "nobody.example.test", "rules": [rule],
-                    "clientConfig": {"url": NOWHERE}, "failurePolicy": "Fail",
-                    "sideEffects": "None", "admissionReviewVersions": ["v1"],
-                    "timeoutSeconds": 1});
-                let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1",
-                    "kind": "ValidatingWebhookConfiguration",
-                    "metadata": {"name": "nobody"}, "webhooks": [webhook]});
-                let text = configuration.to_string();
-                cluster::apply_yaml(client, "", &text)
-                    .await
-                    .expect("applied");
-            }
-        }
-        self.is(client, true).await;
-    }
-
-    /// Waits until the APIs fail, or do not any more.
-    async fn is(self, client: &Client, wanted: bool) {
-        for (_, kind) in OPTIONAL {
-            eventually(&format!("{kind} {self:?}: {wanted}"), SOON, || async {
-                let fails = self.fails(client, kind).await;
-                (fails == wanted).then_some(()).ok_or(String::new())
-            })
-            .await
-            .expect("it fails, or does not");
-        }
-    }
-
-    async fn fails(self, client: &Client, kind: Kind) -> bool {
-        match self {
-            Self::Conversion => {
-                // The client asks again for minutes where the server says that its storage begins
-                // anew, which it says as long as nothing there can be read.
-                let (api, params) = (api_of(client, None, kind), ListParams::default());
-                let asked = tokio::time::timeout(Duration::from_secs(5), api.list(&params));
-                !matches!(asked.await, Ok(Ok(_)))
-            }
-            // One rule is for all of them.
-            Self::Validation => {
-                let object = json!({"apiVersion": "serving.kserve.io/v1beta1",
-                    "kind": "InferenceService", "metadata": {"name": "refused"}, "spec": {}});
-                let object = serde_json::from_value(object).expect("an object");
-                let made = api_of(client, Some("default"), INFERENCE_SERVICE)
-                    .create(&dry_run(), &object)
-                    .await;
-                made.is_err_and(|error| error.to_string().contains("nobody"))
-            }
-        }
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_goes_while_nobody_answers_for_optional_apis() {
+    goes(
+        Failing::Validation,
+        ["unheard-bg", "unheard-fg", "unheard-ns", "unheard-nf"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_goes_while_optional_apis_fail() {
+async fn a_service_goes_while_optional_apis_cannot_be_read() {
+    goes(
+        Failing::Conversion,
+        ["unread-bg", "unread-fg", "unread-ns", "unread-nf"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_goes_while_the_servers_of_optional_apis_are_down() {
+    goes(
+        Failing::Server,
+        ["down-bg", "down-fg", "down-ns", "down-nf"],
+    )
+    .await;
+}
+
+async fn goes(failing: Failing, names: [&'static str; 4]) {
     let site = INSTALLATION.alone(Platform::OpenShift).await;
     let client = site.cluster.client().expect("a client");
-    for (api, kind) in OPTIONAL {
-        install_api(&client, api).await;
-        served(&client, kind).await;
-    }
+    failing::install(&client).await;
     let operator = start(&site.kubeconfig);
-    let new = async |names: [&'static str; 3]| {
-        let [background, foreground, namespace] = names;
-        let cases = [
-            Case::new(&site, background).await,
-            Case::new(&site, foreground).await,
-            Case::new(&site, namespace).await,
-        ];
-        for case in &cases {
-            case.complete().await;
-        }
-        cases
-    };
-    let unheard = new(["unheard-bg", "unheard-fg", "unheard-ns"]).await;
-    Failing::Validation.begin(&client).await;
-    go(&unheard).await;
-    unheard[2].namespace_gone().await;
-
-    let delete = ["delete", "validatingwebhookconfiguration", "nobody"];
-    site.cluster.kubectl(&delete).await.expect("deleted");
-    Failing::Validation.is(&client, false).await;
-    let unread = new(["unread-bg", "unread-fg", "unread-ns"]).await;
-    Failing::Conversion.begin(&client).await;
-    go(&unread).await;
-    // What is left is of these APIs, which the cluster itself cannot read: it goes, and the namespace
-    // with it, when they answer.
+    let cases = Cases::new(&site, names).await;
+    failing.begin(&client).await;
+    cases.go().await;
+    failing.end(&client).await;
+    cases.all_gone().await;
     tokio::task::spawn_blocking(move || operator.stop())
         .await
         .expect("it ended");
-}
-
-/// Deletes one service in the background, one in the foreground, and one with its namespace, and waits
-/// until all are gone.
-async fn go(cases: &[Case; 3]) {
-    let [background, foreground, namespace] = cases;
-    background.delete(&DeleteParams::background()).await;
-    foreground.delete(&DeleteParams::foreground()).await;
-    namespace.delete_namespace().await;
-    for case in cases {
-        case.gone().await;
-    }
 }
 
 /// Kubernetes 1.29 checks the whole object at every write, newer ones only what changes.
@@ -344,36 +295,4 @@ fn without_rules(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(without_rules),
         _ => {}
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_goes_while_the_server_of_an_api_is_down() {
-    let site = INSTALLATION.alone(Platform::Kubernetes).await;
-    let routes = site.cluster.serve_aggregated(AggregatedApi::ROUTE).await;
-    let routes = routes.expect("served");
-    let operator = start(&site.kubeconfig);
-    let new = async |name: &'static str| {
-        let world = World(site.world("deletion").await);
-        world.service(name, &files()).await;
-        Case { world, name }
-    };
-    let cases = [
-        new("down-bg").await,
-        new("down-fg").await,
-        new("down-ns").await,
-    ];
-    for Case { world, name } in &cases {
-        world.until(ROUTE, name, |_| true).await;
-        world.until(DEPLOYMENT, name, |_| true).await;
-    }
-    let registration = routes.name();
-    drop(routes);
-    go(&cases).await;
-    // The cluster itself waits for every API that is registered.
-    let withdraw = ["delete", "apiservice", &registration];
-    site.cluster.kubectl(&withdraw).await.expect("withdrawn");
-    cases[2].namespace_gone().await;
-    tokio::task::spawn_blocking(move || operator.stop())
-        .await
-        .expect("it ended");
 }

@@ -3,7 +3,7 @@
 use cluster::Platform;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
-use resources::kind::PERSISTENT_VOLUME_CLAIM;
+use resources::kind::{CLUSTER_ROLE_BINDING, PERSISTENT_VOLUME_CLAIM};
 
 use crate::harness::{COLLECTED, TRUSTYAI, files, world};
 
@@ -61,13 +61,36 @@ async fn nothing_is_left_in_the_foreground_on_openshift() {
     .await;
 }
 
+/// With its namespace, in both ways.
+async fn with_namespace(platform: Platform) {
+    let both = ["background", "foreground"].map(|way| async move {
+        let world = world(platform, "namespace").await;
+        world.service("whole", &files()).await;
+        world.ready("whole").await;
+        let cascade = format!("--cascade={way}");
+        let kubectl = [
+            "delete",
+            "namespace",
+            &world.namespace,
+            &cascade,
+            "--timeout=120s",
+        ];
+        world.cluster.kubectl(&kubectl).await.expect("gone");
+        let binding = format!("whole-{}-proxy-rolebinding", world.namespace);
+        let left = world.api(CLUSTER_ROLE_BINDING).get_opt(&binding).await;
+        assert!(left.expect("an answer").is_none(), "{binding}");
+    });
+    futures::future::join_all(both).await;
+}
+
 #[tokio::test]
-async fn a_namespace_with_a_service_goes() {
-    let world = world(Platform::Kubernetes, "namespace").await;
-    world.service("whole", &files()).await;
-    world.ready("whole").await;
-    let kubectl = ["delete", "namespace", &world.namespace, "--timeout=120s"];
-    world.cluster.kubectl(&kubectl).await.expect("gone");
+async fn a_namespace_with_a_service_goes_on_kubernetes() {
+    with_namespace(Platform::Kubernetes).await;
+}
+
+#[tokio::test]
+async fn a_namespace_with_a_service_goes_on_openshift() {
+    with_namespace(Platform::OpenShift).await;
 }
 
 #[tokio::test]
