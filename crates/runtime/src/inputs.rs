@@ -24,11 +24,16 @@ pub trait Inputs: Send + Sync {
         name: &str,
     ) -> impl Future<Output = Result<Option<Arc<Value>>, InputError>> + Send;
 
-    /// The watched part of an object that belongs to the resource, from memory.
-    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value>;
+    /// The watched part of an object that belongs to the resource, from memory, as its type.
+    fn child_as<K: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<K>;
 
-    /// The watched parts of all objects of `kind` that belong to the resource, by name.
-    fn children(&self, kind: Kind) -> Vec<Value>;
+    /// The watched parts of all objects of `kind` that belong to the resource, by name, as their type.
+    fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K>;
 
     /// Metadata of all [`crate::component::Landmark`]s of `kind`, in every namespace in scope, by
     /// namespace and name. When one comes, changes its labels or goes, every resource is looked at.
@@ -69,23 +74,14 @@ pub trait Inputs: Send + Sync {
     /// Time of this pass.
     fn now(&self) -> Timestamp;
 
-    /// [`Inputs::child`], as its type.
-    fn child_as<K: DeserializeOwned>(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Option<K> {
-        self.child(kind, namespace, name)
-            .and_then(|value| serde_json::from_value(value).ok())
+    /// [`Inputs::child_as`], as it is.
+    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value> {
+        self.child_as(kind, namespace, name)
     }
 
-    /// [`Inputs::children`], as their type.
-    fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
-        self.children(kind)
-            .into_iter()
-            .filter_map(|value| serde_json::from_value(value).ok())
-            .collect()
+    /// [`Inputs::children_as`], as they are.
+    fn children(&self, kind: Kind) -> Vec<Value> {
+        self.children_as(kind)
     }
 }
 

@@ -15,6 +15,7 @@ pub use work::{Around, Files, Kinds, Offline, OfflineError, PlatformArg, Worked,
 use jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
 use resources::{Kind, Scope, meta};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::capabilities::Capabilities;
@@ -168,18 +169,24 @@ impl Inputs for OfflineInputs {
         Ok(self.find(kind, namespace, name).cloned())
     }
 
-    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value> {
-        self.find(kind, namespace, name)
-            .map(|object| Value::clone(object))
+    fn child_as<K: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<K> {
+        K::deserialize(&**self.find(kind, namespace, name)?).ok()
     }
 
-    fn children(&self, kind: Kind) -> Vec<Value> {
+    fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
         let owned = self
             .objects
             .iter()
             .zip(&self.owned)
             .filter(|(object, owned)| **owned && is(object, kind));
-        owned.map(|(object, _)| Value::clone(object)).collect()
+        owned
+            .filter_map(|(object, _)| K::deserialize(&**object).ok())
+            .collect()
     }
 
     fn landmarks(&self, kind: Kind) -> Vec<ObjectMeta> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, core::ObjectMeta};
+use kube::{Resource, core::ObjectMeta};
 use resources::{Kind, Scope};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Engine, memory::RootKey};
@@ -99,7 +100,12 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         }
     }
 
-    fn child(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Value> {
+    fn child_as<K: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<K> {
         let target = Target {
             kind,
             namespace: namespace.map(ToOwned::to_owned),
@@ -107,20 +113,17 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         };
         self.engine.with_memory(|memory| {
             let seen = memory.seen(&target)?;
-            seen.roots
-                .iter()
-                .any(|key| key.means(self.root))
-                .then(|| seen.part.as_deref().map(parse))
-                .flatten()
+            let is_ours = seen.roots.iter().any(|key| key.means(self.root));
+            parse(seen.part.as_deref().filter(|_| is_ours)?)
         })
     }
 
-    fn children(&self, kind: Kind) -> Vec<Value> {
+    fn children_as<K: DeserializeOwned>(&self, kind: Kind) -> Vec<K> {
         self.engine.with_memory(|memory| {
             memory
                 .of_root(self.root)
                 .filter(|(target, _)| target.kind == kind)
-                .filter_map(|(_, seen)| seen.part.as_deref().map(parse))
+                .filter_map(|(_, seen)| parse(seen.part.as_deref()?))
                 .collect()
         })
     }
@@ -138,7 +141,7 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
             .store
             .state()
             .iter()
-            .filter(|root| root.name_any() == name)
+            .filter(|root| root.meta().name.as_deref() == Some(name))
             .map(|root| root.meta().clone())
             .collect()
     }
@@ -147,10 +150,10 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
         self.engine
             .with_memory(|memory| memory.root(self.root).heeds_neighbours = true);
         let all = self.engine.store.state();
-        let others = all.iter().filter(|root| {
-            root.namespace() == self.root.namespace && root.name_any() != self.root.name
+        let others = all.iter().map(|root| root.meta()).filter(|meta| {
+            meta.namespace == self.root.namespace && meta.name.as_ref() != Some(&self.root.name)
         });
-        others.map(|root| root.meta().clone()).collect()
+        others.cloned().collect()
     }
 
     fn capabilities(&self) -> Arc<Capabilities> {
@@ -162,6 +165,7 @@ impl<C: Component> Inputs for ClusterInputs<'_, C> {
     }
 }
 
-fn parse(part: &str) -> Value {
-    serde_json::from_str(part).unwrap_or_default()
+/// The kept part of an object, which is text in memory.
+fn parse<K: DeserializeOwned>(part: &str) -> Option<K> {
+    serde_json::from_str(part).ok()
 }

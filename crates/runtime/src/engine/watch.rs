@@ -266,7 +266,8 @@ impl<C: Component> Engine<C> {
     /// An object as a watch shows it.
     fn shown(&self, watched: Watched, target: &Target, meta: &ObjectMeta, part: &Value) {
         let roots = self.roots_of(watched.kind, meta, part);
-        let part = (!part.is_null()).then(|| part.to_string().into_boxed_str());
+        let part = (!part.is_null()).then(|| serde_json::to_string(part).unwrap_or_default());
+        let part = part.map(String::into_boxed_str);
         let mut woken = Vec::new();
         self.with_memory(|memory| {
             if !roots.is_empty() || !watched.selector.is_empty() || memory.seen(target).is_some() {

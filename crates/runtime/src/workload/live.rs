@@ -59,9 +59,11 @@ fn changes_pods<C: Component, I: Inputs>(
     namespace: Option<&str>,
     name: &str,
 ) -> bool {
-    let template = |object: &Value| object.pointer("/spec/template").cloned();
     let mut updated = attempt.outcome.updated.iter();
-    let written = updated.any(|target| target.kind == DEPLOYMENT && target.name == name);
+    if !updated.any(|target| target.kind == DEPLOYMENT && target.name == name) {
+        return false;
+    }
+    let template = |object: &Value| object.pointer("/spec/template").cloned();
     let known = inputs.child(DEPLOYMENT, namespace, name);
     let planned = attempt.plan.and_then(|plan| plan.get(DEPLOYMENT, name));
     let (Some(known), Some(planned)) = (
@@ -70,7 +72,7 @@ fn changes_pods<C: Component, I: Inputs>(
     ) else {
         return false;
     };
-    written && !merge::contains(&known, &planned)
+    !merge::contains(&known, &planned)
 }
 
 fn labelled(object: &impl ResourceExt, key: &str, value: &str) -> bool {

@@ -166,7 +166,8 @@ impl Component for TrustyAi {
         resource: &TrustyAIService,
         inputs: &I,
     ) -> Result<Vec<Edit>, Error> {
-        let seen = wiring::observe(resource, inputs).await?;
+        // What was set is taken back, whether the service answers or not.
+        let seen = wiring::observe(resource, None, inputs).await?;
         Ok(wiring::undo(&Sink::of(resource), &seen))
     }
 

@@ -141,6 +141,7 @@ pub async fn observe<I: Inputs>(
         StorageFormat::Database => Some(database::database(&name, storage, inputs).await?),
         StorageFormat::Pvc => None,
     };
+    let deployment = inputs.child(DEPLOYMENT, Some(&namespace), &name);
     Ok(Observation {
         platform,
         settings: settings(config, inputs),
@@ -154,10 +155,8 @@ pub async fn observe<I: Inputs>(
             Some(volume) => Some(claim::volume(volume, inputs).await?),
             None => None,
         },
-        deployment: inputs
-            .child(DEPLOYMENT, Some(&namespace), &name)
-            .map(|deployment| LiveDeployment::of(&deployment)),
-        models: wiring::observe(resource, inputs).await?,
+        models: wiring::observe(resource, deployment.as_ref(), inputs).await?,
+        deployment: deployment.as_ref().map(LiveDeployment::of),
     })
 }
 

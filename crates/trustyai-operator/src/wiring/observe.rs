@@ -85,9 +85,10 @@ pub struct Seen {
     pub mesh: Vec<Kind>,
 }
 
-/// Looks at the models in the namespace of `resource`.
+/// Looks at the models in the namespace of `resource`, whose Deployment is `own`.
 pub async fn observe<I: Inputs>(
     resource: &TrustyAIService,
+    own: Option<&Value>,
     inputs: &I,
 ) -> Result<Seen, InputError> {
     let namespace = resource.namespace().unwrap_or_default();
@@ -95,10 +96,10 @@ pub async fn observe<I: Inputs>(
     let mut neighbours = inputs.neighbours();
     let age = |meta: &ObjectMeta| (meta.creation_timestamp.clone(), meta.uid.clone());
     neighbours.sort_by_key(age);
-    let own = age(&resource.metadata);
+    let own_age = age(&resource.metadata);
     let older = neighbours.first();
     // Without a creation time the resource is not in a cluster: then every other is older.
-    let older = older.filter(|other| own.0.is_none() || age(other) < own);
+    let older = older.filter(|other| own_age.0.is_none() || age(other) < own_age);
     let sink = |meta: &ObjectMeta| Sink {
         name: meta.name.clone().unwrap_or_default(),
         namespace: namespace.clone(),
@@ -120,9 +121,8 @@ pub async fn observe<I: Inputs>(
             servers.extend(kept);
         }
     }
-    let own = inputs.child(DEPLOYMENT, Some(&namespace), &resource.name_any());
     Ok(Seen {
-        reachable: own.is_some_and(|deployment| answers(&deployment)),
+        reachable: own.is_some_and(answers),
         older: older.map(|meta| sink(meta).name),
         neighbours: neighbours.iter().map(sink).collect(),
         inference_services,

@@ -120,8 +120,11 @@ impl<K> Memory<K> {
 /// Fingerprint of a planned object. It outlives the process in managed fields, so it is the same
 /// whatever the compiler.
 pub(in crate::engine) fn wanted(object: &Planned) -> u64 {
-    let digest = Sha256::digest(object.body.to_string());
+    let mut digest = Sha256::new();
+    // A hasher takes every byte.
+    let _ = serde_json::to_writer(&mut digest, &object.body);
     digest
+        .finalize()
         .iter()
         .take(8)
         .fold(0, |print, byte| print << 8 | u64::from(*byte))

@@ -167,7 +167,7 @@ impl Failing {
         let how = DeleteParams::default();
         match self {
             Self::Conversion => {
-                convert(client, &json!({"strategy": "None", "webhook": null})).await
+                convert(client, &json!({"strategy": "None", "webhook": null})).await;
             }
             Self::Validation => {
                 let deleted = api_of(client, None, VALIDATION)
