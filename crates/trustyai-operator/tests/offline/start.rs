@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use resources::Plan;
 use resources::kind::{DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, ROUTE, SECRET};
 use runtime::offline::Platform;
+use runtime::workload::STARTING;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -238,6 +239,9 @@ proptest! {
         let told = told(platform, &storage, &order, &looks);
         let ready: Vec<_> = told.iter().map(|told| told.ready.as_deref()).collect();
         prop_assert_eq!(ready, [Some("False"), Some("True")], "{:?}: {:#?}", &order, told);
+        let mut first = told[0].conditions.iter();
+        let available = first.find(|one| one.type_ == "Available").map(|one| one.message.as_str());
+        prop_assert!(available.is_some_and(|message| message.ends_with(STARTING)), "{:?}", available);
         let last = &told[1];
         prop_assert_eq!((last.replicas, last.ready_replicas), (Some(1), Some(1)));
         prop_assert!(last.certificate.is_some());
