@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster::{Foreign, StandIn, api_of, eventually};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use resources::Kind;
 use resources::kind::{
@@ -45,7 +45,7 @@ const NOWHERE: &str = "https://127.0.0.1:9/";
 /// How APIs fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Failing {
-    /// No object can be written or deleted: nobody answers for validation.
+    /// No object can be written: nobody answers for validation.
     Validation,
     /// No object can be read or deleted: nobody answers for the conversion of what is stored.
     Conversion,
@@ -109,17 +109,6 @@ async fn registrations(client: &Client) -> Vec<DynamicObject> {
     all.into_iter().filter(of_group).collect()
 }
 
-async fn convert(client: &Client, conversion: &serde_json::Value) {
-    let patch = Patch::Merge(json!({"spec": {"conversion": conversion}}));
-    let definitions = api_of(client, None, DEFINITION);
-    let params = PatchParams::default();
-    for (kind, _) in OPTIONAL {
-        let name = kind.resource();
-        let patched = definitions.patch(&name, &params, &patch).await;
-        patched.expect("patched");
-    }
-}
-
 impl Failing {
     /// From now on they fail.
     pub(super) async fn begin(self, client: &Client) {
@@ -127,15 +116,21 @@ impl Failing {
             Self::Conversion => {
                 let webhook = json!({"clientConfig": {"url": NOWHERE},
                     "conversionReviewVersions": ["v1"]});
-                convert(client, &json!({"strategy": "Webhook", "webhook": webhook})).await;
+                let conversion = json!({"strategy": "Webhook", "webhook": webhook});
+                let patch = Patch::Merge(json!({"spec": {"conversion": conversion}}));
+                let (api, params) = (api_of(client, None, DEFINITION), PatchParams::default());
+                for (kind, _) in OPTIONAL {
+                    let patched = api.patch(&kind.resource(), &params, &patch).await;
+                    patched.expect("patched");
+                }
             }
             Self::Validation => {
                 let groups: Vec<_> = OPTIONAL.iter().map(|(kind, _)| kind.group).collect();
+                let operations = ["CREATE", "UPDATE"];
                 let every = json!({"apiGroups": groups, "apiVersions": ["*"], "resources": ["*"],
-                    "operations": ["*"]});
-                // The cluster's own, so that it can always be deleted.
+                    "operations": operations});
                 let budgets = json!({"apiGroups": ["policy"], "apiVersions": ["*"],
-                    "resources": ["poddisruptionbudgets"], "operations": ["CREATE", "UPDATE"]});
+                    "resources": ["poddisruptionbudgets"], "operations": operations});
                 let webhook = json!({"name": "nobody.example.test", "rules": [every, budgets],
                     "clientConfig": {"url": NOWHERE}, "failurePolicy": "Fail",
                     "sideEffects": "None", "admissionReviewVersions": ["v1"],
@@ -159,42 +154,23 @@ impl Failing {
                 }
             }
         }
-        self.is(client, true).await;
+        self.has_begun(client).await;
     }
 
-    /// From now on they do not.
-    pub(super) async fn end(self, client: &Client) {
-        let how = DeleteParams::default();
-        match self {
-            Self::Conversion => {
-                convert(client, &json!({"strategy": "None", "webhook": null})).await;
-            }
-            Self::Validation => {
-                let deleted = api_of(client, None, VALIDATION)
-                    .delete("nobody", &how)
-                    .await;
-                deleted.expect("deleted");
-            }
-            Self::Server => {
-                let api = api_of(client, None, API_SERVICE);
-                for one in registrations(client).await {
-                    api.delete(&one.name_any(), &how).await.expect("deleted");
-                }
-            }
-        }
-        self.is(client, false).await;
+    /// Whether objects can be deleted all the same.
+    pub(super) fn is_deleting(self) -> bool {
+        matches!(self, Self::Validation)
     }
 
-    /// Waits until all fail, or none does any more.
-    async fn is(self, client: &Client, wanted: bool) {
+    /// Waits until all of them fail.
+    async fn has_begun(self, client: &Client) {
         for (kind, _) in OPTIONAL {
-            let what = format!("{kind} {self:?}: {wanted}");
-            eventually(&what, COLLECTED, || async {
+            eventually(&format!("{kind} {self:?}"), COLLECTED, || async {
                 let fails = self.fails(client, kind).await;
-                (fails == wanted).then_some(()).ok_or(String::new())
+                fails.then_some(()).ok_or_else(|| "it answers".to_owned())
             })
             .await
-            .expect("it fails, or does not");
+            .expect("it fails");
         }
     }
 
