@@ -2,6 +2,8 @@
 //! There `on`, `y` and `0777` are a boolean, a boolean and 511, which readers of YAML 1.2 take for
 //! two strings and 777.
 
+mod quick;
+
 use std::collections::HashMap;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
@@ -33,6 +35,14 @@ pub(crate) struct Problem {
 
 /// All documents of a text.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, Problem> {
+    match quick::read(text) {
+        Some(document) => Ok(vec![document]),
+        None => whole(text),
+    }
+}
+
+/// All documents of any text.
+fn whole(text: &str) -> Result<Vec<Document>, Problem> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut reader = Reader {
