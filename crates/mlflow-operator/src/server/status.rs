@@ -52,6 +52,9 @@ const KNOWN: [&str; 11] = [
     RIGHTS_MISSING.as_str(),
 ];
 
+/// Conditions that stand before `Migration`.
+const BEFORE_MIGRATION: [&str; 3] = [AVAILABLE.as_str(), PROGRESSING.as_str(), DEGRADED.as_str()];
+
 /// Whose an object of a taken name is, and what to do.
 const FOREIGN: &str = "somebody else; delete it, or give it another name";
 
@@ -121,10 +124,17 @@ pub(super) fn status<I: Inputs>(
     let address = names.map(|names| Address {
         url: Some(names.address(&server.installation.namespace)),
     });
+    let mut conditions = carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
+        !KNOWN.contains(&type_)
+    });
+    // A `Migration` that is carried over comes last; in another place than before it is a change.
+    conditions.sort_by_key(|one| match one.type_.as_str() {
+        about if BEFORE_MIGRATION.contains(&about) => 0,
+        about if about == MIGRATION.as_str() => 1,
+        _ => 2,
+    });
     MLflowStatus {
-        conditions: carry_over(&previous.conditions, &wanted, attempt.now, |type_| {
-            !KNOWN.contains(&type_)
-        }),
+        conditions,
         observed_generation: Some(generation),
         url: match &validated {
             Some(validated) => validated.url(),

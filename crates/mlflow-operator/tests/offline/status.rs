@@ -93,3 +93,13 @@ fn a_server_that_is_not_ready_says_how_many_pods_are() {
     assert_eq!(condition(&none, "StorageReady").1, "VolumePending");
     assert_eq!(condition(&none, "TLSReady").0, "True");
 }
+
+/// The write that would only put `Migration` elsewhere in the list is none.
+#[test]
+fn a_migration_that_is_over_stays_in_its_place() {
+    let status = told(rollout(2, 1, 1));
+    let place = |type_: &str| status.conditions.iter().position(|one| one.type_ == type_);
+    let (before, migration) = (place("Degraded"), place("Migration"));
+    assert!(before.is_some() && before < migration, "{status:?}");
+    assert!(migration < place("StorageReady"), "{status:?}");
+}
